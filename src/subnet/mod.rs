@@ -1,1 +1,7 @@
-//! subnet
+//! The rules of the subnet as pure functions: what a task may become, who gets work, what a verdict is.
+//!
+//! Nothing here knows a clock, a database or a network: time is an argument in milliseconds since the Unix epoch.
+
+pub mod assign;
+pub mod consensus;
+pub mod task;

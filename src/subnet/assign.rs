@@ -1,0 +1,246 @@
+//! Who gets which work.
+//!
+//! A miner that asks is given the most urgent open slots that fit it. Better miners get the first look by delay
+//! scheduling (Zaharia et al., EuroSys 2010): a slot is shown to a miner of quality `q` only after it has been open for
+//! [`HOLD_MS`]` * (1 - q)`, so a proven miner that asks in that time is served first and nobody waits longer than that.
+
+use super::task::{Coldkey, Kind, Refusal, SlotState, Task, TaskId, seconds};
+
+/// Quality of a miner about which nothing is known yet.
+pub const NEWCOMER_QUALITY: f64 = 0.5;
+
+/// Share of the newest score in a miner's quality.
+pub const QUALITY_STEP: f64 = 0.2;
+
+/// Time that the worst miner waits before it is shown a slot, ms.
+pub const HOLD_MS: f64 = 400.0;
+
+/// Leases that one miner may hold, whatever it declares.
+pub const MAX_CAPACITY: u32 = 16;
+
+/// Waiting time that lifts a task by one step of priority, seconds.
+pub const AGEING_S: f64 = 30.0;
+
+/// A miner that asks for work.
+#[derive(Debug, Clone, Copy)]
+pub struct Claimant<'a> {
+    /// Who owns it.
+    pub coldkey: &'a Coldkey,
+    /// What it can do.
+    pub kinds: &'a [Kind],
+    /// How many leases it wants to hold in all.
+    pub capacity: u32,
+    /// How many it holds.
+    pub held: u32,
+    /// Its proven quality, 0 to 1.
+    pub quality: f64,
+}
+
+impl Claimant<'_> {
+    /// How many more leases it may get.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.capacity.min(MAX_CAPACITY).saturating_sub(self.held) as usize
+    }
+}
+
+/// A slot for the miner that asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The task.
+    pub task_id: TaskId,
+    /// Which of its slots.
+    pub slot: u8,
+}
+
+/// What a miner gets now, and when asking again may give more.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Assignment {
+    /// Slots, most urgent first; at most one of each task.
+    pub offers: Vec<Offer>,
+    /// When the next slot that is open already may be shown to this miner.
+    pub next_at_ms: Option<i64>,
+}
+
+/// Urgency of a task: its priority, and a step more for every [`AGEING_S`] of waiting.
+#[must_use]
+pub fn urgency(task: &Task, now_ms: i64) -> f64 {
+    f64::from(task.priority) + seconds((now_ms - task.created_at_ms).max(0)) / AGEING_S
+}
+
+/// Time for which a fresh slot is not shown to a miner of this quality, ms.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "the value is within 0..=HOLD_MS")]
+pub fn hold_ms(quality: f64) -> i64 {
+    (HOLD_MS * (1.0 - quality.clamp(0.0, 1.0))).round() as i64
+}
+
+/// A miner's quality after one more score.
+#[must_use]
+pub fn updated_quality(quality: f64, score: f64) -> f64 {
+    (quality + QUALITY_STEP * (score - quality)).clamp(0.0, 1.0)
+}
+
+/// The slots that the claimant gets now.
+pub fn assign<'a>(claimant: &Claimant<'_>, tasks: impl Iterator<Item = &'a Task>, now_ms: i64) -> Assignment {
+    let mut assignment = Assignment::default();
+    let mut ready: Vec<(&Task, u8)> = Vec::new();
+    if claimant.free() == 0 {
+        return assignment;
+    }
+    for task in tasks.filter(|task| is_claimable(task) && claimant.kinds.contains(&task.kind)) {
+        let Some((slot, shown_at_ms)) = first_look(task, claimant.quality) else { continue };
+        let at_ms = match task.may_work(claimant.coldkey, now_ms) {
+            Ok(()) => shown_at_ms,
+            Err(Refusal::Deferred { until_ms }) => shown_at_ms.max(until_ms),
+            Err(_) => continue,
+        };
+        if at_ms <= now_ms {
+            ready.push((task, slot));
+        } else {
+            assignment.next_at_ms = Some(assignment.next_at_ms.map_or(at_ms, |next| next.min(at_ms)));
+        }
+    }
+    ready.sort_by(|(a, _), (b, _)| urgency(b, now_ms).total_cmp(&urgency(a, now_ms)).then_with(|| a.id.cmp(&b.id)));
+    assignment.offers =
+        ready.into_iter().take(claimant.free()).map(|(task, slot)| Offer { task_id: task.id.clone(), slot }).collect();
+    assignment
+}
+
+fn is_claimable(task: &Task) -> bool {
+    !task.state.is_final() && task.settled_at_ms.is_none()
+}
+
+/// The open slot that a miner of this quality is shown first, and when.
+fn first_look(task: &Task, quality: f64) -> Option<(u8, i64)> {
+    task.slots
+        .iter()
+        .filter(|slot| slot.state == SlotState::Open)
+        .map(|slot| (slot.index, slot.opened_at_ms + hold_ms(quality)))
+        .min_by_key(|&(_, at_ms)| at_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::subnet::task::{Claim, Hotkey, Input, NewTask, Options, Terms};
+
+    const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 1_000, commit_ms: 1_000, reveal_ms: 1_000 };
+    const KINDS: &[Kind] = &[Kind::Transcription];
+
+    fn task(id: &str, priority: u8, created_at_ms: i64) -> Task {
+        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None };
+        let new = NewTask {
+            id: TaskId::from(id),
+            kind: Kind::Transcription,
+            options: Options::default(),
+            input,
+            priority,
+            redundancy: 2,
+            deadline_ms: created_at_ms + 600_000,
+        };
+        Task::new(new, created_at_ms)
+    }
+
+    fn claimant(coldkey: &Coldkey) -> Claimant<'_> {
+        Claimant { coldkey, kinds: KINDS, capacity: 1, held: 0, quality: 1.0 }
+    }
+
+    fn ids(assignment: &Assignment) -> Vec<&str> {
+        assignment.offers.iter().map(|offer| offer.task_id.as_str()).collect()
+    }
+
+    #[test]
+    fn the_higher_priority_goes_first() {
+        let coldkey = Coldkey::from("c");
+        let tasks = [task("low", 1, 0), task("high", 8, 0)];
+        assert_eq!(ids(&assign(&claimant(&coldkey), tasks.iter(), 10)), ["high"]);
+    }
+
+    #[test]
+    fn a_task_that_waited_long_overtakes_a_fresh_one_of_higher_priority() {
+        let coldkey = Coldkey::from("c");
+        let tasks = [task("old", 1, 0), task("fresh", 5, 150_000)];
+        assert_eq!(ids(&assign(&claimant(&coldkey), tasks.iter(), 150_000)), ["old"], "1 + 150/30 = 6 > 5");
+        assert_eq!(ids(&assign(&claimant(&coldkey), tasks.iter(), 150_001)), ["old"], "both age alike");
+    }
+
+    #[test]
+    fn capacity_is_what_is_declared_minus_what_is_held_and_capped() {
+        let coldkey = Coldkey::from("c");
+        let tasks: Vec<Task> = (0..40).map(|n| task(&format!("t{n:02}"), 5, 0)).collect();
+        let ask = |capacity, held| {
+            assign(&Claimant { capacity, held, ..claimant(&coldkey) }, tasks.iter(), 10).offers.len()
+        };
+        assert_eq!(ask(3, 1), 2);
+        assert_eq!(ask(2, 2), 0);
+        assert_eq!(ask(1_000, 0), MAX_CAPACITY as usize);
+    }
+
+    #[test]
+    fn one_operator_gets_one_slot_of_a_task() {
+        let coldkey = Coldkey::from("c");
+        let mut held = task("t", 5, 0);
+        let claim =
+            Claim { slot: 0, miner: Hotkey::from("m"), coldkey: coldkey.clone(), claim_id: "x".to_owned() };
+        held.claim(claim, 10, &TERMS).unwrap();
+        assert!(assign(&claimant(&coldkey), [&held].into_iter(), 20).offers.is_empty());
+        let other = Coldkey::from("d");
+        assert_eq!(assign(&claimant(&other), [&held].into_iter(), 20).offers[0].slot, 1);
+    }
+
+    #[test]
+    fn a_kind_that_the_miner_cannot_do_is_not_offered() {
+        let coldkey = Coldkey::from("c");
+        let tasks = [task("t", 5, 0)];
+        let deaf = Claimant { kinds: &[], ..claimant(&coldkey) };
+        assert_eq!(assign(&deaf, tasks.iter(), 10), Assignment::default());
+    }
+
+    #[test]
+    fn better_miners_look_first_and_the_others_are_told_when() {
+        let coldkey = Coldkey::from("c");
+        let tasks = [task("t", 5, 1_000)];
+        let with = |quality, now_ms| assign(&Claimant { quality, ..claimant(&coldkey) }, tasks.iter(), now_ms);
+        assert_eq!(with(1.0, 1_000).offers.len(), 1, "the best see it at once");
+        assert_eq!(with(NEWCOMER_QUALITY, 1_000), Assignment { offers: vec![], next_at_ms: Some(1_200) });
+        assert_eq!(with(NEWCOMER_QUALITY, 1_200).offers.len(), 1);
+        assert_eq!(with(0.0, 1_400).offers.len(), 1, "the worst starve never");
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_may_see_a_slot_a_better_one_may_too(a in 0.0..=1.0f64, b in 0.0..=1.0f64, now in 0..600i64) {
+            let coldkey = Coldkey::from("c");
+            let tasks = [task("t", 5, 0)];
+            let sees = |quality| !assign(&Claimant { quality, ..claimant(&coldkey) }, tasks.iter(), now).offers.is_empty();
+            if a <= b && sees(a) {
+                prop_assert!(sees(b));
+            }
+        }
+
+        #[test]
+        fn offers_fit_the_capacity_and_name_a_task_once(
+            priorities in proptest::collection::vec(0u8..10, 0..30), capacity in 0u32..40, held in 0u32..40, now in 400..100_000i64,
+        ) {
+            let coldkey = Coldkey::from("c");
+            let tasks: Vec<Task> = priorities.iter().enumerate().map(|(n, &p)| task(&format!("t{n:02}"), p, 0)).collect();
+            let claimant = Claimant { capacity, held, quality: 0.0, ..claimant(&coldkey) };
+            let assignment = assign(&claimant, tasks.iter(), now);
+            prop_assert_eq!(assignment.offers.len(), claimant.free().min(tasks.len()));
+            let mut names = ids(&assignment);
+            names.sort_unstable();
+            names.dedup();
+            prop_assert_eq!(names.len(), assignment.offers.len());
+        }
+
+        #[test]
+        fn quality_stays_in_range_and_moves_towards_the_score(q in 0.0..=1.0f64, score in 0.0..=1.0f64) {
+            let updated = updated_quality(q, score);
+            prop_assert!((0.0..=1.0).contains(&updated));
+            prop_assert!((updated - score).abs() <= (q - score).abs() + 1e-12);
+        }
+    }
+}
