@@ -1,6 +1,6 @@
 //! The table from the core's errors to Python's exceptions.
 
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyConnectionError, PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyErr, create_exception};
 
@@ -17,6 +17,7 @@ impl From<Error> for PyErr {
             Error::TooLong { .. } | Error::TooLarge { .. } => LimitError::new_err(message),
             // By its kind (FileNotFoundError, PermissionError, ...), with the path in the message.
             Error::Io { source, .. } => std::io::Error::new(source.kind(), message).into(),
+            Error::Network { .. } => PyConnectionError::new_err(message),
             Error::Cancelled => PyKeyboardInterrupt::new_err(message),
             Error::NotFound(_) | Error::Conflict(_) | Error::Weights { .. } | Error::Model { .. } => {
                 VioletError::new_err(message)

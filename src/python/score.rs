@@ -1,5 +1,6 @@
 //! Bindings of [`crate::score`] and [`crate::text`].
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::score::{self, EditCounts, reward};
@@ -9,7 +10,7 @@ use crate::text::Normalizer;
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none"))]
 fn wer(py: Python<'_>, reference: &str, hypothesis: &str, normalizer: &str) -> PyResult<Option<f64>> {
-    let normalizer = Normalizer::from_id(normalizer)?;
+    let normalizer = named(normalizer)?;
     Ok(py.detach(|| score::word_counts(reference, hypothesis, normalizer)).wer())
 }
 
@@ -17,7 +18,7 @@ fn wer(py: Python<'_>, reference: &str, hypothesis: &str, normalizer: &str) -> P
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none"))]
 fn cer(py: Python<'_>, reference: &str, hypothesis: &str, normalizer: &str) -> PyResult<Option<f64>> {
-    let normalizer = Normalizer::from_id(normalizer)?;
+    let normalizer = named(normalizer)?;
     Ok(py.detach(|| score::char_counts(reference, hypothesis, normalizer)).wer())
 }
 
@@ -30,7 +31,7 @@ fn word_counts(
     hypothesis: &str,
     normalizer: &str,
 ) -> PyResult<(usize, usize, usize, usize)> {
-    let normalizer = Normalizer::from_id(normalizer)?;
+    let normalizer = named(normalizer)?;
     Ok(tuple(py.detach(|| score::word_counts(reference, hypothesis, normalizer))))
 }
 
@@ -43,14 +44,14 @@ fn char_counts(
     hypothesis: &str,
     normalizer: &str,
 ) -> PyResult<(usize, usize, usize, usize)> {
-    let normalizer = Normalizer::from_id(normalizer)?;
+    let normalizer = named(normalizer)?;
     Ok(tuple(py.detach(|| score::char_counts(reference, hypothesis, normalizer))))
 }
 
 /// Text as the named normalizer writes it.
 #[pyfunction]
 fn normalize(text: &str, normalizer: &str) -> PyResult<String> {
-    Ok(Normalizer::from_id(normalizer)?.normalize(text))
+    Ok(named(normalizer)?.normalize(text))
 }
 
 /// Quality of a transcription in [0, 1] from its error rate against a reference.
@@ -64,6 +65,13 @@ fn transcription_quality(error_rate: f64) -> f64 {
 fn response_reward(kind: &str, valid: bool, quality: f64, duration_s: f64, elapsed_s: f64) -> PyResult<f64> {
     let latency = reward::latency_factor(reward::Kind::from_id(kind)?, duration_s, elapsed_s);
     Ok(reward::response_reward(valid, quality, latency))
+}
+
+fn named(id: &str) -> PyResult<Normalizer> {
+    Normalizer::from_id(id).ok_or_else(|| {
+        let known = Normalizer::ALL.map(Normalizer::id).join(", ");
+        PyValueError::new_err(format!("unknown normalizer {id:?}; expected one of {known}"))
+    })
 }
 
 const fn tuple(counts: EditCounts) -> (usize, usize, usize, usize) {

@@ -128,8 +128,8 @@ impl Transcript {
     }
 
     /// One line of JSON, the form that travels between miners, proxy and validators.
-    fn to_json(&self) -> String {
-        self.0.to_json()
+    fn to_json(&self) -> PyResult<String> {
+        Ok(self.0.to_json()?)
     }
 
     fn __repr__(&self) -> String {
@@ -170,17 +170,17 @@ impl Segment {
     }
 
     #[getter]
-    fn avg_logprob(&self) -> f64 {
+    fn avg_logprob(&self) -> f32 {
         self.0.avg_logprob
     }
 
     #[getter]
-    fn compression_ratio(&self) -> f64 {
+    fn compression_ratio(&self) -> f32 {
         self.0.compression_ratio
     }
 
     #[getter]
-    fn no_speech_prob(&self) -> f64 {
+    fn no_speech_prob(&self) -> f32 {
         self.0.no_speech_prob
     }
 
