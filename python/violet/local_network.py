@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from violet.chain import Hotkey
-from violet.chain.localnet import Localnet
+from violet.chain import Hotkey, localnet
+from violet.chain.ledger import Rules
 from violet.errors import VioletError
 from violet.wallet import create_wallet
 
@@ -91,9 +91,9 @@ class LocalNetwork:
         self._chain_path = directory / "localnet.sqlite"
         self._ready_path = directory / "proxy.ready"
         wallets = directory / "wallets"
-        self.chain = Localnet.create(
-            self._chain_path, netuid=NETUID, tempo=tempo, block_time_s=block_time_s, weights_rate_limit=tempo // 2
-        )
+        rules = Rules(netuid=NETUID, tempo=tempo, block_time_s=block_time_s, weights_rate_limit=tempo // 2)
+        localnet.create(self._chain_path, rules)
+        self.chain = localnet.LocalChain.open(self._chain_path, NETUID, None)
         self.members = [
             self._proxy(),
             *(self._neuron("validator", index + 1, wallets) for index in range(n_validators)),
@@ -237,9 +237,9 @@ class LocalNetwork:
         name = f"{role}-{number}"
         wallet = create_wallet(name, "default", wallets)
         hotkey = Hotkey(wallet.hotkey.ss58_address)
-        uid = self.chain.register(hotkey, wallet.coldkeypub.ss58_address)
+        uid = localnet.register(self._chain_path, wallet.hotkey, wallet.coldkeypub.ss58_address).uid
         if role == "validator":
-            self.chain.add_stake(hotkey, VALIDATOR_STAKE)
+            localnet.add_stake(self._chain_path, hotkey, VALIDATOR_STAKE)
         arguments = [
             role, *_NETWORK_FLAGS, "--wallet.path", str(wallets), "--wallet.name", name, "--wallet.hotkey", "default",
             "--axon.ip", "127.0.0.1", "--axon.port", str(_free_port()), "--proxy.url", self.url, "--device", "cpu",

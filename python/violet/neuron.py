@@ -8,16 +8,19 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
-from violet import VioletError
 from violet.chain import Chain, Metagraph, connect
 from violet.config import NeuronConfig
-from violet.errors import NotRegisteredError
+from violet.errors import NotRegisteredError, VioletError
 from violet.transcriber import Transcriber
 from violet.wallet import load_wallet
 
 log = logging.getLogger("violet")
 
-_LEVELS = {"warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG, "trace": logging.DEBUG}
+_LEVELS = {"info": logging.INFO, "debug": logging.DEBUG, "trace": logging.DEBUG}
+
+
+TRACEBACK_LEVELS = frozenset({"debug", "trace"})
+"""Log levels at which errors come with their tracebacks."""
 
 
 class Neuron(ABC):
@@ -29,6 +32,7 @@ class Neuron(ABC):
 
     def __init__(self, config: NeuronConfig) -> None:
         self._settings = config
+        self.is_debug = config.log_level in TRACEBACK_LEVELS
         self.wallet = load_wallet(config.wallet_name, config.wallet_hotkey, config.wallet_path)
         self.chain: Chain = connect(
             config.network, config.netuid, self.wallet, chain_endpoint=config.chain_endpoint
@@ -135,7 +139,7 @@ def run_neuron[C: NeuronConfig](read: Callable[[], C], build: Callable[[C], Neur
         finally:
             neuron.chain.close()
     except (VioletError, OSError, ValueError) as error:
-        if config.is_debug:
+        if config.log_level in TRACEBACK_LEVELS:
             log.exception("stopped by an error")
         print(f"violet: error: {error}", file=sys.stderr)
         return 1

@@ -110,9 +110,8 @@ class Scoreboard:
     def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float) -> None:
         """Counts the score of one response, in [0, 1]."""
         old = self._record(hotkey).qualities.get(kind, Quality())
-        self._record(hotkey).qualities[kind] = Quality(
-            *_core.ema_update(old.value, old.mass, old.updated_s, score, now_s)
-        )
+        new = _core.ema_update((old.value, old.mass, old.updated_s), score, now_s)
+        self._record(hotkey).qualities[kind] = Quality(*new)
 
     def add_probe(self, hotkey: Hotkey, *, answered: bool) -> None:
         """Counts whether a miner answered when asked directly."""

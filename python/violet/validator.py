@@ -1,26 +1,27 @@
 """A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain."""
 
 import asyncio
+import contextlib
 import random
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from violet import _core
 from violet.chain import Metagraph
 from violet.chain import Neuron as ChainNeuron
 from violet.challenge import Clip, clips_in, draw, packaged_clips
-from violet.config import ValidatorConfig
+from violet.config import PRIVATE_NETWORKS, ValidatorConfig
 from violet.engine import Engine
-from violet.errors import CommitsOpenError, WeightsTooSoonError
+from violet.errors import ProxyError, VioletError, WeightsTooSoonError
 from violet.judge import score_responses, score_text
 from violet.neuron import MetagraphCache, Neuron, log, run_neuron
-from violet.protocol import TRANSCRIPTION, Evaluation, Options, commitment, new_salt, scores_text
+from violet.protocol import TRANSCRIPTION, Evaluation, TaskId, commitment, new_salt, scores_text
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
-from violet.transport import Answer, TranscribeRequest, ValidatorDendrite
+from violet.transport import Answer, Capabilities, TranscribeRequest, ValidatorDendrite
 
 MAX_INPUT_BYTES = 1 << 30
 """Most bytes of one task's audio; the limit of `violet.load`."""
@@ -55,15 +56,15 @@ class Validator(Neuron):
         uid = self.registered_uid(metagraph.now)
         if not metagraph.now.neurons[uid].validator_permit:
             log.warning("uid %d has no validator permit yet: nothing to judge until it has more stake", uid)
-        if config.publish_axon and config.axon_external_ip is not None:
-            await asyncio.to_thread(self.chain.serve, config.axon_external_ip, config.axon_external_port)
+        if config.publish_axon and config.published_ip is not None:
+            await asyncio.to_thread(self.chain.serve, config.published_ip, config.axon_external_port)
         # One at a time: two references at once would take twice as long each.
         engine = Engine(await self.load_model(), 1)
         log.info("uid %d judges for %s", uid, config.proxy_url)
         try:
             async with (
                 ProxyClient(config.proxy_url, self.wallet.hotkey) as client,
-                ValidatorDendrite(self.wallet, timeout_s=config.query_timeout_s) as dendrite,
+                _closing(self._dendrite()) as dendrite,
             ):
                 background = [
                     asyncio.create_task(metagraph.refresh_forever()),
@@ -79,6 +80,13 @@ class Validator(Neuron):
             engine.close()
             self._scores.save()
 
+    def _dendrite(self) -> ValidatorDendrite:
+        return ValidatorDendrite(
+            self.wallet.hotkey,
+            timeout_s=self._config.query_timeout_s,
+            allow_private=self._config.network in PRIVATE_NETWORKS,
+        )
+
     async def _evaluate_forever(self, engine: Engine, client: ProxyClient) -> None:
         while True:
             if len(self._in_hand) >= MAX_EVALUATIONS:
@@ -88,7 +96,7 @@ class Validator(Neuron):
                 evaluations = await client.lease(
                     claim_id=uuid.uuid4().hex, kinds=[TRANSCRIPTION], limit=1, wait_s=self._config.poll_wait_s
                 )
-            except (_core.VioletError, OSError) as error:
+            except (VioletError, OSError) as error:
                 log.warning("nothing to judge from the proxy: %s; trying again", error)
                 await asyncio.sleep(RETRY_S * (1 + random.random()))  # noqa: S311 -- jitter
                 continue
@@ -101,8 +109,8 @@ class Validator(Neuron):
         """One evaluation from download to reveal. Its failure is logged and never ends the validator."""
         try:
             await self._judge(engine, client, evaluation)
-        except (_core.VioletError, OSError, ValueError) as error:
-            log.warning("%s not judged: %s", evaluation.task_id, error, exc_info=self._config.is_debug)
+        except (VioletError, OSError, ValueError) as error:
+            log.warning("%s not judged: %s", evaluation.task_id, error, exc_info=self.is_debug)
 
     async def _judge(self, engine: Engine, client: ProxyClient, evaluation: Evaluation) -> None:
         with tempfile.TemporaryDirectory(prefix="violet-validator-") as directory:
@@ -128,31 +136,34 @@ class Validator(Neuron):
         while True:
             try:
                 await client.reveal(evaluation.task_id, salt, scores)
-            except CommitsOpenError as error:
-                if time.time() * 1000 > evaluation.reveal_by_ms:
+            except ProxyError as error:
+                if error.code != "commits_open" or time.time() * 1000 > evaluation.reveal_by_ms:
                     raise
-                await asyncio.sleep(min(error.retry_after_s, REVEAL_RETRY_S))
+                await asyncio.sleep(REVEAL_RETRY_S)
             else:
                 return
 
     async def _challenge_forever(self, dendrite: ValidatorDendrite, metagraph: MetagraphCache) -> None:
         while True:
             miners = [n for n in metagraph.now.neurons if n.is_serving and n.hotkey != self.wallet.hotkey.ss58_address]
-            await asyncio.gather(*(self._challenge(dendrite, miner) for miner in miners))
+            capabilities = await dendrite.capabilities(miners)
+            await asyncio.gather(*(self._challenge(dendrite, n, capabilities[n.hotkey]) for n in miners))
             self._scores.save()
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge(self, dendrite: ValidatorDendrite, miner: ChainNeuron) -> None:
-        """Asks one miner whether it is there, then for words that this validator knows."""
-        answer = await dendrite.capabilities(miner)
-        self._scores.add_probe(miner.hotkey, answered=answer.ok)
-        if not answer.ok or TRANSCRIPTION not in answer.value.kinds:
-            log.info("uid %d does not answer: %s", miner.uid, answer.error)
+    async def _challenge(
+        self, dendrite: ValidatorDendrite, miner: ChainNeuron, capabilities: Answer[Capabilities]
+    ) -> None:
+        """Counts whether one miner is there, and asks it for words that this validator knows."""
+        self._scores.add_probe(miner.hotkey, answered=capabilities.ok)
+        if capabilities.value is None or TRANSCRIPTION not in capabilities.value.kinds:
+            log.info("uid %d does not answer: %s", miner.uid, capabilities.error)
             return
         clip = draw(self._clips, self._random)
         audio = await asyncio.to_thread(clip.path.read_bytes)
-        reply = await dendrite.transcribe(miner, TranscribeRequest(audio=audio))
+        task_id = TaskId(f"challenge_{uuid.uuid4().hex}")
+        reply = await dendrite.transcribe(miner, TranscribeRequest(task_id, None, audio))
         if reply.busy:
             return
         score, passed = await asyncio.to_thread(_score_challenge, clip, reply)
@@ -167,8 +178,8 @@ class Validator(Neuron):
                 wait_s = await self._set_weights(metagraph.now)
             except WeightsTooSoonError as error:
                 wait_s = error.blocks_to_wait * self.chain.block_time_s
-            except (_core.VioletError, OSError) as error:
-                log.warning("weights not set: %s", error, exc_info=self._config.is_debug)
+            except (VioletError, OSError) as error:
+                log.warning("weights not set: %s", error, exc_info=self.is_debug)
                 wait_s = max(RETRY_S, self.chain.block_time_s)
             await asyncio.sleep(wait_s)
 
@@ -187,15 +198,23 @@ class Validator(Neuron):
         return max(self._config.weights_interval_s, self.chain.block_time_s)
 
 
+@contextlib.asynccontextmanager
+async def _closing(dendrite: ValidatorDendrite) -> AsyncIterator[ValidatorDendrite]:
+    try:
+        yield dendrite
+    finally:
+        await dendrite.close()
+
+
 def _score_challenge(clip: Clip, reply: Answer[str]) -> tuple[float, bool]:
     """Reward of an answer to a challenge, and whether it passes as honest work."""
-    if not reply.ok:
+    if reply.value is None:
         return 0.0, False
     try:
         transcript = _core.Transcript.from_json(reply.value)
     except ValueError:
         return 0.0, False
-    score = score_text(clip.text, transcript.text, "en", clip.duration_s, reply.latency_s)
+    score = score_text(clip.text, transcript.text, "en", transcript.duration_s, reply.latency_s)
     return score.score, score.error_rate is not None and score.error_rate <= PASSING_ERROR_RATE
 
 
