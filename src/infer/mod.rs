@@ -4,9 +4,9 @@ pub mod device;
 mod kernels;
 mod ops;
 pub mod weights;
+pub mod whisper;
 
-
-
+pub use whisper::{Options, Progress, Transcriber};
 
 use crate::Error;
 

@@ -44,17 +44,17 @@ const EPSILON: f32 = 1e-5;
 
 impl Linear {
     /// `x W^T + b` for `x` `[.., n_inputs]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.product(x, None, false)
     }
 
     /// GELU of the product.
-    pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
         self.product(x, None, true)
     }
 
     /// The product added to `residual`, which has its shape.
-    pub fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward_onto(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
         self.product(x, Some(residual), false)
     }
 
@@ -125,7 +125,7 @@ fn start(n_rows: usize, n_outputs: usize, bias: Option<&Tensor>, residual: Optio
 
 impl LayerNorm {
     /// Every vector of the last dimension, normalised, scaled and shifted.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
         if !is_native(&x) {
             return candle_nn::ops::layer_norm(&x, &self.gamma, &self.beta, EPSILON);
@@ -144,14 +144,14 @@ impl LayerNorm {
 
 impl Conv3 {
     /// From the usual layout `[n_outputs, n_inputs, 3]`.
-    pub fn new(weight: &Tensor, bias: Tensor, stride: usize) -> Result<Self> {
+    pub(super) fn new(weight: &Tensor, bias: Tensor, stride: usize) -> Result<Self> {
         let (n_outputs, n_inputs, _) = weight.dims3()?;
         let weight = weight.transpose(1, 2)?.contiguous()?.reshape((n_outputs, 3 * n_inputs))?;
         Ok(Self { weight, bias, stride })
     }
 
     /// `[n_rows, n_steps, n_inputs]` to `[n_rows, n_steps / stride, n_outputs]`.
-    pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
         let (n_rows, n_steps, n_inputs) = x.dims3()?;
         let (n_outputs, n_taps) = self.weight.dims2()?;
         if n_taps != 3 * n_inputs || n_steps % self.stride != 0 {

@@ -23,12 +23,12 @@ pub(in crate::infer) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// A row-major matrix that fills `data`.
-    pub fn dense(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(in crate::infer) fn dense(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
     /// The same values with rows and columns exchanged.
-    pub fn transposed(self) -> Self {
+    pub(in crate::infer) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,

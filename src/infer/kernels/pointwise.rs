@@ -61,6 +61,20 @@ pub(super) fn softmax(values: &mut [f32], n: usize) {
     );
 }
 
+/// The logarithm of the sum of the exponentials; negative infinity for an empty slice or one without finite values.
+pub(in crate::infer) fn log_sum_exp(values: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let max = reduce(values, f32::NEG_INFINITY, larger, larger);
+    if max == f32::NEG_INFINITY {
+        return max;
+    }
+    let sum = Arch::new().dispatch(
+        #[inline(always)]
+        || reduce(values, 0.0, |sum, x| sum + exp(x - max), |a, b| a + b),
+    );
+    max + sum.ln()
+}
+
 fn rows_per_task(len: usize, n: usize) -> usize {
     let threads = rayon::current_num_threads();
     if len < MIN_PARALLEL_LEN || threads == 1 { len / n } else { (len / n).div_ceil(4 * threads) }
