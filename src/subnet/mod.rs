@@ -1,1 +1,4 @@
-//! subnet
+//! The subnet's rules as pure functions: time is an argument, there is no I/O.
+
+pub mod weights;
+pub mod yuma;
