@@ -38,7 +38,7 @@ def test_the_environment_fills_what_no_flag_says() -> None:
 
 
 def test_a_flag_wins_over_the_environment() -> None:
-    config = MinerConfig.from_args("--netuid 7 --subtensor.network localnet --device cuda:1".split(), ENV)
+    config = MinerConfig.from_args(["--netuid=7", "--subtensor.network=localnet", "--device=cuda:1"], ENV)
     assert (config.netuid, config.network, config.device) == (7, "localnet", "cuda:1")
 
 
