@@ -42,10 +42,11 @@ fn hub_download(
     endpoint: Option<String>,
     token: Option<String>,
     timeout_s: f64,
-    progress: Option<Py<PyAny>>,
+    progress: Option<Bound<'_, PyAny>>,
 ) -> PyResult<(u64, String)> {
     let hub = Hub::new(config(endpoint, token, timeout_s)?)?;
-    let downloaded = interruptible(py, progress, |on_progress| {
+    let progress = progress.map(Bound::unbind);
+    let downloaded = interruptible(py, progress.as_ref(), move |on_progress| {
         hub.download(id, revision, file, &destination, on_progress)
     })?;
     Ok((downloaded.bytes, downloaded.sha256))
@@ -60,7 +61,7 @@ fn config(endpoint: Option<String>, token: Option<String>, timeout_s: f64) -> Py
 /// Run `work` without the GIL; a signal, or an exception that `progress` raises, ends it and is raised.
 fn interruptible<T: Send>(
     py: Python<'_>,
-    progress: Option<Py<PyAny>>,
+    progress: Option<&Py<PyAny>>,
     work: impl FnOnce(OnProgress<'_>) -> crate::Result<T> + Send,
 ) -> PyResult<T> {
     let mut interrupted = None;
@@ -68,7 +69,7 @@ fn interruptible<T: Send>(
         work(&mut |done, total| {
             let answer = Python::attach(|py| {
                 py.check_signals()?;
-                match &progress {
+                match progress {
                     Some(progress) => progress.call1(py, (done, total)).map(|_| ()),
                     None => Ok(()),
                 }
