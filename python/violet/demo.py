@@ -20,8 +20,10 @@ import aiohttp
 from violet import wer, word_counts
 from violet.challenge import Clip, packaged_clips
 from violet.errors import VioletError
-from violet.judge import NORMALIZER
 from violet.local_network import LocalNetwork, Member
+
+NORMALIZER = "whisper-basic"
+"""What texts go through before their words are compared."""
 
 TASK_TIMEOUT_S = 60.0
 """Longest wait for one verified transcript."""

@@ -1,8 +1,6 @@
 """Every error that Violet's Python raises on purpose: a `VioletError` that is also the nearest error of the stdlib."""
 
-
-class VioletError(Exception):
-    """The base of Violet's errors; its text is one line for the person who runs the program."""
+from violet._core import VioletError
 
 
 class ConfigError(VioletError, ValueError):

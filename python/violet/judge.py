@@ -3,29 +3,20 @@
 from collections.abc import Iterable
 
 from violet import _core
-from violet.protocol import TRANSCRIPTION, Response, ResponseId, Score
-
-NORMALIZER = "whisper-basic"
-"""Id of the normalizer that both sides of a comparison go through."""
-
-CHARACTER_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue"})
-"""Languages without spaces between words: judged by characters."""
-
+from violet.protocol import Response, ResponseId, Score
 
 def error_rate(reference: str, hypothesis: str, language: str) -> float:
     """Word (or character) errors per unit of the reference; an empty reference allows no words at all."""
-    rate = _core.cer if language in CHARACTER_LANGUAGES else _core.wer
-    value = rate(reference, hypothesis, NORMALIZER)
-    if value is None:
-        return 1.0 if _core.normalize(hypothesis, NORMALIZER).strip() else 0.0
-    return value
+    rate = _core.transcription_error_rate(reference, hypothesis, language)
+    if rate is None:
+        return 1.0 if _core.normalize(hypothesis, "whisper-basic").strip() else 0.0
+    return rate
 
 
 def score_text(reference: str, hypothesis: str, language: str, duration_s: float, elapsed_s: float) -> Score:
     """Reward of a transcript in [0, 1] (`violet.score::reward`) and its error rate."""
     rate = error_rate(reference, hypothesis, language)
-    quality = _core.transcription_quality(rate)
-    return Score(_core.response_reward(TRANSCRIPTION, True, quality, duration_s, elapsed_s), rate)
+    return Score(_core.transcription_reward(rate, duration_s, elapsed_s), rate)
 
 
 def score_response(response: Response, task_id: str, reference: _core.Transcript) -> Score:

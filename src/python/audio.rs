@@ -1,5 +1,6 @@
 //! Bindings of [`crate::audio`].
 
+use std::io::Cursor;
 use std::path::PathBuf;
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
@@ -23,7 +24,7 @@ fn load(py: Python<'_>, path: PathBuf, sample_rate: Option<u32>) -> PyResult<Sam
 #[pyfunction]
 #[pyo3(signature = (data, sample_rate=None))]
 fn decode(py: Python<'_>, data: Vec<u8>, sample_rate: Option<u32>) -> PyResult<Samples<'_>> {
-    let decoded = py.detach(|| audio::decode(data, "audio", sample_rate, &Limits::default()))?;
+    let decoded = py.detach(|| audio::decode(Cursor::new(data), "audio", sample_rate, &Limits::default()))?;
     Ok(samples(py, decoded))
 }
 

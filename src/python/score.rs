@@ -3,7 +3,8 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::score::{self, EditCounts, reward};
+use crate::score::reward::{self, Kind, TranscriptionParts};
+use crate::score::{self, EditCounts};
 use crate::text::Normalizer;
 
 /// Word error rate; `None` for an empty reference, where no rate exists.
@@ -54,17 +55,18 @@ fn normalize(text: &str, normalizer: &str) -> PyResult<String> {
     Ok(named(normalizer)?.normalize(text))
 }
 
-/// Quality of a transcription in [0, 1] from its error rate against a reference.
+/// Error rate that transcription rewards use: words, or characters in languages without spaces; `None` without a reference.
 #[pyfunction]
-fn transcription_quality(error_rate: f64) -> f64 {
-    reward::transcription_quality(error_rate)
+fn transcription_error_rate(py: Python<'_>, reference: &str, hypothesis: &str, language: &str) -> Option<f64> {
+    py.detach(|| reward::transcription_error_rate(reference, hypothesis, language))
 }
 
-/// Reward of one response in [0, 1]: `valid * quality^2 * (0.8 + 0.2 * latency factor)`.
+/// Reward of a transcription in [0, 1], from its error rate, the audio's duration and the time that it took, seconds.
 #[pyfunction]
-fn response_reward(kind: &str, valid: bool, quality: f64, duration_s: f64, elapsed_s: f64) -> PyResult<f64> {
-    let latency = reward::latency_factor(reward::Kind::from_id(kind)?, duration_s, elapsed_s);
-    Ok(reward::response_reward(valid, quality, latency))
+fn transcription_reward(error_rate: f64, duration_s: f64, elapsed_s: f64) -> f64 {
+    let quality = reward::transcription_quality(error_rate, &TranscriptionParts::default());
+    let latency = reward::latency_factor(Kind::Transcription, duration_s, elapsed_s);
+    reward::response_reward(true, quality, latency)
 }
 
 fn named(id: &str) -> PyResult<Normalizer> {
@@ -84,6 +86,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(word_counts, module)?)?;
     module.add_function(wrap_pyfunction!(char_counts, module)?)?;
     module.add_function(wrap_pyfunction!(normalize, module)?)?;
-    module.add_function(wrap_pyfunction!(transcription_quality, module)?)?;
-    module.add_function(wrap_pyfunction!(response_reward, module)?)
+    module.add_function(wrap_pyfunction!(transcription_error_rate, module)?)?;
+    module.add_function(wrap_pyfunction!(transcription_reward, module)?)
 }

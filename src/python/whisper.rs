@@ -52,7 +52,10 @@ impl Transcriber {
                 let answer = Python::attach(|py| {
                     py.check_signals()?;
                     match &progress {
-                        Some(progress) => progress.call1(py, (state.fraction, state.text())).map(|_| ()),
+                        Some(progress) => {
+                            let text: String = state.segments.iter().map(|segment| segment.text.as_str()).collect();
+                            progress.call1(py, (state.fraction, text.trim())).map(|_| ())
+                        }
                         None => Ok(()),
                     }
                 });
@@ -79,7 +82,7 @@ impl Transcriber {
 
     /// Codes of the languages that the model knows.
     #[getter]
-    fn languages(&self) -> Vec<String> {
+    fn languages(&self) -> Vec<&str> {
         self.0.languages()
     }
 }

@@ -35,7 +35,7 @@ impl Transcriber {
     /// Loads the model of a directory: CTranslate2's files or Hugging Face's.
     ///
     /// `device` is `auto`, `cpu`, `cuda`, `cuda:N` or `metal`; `num_threads` bounds the processor threads that the
-    /// model uses, all of them together when absent.
+    /// model uses; `RAYON_NUM_THREADS` or one for each core when absent.
     ///
     /// # Errors
     /// [`Error::NotFound`] when no model is there, [`Error::Weights`] when its files are damaged or do not fit each
@@ -43,13 +43,12 @@ impl Transcriber {
     /// unknown device or an impossible number of threads.
     pub fn load(directory: &Path, device: &str, num_threads: Option<usize>) -> Result<Self> {
         let device = device.parse::<Choice>()?.open()?;
-        let available = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let num_threads = num_threads.unwrap_or_else(available);
-        if !(1..=MAX_THREADS).contains(&num_threads) {
-            return Err(Error::InvalidInput(format!("num_threads is {num_threads}; expected 1 to {MAX_THREADS}")));
+        if let Some(n) = num_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+            return Err(Error::InvalidInput(format!("num_threads is {n}; expected 1 to {MAX_THREADS}")));
         }
         let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(num_threads)
+            // 0: RAYON_NUM_THREADS, or one for each core.
+            .num_threads(num_threads.unwrap_or(0))
             .thread_name(|index| format!("whisper-{index}"))
             .build()
             .map_err(|error| Error::Model { source: Box::new(error) })?;
