@@ -9,6 +9,7 @@ pub mod mel;
 mod mel_filters;
 mod probe;
 mod resample;
+mod source;
 mod stream;
 mod waveform;
 

@@ -5,6 +5,7 @@
 pub mod align;
 mod bit_parallel;
 mod degenerate;
+mod pattern;
 mod rates;
 pub mod reward;
 mod tokens;
