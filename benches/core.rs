@@ -67,7 +67,7 @@ fn resampling(bench: &mut Criterion) {
     for rate in [8_000, 44_100, 48_000] {
         let waveform = speech(rate, TEN_MINUTES_S);
         group.bench_function(format!("{rate} Hz"), |bencher| {
-            bencher.iter(|| audio::resample(&waveform, 16_000).unwrap())
+            bencher.iter(|| audio::resample(&waveform, 16_000).unwrap());
         });
     }
     group.finish();

@@ -13,8 +13,9 @@ use symphonia::core::codecs::audio::well_known::{
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::{Hint, Probe, ProbeOptions};
-use symphonia::core::formats::{FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::meta::MetadataOptions;
 
 use crate::{Error, Result};
 
@@ -41,9 +42,10 @@ pub(super) fn new_demuxer<'s, R>(reader: R, n_bytes: u64, name: &str) -> Result<
 where
     R: Read + Seek + Send + Sync + 's,
 {
-    let source = MediaSourceStream::new(Box::new(Source { inner: reader, n_bytes }), Default::default());
+    let source =
+        MediaSourceStream::new(Box::new(Source { inner: reader, n_bytes }), MediaSourceStreamOptions::default());
     known_formats()
-        .probe(&Hint::new(), source, Default::default(), Default::default())
+        .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| header_error(name, error))
 }
 
@@ -110,7 +112,7 @@ pub(super) fn new_decoder(name: &str, track: &Track) -> Result<Box<dyn AudioDeco
     symphonia::default::get_codecs().make_audio_decoder(params, &options).map_err(|error| match error {
         SymphoniaError::Unsupported(_) => {
             let codec = codec_name(params.codec);
-            Error::Unsupported(format!("{name}: the audio codec {codec} is not supported; {}", ADVICE))
+            Error::Unsupported(format!("{name}: the audio codec {codec} is not supported; {ADVICE}"))
         }
         error => header_error(name, error),
     })

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatReader, Track};
@@ -60,7 +61,7 @@ impl<'s> Stream<'s> {
         let decoder = source::new_decoder(name, &track)?;
         let params = source::audio_params(&track, name)?;
         let sample_rate = params.sample_rate.unwrap_or(0);
-        let n_channels = params.channels.as_ref().map_or(0, |channels| channels.count());
+        let n_channels = params.channels.as_ref().map_or(0, Channels::count);
         let edit = match edits.into_iter().find(|edit| edit.track_id == track.id) {
             Some(edit) => edit.at(sample_rate),
             None => gapless_tag(&mut *format).unwrap_or_default(),

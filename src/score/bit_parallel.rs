@@ -175,17 +175,17 @@ impl Aligner {
                 blocks.push(Block { bits: UNKNOWN, value: above + n_new });
             }
             let mut matches = self.pattern.matches(token, first);
-            let (mut hp_carry, mut hn_carry) = (1, 0);
+            let (mut grow_carry, mut fall_carry) = (1, 0);
             for (index, block) in blocks.iter_mut().enumerate().skip(first) {
-                let x = matches.at(index) | hn_carry;
+                let x = matches.at(index) | fall_carry;
                 let Bits { vp, vn } = block.bits;
                 let d0 = ((x & vp).wrapping_add(vp) ^ vp) | x | vn;
                 let (hp, hn) = (vn | !(d0 | vp), d0 & vp);
                 let out = if index + 1 == n_blocks { last_row } else { WORD - 1 };
-                let (hp_shifted, hn_shifted) = (hp << 1 | hp_carry, hn << 1 | hn_carry);
-                (hp_carry, hn_carry) = (hp >> out & 1, hn >> out & 1);
-                block.bits = Bits { vp: hn_shifted | !(d0 | hp_shifted), vn: hp_shifted & d0 };
-                block.value = block.value + usize::from(hp_carry == 1) - usize::from(hn_carry == 1);
+                let (grows, falls) = (hp << 1 | grow_carry, hn << 1 | fall_carry);
+                (grow_carry, fall_carry) = (hp >> out & 1, hn >> out & 1);
+                block.bits = Bits { vp: falls | !(d0 | grows), vn: grows & d0 };
+                block.value = block.value + usize::from(grow_carry == 1) - usize::from(fall_carry == 1);
             }
             each(column, first, blocks);
         }

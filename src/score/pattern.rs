@@ -48,12 +48,11 @@ impl Pattern {
             let index = self.seen[token as usize].1 as usize;
             let (block, mask) = (row / WORD, 1 << (row % WORD));
             let last = next[index].checked_sub(1).filter(|&last| last >= self.starts[index]);
-            match last.filter(|&last| self.masks[last].0 == block) {
-                Some(last) => self.masks[last].1 |= mask,
-                None => {
-                    self.masks[next[index]] = (block, mask);
-                    next[index] += 1;
-                }
+            if let Some(last) = last.filter(|&last| self.masks[last].0 == block) {
+                self.masks[last].1 |= mask;
+            } else {
+                self.masks[next[index]] = (block, mask);
+                next[index] += 1;
             }
         }
     }
