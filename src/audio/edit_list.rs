@@ -6,6 +6,8 @@ use std::io::{Read, Result, Seek, SeekFrom};
 
 /// Boxes looked at in one file; a crafted file has more.
 const MAX_BOXES: usize = 4_096;
+/// Deepest nesting: `moov`, `trak`, `edts`, `elst`.
+const MAX_DEPTH: usize = 4;
 
 /// Which part of one track is to be heard. The default is all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -27,6 +29,13 @@ impl Edit {
         Self { start: frames(self.start), end: self.end.map(frames), timescale: sample_rate, ..self }
     }
 
+    /// The edit of iTunes' tag `iTunSMPB`: hexadecimal 0, frames of delay, frames of padding, frames in between.
+    pub(super) fn from_gapless_tag(value: &str) -> Option<Self> {
+        let mut fields = value.split_whitespace().skip(1).map(|field| u64::from_str_radix(field, 16).ok());
+        let (delay, _padding, n_frames) = (fields.next()??, fields.next()??, fields.next()??);
+        Some(Self { start: delay, end: (n_frames > 0).then(|| delay.saturating_add(n_frames)), ..Self::default() })
+    }
+
     /// The part to be heard, as a range, of `len` frames that begin at frame `position`.
     pub(super) fn cut(self, position: u64, len: usize) -> (usize, usize) {
         let within = |frame: u64| usize::try_from(frame.saturating_sub(position)).map_or(len, |index| index.min(len));
@@ -42,7 +51,7 @@ impl Edit {
 /// Only errors of the reader itself: a damaged list counts as none.
 pub(super) fn read(reader: &mut (impl Read + Seek), n_bytes: u64) -> Result<Vec<Edit>> {
     let mut scan = Scan { reader, n_left: MAX_BOXES, movie_timescale: 0, track: None, edits: Vec::new() };
-    match scan.boxes(0, n_bytes, true) {
+    match scan.boxes(0, n_bytes, 0) {
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error),
         _ => {
             scan.close_track();
@@ -68,13 +77,13 @@ struct Scan<'r, R> {
 }
 
 impl<R: Read + Seek> Scan<'_, R> {
-    fn boxes(&mut self, mut position: u64, end: u64, is_top: bool) -> Result<()> {
-        while position + 8 <= end && self.n_left > 0 {
+    fn boxes(&mut self, mut position: u64, end: u64, depth: usize) -> Result<()> {
+        while position + 8 <= end && self.n_left > 0 && depth <= MAX_DEPTH {
             self.n_left -= 1;
             self.reader.seek(SeekFrom::Start(position))?;
             let mut n_bytes = u64::from(self.u32()?);
             let kind = self.u32()?.to_be_bytes();
-            if is_top && position == 0 && &kind != b"ftyp" {
+            if depth == 0 && position == 0 && &kind != b"ftyp" {
                 return Ok(());
             }
             let mut header = 8;
@@ -89,11 +98,11 @@ impl<R: Read + Seek> Scan<'_, R> {
             }
             let (body, next) = (position + header, position + n_bytes);
             match &kind {
-                b"moov" | b"mdia" | b"edts" => self.boxes(body, next, false)?,
+                b"moov" | b"mdia" | b"edts" => self.boxes(body, next, depth + 1)?,
                 b"trak" => {
                     self.close_track();
                     self.track = Some(TrackBoxes::default());
-                    self.boxes(body, next, false)?;
+                    self.boxes(body, next, depth + 1)?;
                 }
                 b"mvhd" => self.movie_timescale = self.timescale()?,
                 b"mdhd" => {
@@ -166,4 +175,57 @@ impl<R: Read + Seek> Scan<'_, R> {
 fn rescale(ticks: u64, to: u32, from: u32) -> u64 {
     let from = u128::from(from.max(1));
     u64::try_from((u128::from(ticks) * u128::from(to) + from / 2) / from).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_cuts_blocks_wherever_they_lie() {
+        let edit = Edit { start: 10, end: Some(25), ..Edit::default() };
+        let heard = |position, len| edit.cut(position, len);
+        assert_eq!((heard(0, 8), heard(8, 8), heard(16, 8), heard(24, 8)), ((8, 8), (2, 8), (0, 8), (0, 1)));
+        assert_eq!((heard(0, 100), heard(32, 8)), ((10, 25), (0, 0)));
+        assert_eq!(Edit::default().cut(1 << 40, 7), (0, 7));
+    }
+
+    #[test]
+    fn ticks_become_frames() {
+        let edit = Edit { start: 1_000, end: Some(3_000), timescale: 1_000, ..Edit::default() };
+        assert_eq!(edit.at(16_000).cut(0, 100_000), (16_000, 48_000));
+        assert_eq!(edit.at(0).cut(0, 100), (0, 100));
+    }
+
+    #[test]
+    fn the_tag_of_itunes_is_read() {
+        let tag = " 00000000 00000840 000001CA 0000000000003F31 00000000";
+        let edit = Edit::from_gapless_tag(tag).unwrap();
+        assert_eq!(edit.cut(0, 100_000), (0x840, 0x840 + 0x3f31));
+        assert_eq!(Edit::from_gapless_tag("00000000 00000840"), None);
+        assert_eq!(Edit::from_gapless_tag("zz yy xx ww"), None);
+    }
+
+    #[test]
+    fn crafted_boxes_end_the_search() {
+        let mut boxes = Vec::new();
+        boxes.extend(16_u32.to_be_bytes());
+        boxes.extend(b"ftypM4A \0\0\0\0");
+        for _ in 0..10_000 {
+            boxes.extend(8_u32.to_be_bytes());
+            boxes.extend(b"free");
+        }
+        boxes.extend(u32::MAX.to_be_bytes());
+        boxes.extend(b"moov");
+        let n_bytes = boxes.len() as u64;
+        assert_eq!(read(&mut std::io::Cursor::new(boxes), n_bytes).unwrap(), Vec::new());
+        // Boxes within boxes, each claiming to hold all that follows.
+        let mut nested = Vec::from(*b"\0\0\0\x08ftyp");
+        for n_left in (0..50_000_u32).rev() {
+            nested.extend((8 * (n_left + 1)).to_be_bytes());
+            nested.extend(b"moov");
+        }
+        let n_bytes = nested.len() as u64;
+        assert_eq!(read(&mut std::io::Cursor::new(nested), n_bytes).unwrap(), Vec::new());
+    }
 }

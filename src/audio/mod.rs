@@ -2,6 +2,13 @@
 //!
 //! No tensors and no network. Everything that a caller may hand over is bounded by [`Limits`].
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of samples become times, frequencies and back; the values are bounded by Limits and tested"
+)]
+
 mod decode;
 mod edit_list;
 mod limits;
@@ -9,6 +16,7 @@ pub mod mel;
 mod mel_filters;
 mod probe;
 mod resample;
+mod source;
 mod stream;
 mod waveform;
 
