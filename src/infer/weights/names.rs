@@ -8,7 +8,8 @@ use super::Entry;
 pub(super) fn from_ctranslate2(name: &str, entry: &Entry) -> Vec<(String, Entry)> {
     let one = |name: String| vec![(name, entry.clone())];
     let Some((side, rest)) = name.split_once('/') else { return one(name.into()) };
-    let Some((layer, rest)) = rest.strip_prefix("layer_").and_then(|rest| rest.split_once('/')) else {
+    let numbered = rest.strip_prefix("layer_").and_then(|rest| rest.split_once('/'));
+    let Some((layer, rest)) = numbered.filter(|(layer, _)| layer.bytes().all(|byte| byte.is_ascii_digit())) else {
         return one(match rest {
             "embeddings/weight" => format!("{side}.embed_tokens.weight"),
             "position_encodings/encodings" => format!("{side}.embed_positions.weight"),
