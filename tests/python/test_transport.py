@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import json
+import logging
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -730,6 +733,31 @@ async def test_a_caller_who_goes_away_loses_no_place(is_turn_in_the_same_moment:
 def test_an_impossible_gate_is_refused(capacity: int, waiting: int) -> None:
     with pytest.raises(ValueError, match="a gate with capacity"):
         PriorityGate(capacity, waiting)
+
+
+# The SDK and logging.
+
+
+def test_importing_the_sdk_leaves_everybodys_logging_alone() -> None:
+    program = """
+import logging
+logging.getLogger("violet").setLevel(logging.INFO)
+logging.getLogger("other")
+import violet.transport
+levels = [logging.getLogger(name).getEffectiveLevel() for name in ("violet", "violet.miner", "other", "new")]
+print(levels == [logging.INFO, logging.INFO, logging.WARNING, logging.WARNING], levels)
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("True"), found.stdout
+
+
+async def test_a_stranger_cannot_write_our_log(
+    miner: Miner, dendrite: ValidatorDendrite, caplog: pytest.LogCaptureFixture
+) -> None:
+    unregistered(miner)
+    with caplog.at_level(logging.WARNING, logger="bittensor"):
+        assert not (await dendrite.transcribe(miner.neuron, REQUEST)).ok
+    assert caplog.records == []
 
 
 # Wallets.
