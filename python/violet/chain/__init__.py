@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from violet.chain.types import NO_IP, Chain, Coldkey, EpochInfo, Hotkey, Metagraph, Neuron
+from violet.sdk_logging import log_levels_kept
 
 if TYPE_CHECKING:
     from bittensor_wallet import Wallet
@@ -44,6 +45,7 @@ def connect(
         from violet.chain.localnet import LocalChain, default_path
 
         return LocalChain.open(localnet_path or default_path(), netuid, None if wallet is None else wallet.hotkey)
-    from violet.chain.sdk import SdkChain
+    with log_levels_kept():
+        from violet.chain.sdk import SdkChain
 
     return SdkChain.connect(network, netuid, wallet, chain_endpoint=chain_endpoint, timeout_s=timeout_s)

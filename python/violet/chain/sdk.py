@@ -6,7 +6,9 @@ The SDK's calls are synchronous, may wait for ever, and say "no" in three ways (
 
 import concurrent.futures
 import ipaddress
+import queue
 import re
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -47,8 +49,7 @@ class SdkChain:
         self._netuid = netuid
         self._wallet = wallet
         self._timeout_s = timeout_s
-        self._subtensor: Any = None
-        self._worker = _new_worker()
+        self._worker = _Worker()
 
     @classmethod
     def connect(
@@ -169,11 +170,10 @@ class SdkChain:
 
     def close(self) -> None:
         """Ends the connection."""
-        subtensor, self._subtensor = self._subtensor, None
-        if subtensor is not None:
-            # In the worker: the SDK's socket belongs to the thread that made it.
-            self._worker.submit(subtensor.close)
-        self._worker.shutdown(wait=False)
+        worker = self._worker
+        # In the worker: the SDK's socket belongs to the thread that made it.
+        worker.submit(lambda: worker.connection and worker.connection.close())
+        worker.stop()
 
     def _signer(self) -> Wallet:
         if self._wallet is None:
@@ -202,17 +202,19 @@ class SdkChain:
             ChainUnreachableError: The node does not answer.
             ChainError: It answers with an error.
         """
+        worker = self._worker
 
         def work() -> T:
-            if self._subtensor is None:
-                self._subtensor = self._make()
-            return ask(self._subtensor)
+            if worker.connection is None:
+                worker.connection = self._make()
+            return ask(worker.connection)
 
         limit_s = self._timeout_s * factor
-        future = self._worker.submit(work)
+        future = worker.submit(work)
         try:
             return future.result(timeout=limit_s)
-        except concurrent.futures.TimeoutError as error:
+        except TimeoutError as error:
+            # Of the wait, or the SDK's own.
             self._forget_connection()
             message = f"{self._network} did not answer within {limit_s:g} s"
             raise ChainUnreachableError(message) from error
@@ -226,10 +228,9 @@ class SdkChain:
             raise ChainError(f"{self._network}: {_one_line(error)}") from error
 
     def _forget_connection(self) -> None:
-        """Leaves a connection that hangs to its thread, and begins with another of each."""
-        self._subtensor = None
-        self._worker.shutdown(wait=False, cancel_futures=True)
-        self._worker = _new_worker()
+        """Leaves a connection that may hang to its thread, and begins with another of each."""
+        self._worker.stop()
+        self._worker = _Worker()
 
     def _extrinsic(self, send: Callable[[Any], Any], what: str) -> None:
         """Sends something that changes the chain.
@@ -313,5 +314,34 @@ def _one_line(error: object) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def _new_worker() -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="chain")
+class _Worker:
+    """One thread that does one call after the other, and the connection that belongs to it.
+
+    Not the standard library's executor: that one waits for its threads when the program ends, also for one that hangs.
+    """
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+        self._calls: queue.SimpleQueue[tuple[concurrent.futures.Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        threading.Thread(target=self._run, name="chain", daemon=True).start()
+
+    def submit[T](self, call: Callable[[], T]) -> concurrent.futures.Future[T]:
+        """The future result of a call."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._calls.put((future, call))
+        return future
+
+    def stop(self) -> None:
+        """Ends the thread after the calls before this one; does not wait."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (entry := self._calls.get()) is not None:
+            future, call = entry
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as error:  # whoever waits for the result gets it
+                    future.set_exception(error)

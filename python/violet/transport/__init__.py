@@ -4,10 +4,13 @@ What is hardened, and against what, stands at the place that does it; `docs/prot
 this imports the SDK.
 """
 
-from violet.transport.axon import Forwards, MinerAxon
-from violet.transport.dendrite import Answer, ValidatorDendrite
-from violet.transport.gate import PriorityGate
-from violet.transport.synapses import Capabilities, TranscribeRequest, VioletCapabilities, VioletTranscribe
+from violet.sdk_logging import log_levels_kept
+
+with log_levels_kept():
+    from violet.transport.axon import Forwards, MinerAxon
+    from violet.transport.dendrite import Answer, ValidatorDendrite
+    from violet.transport.gate import PriorityGate
+    from violet.transport.synapses import Capabilities, TranscribeRequest, VioletCapabilities, VioletTranscribe
 
 __all__ = [
     "Answer",

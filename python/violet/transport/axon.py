@@ -6,6 +6,7 @@ No `from __future__ import annotations` here: the SDK compares the annotations o
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from violet.chain.types import Hotkey, Metagraph, Neuron
 from violet.errors import BusyError, PortError, ProtocolError, VioletError
 from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, sign_response
+from violet.sdk_logging import SDK_LOGGER
 from violet.transport.gate import PriorityGate
 from violet.transport.synapses import (
     Capabilities,
@@ -172,6 +174,9 @@ class MinerAxon:
     def _axon(self) -> Axon:
         """The SDK's axon, with our functions and nothing else to call."""
         external_ip, external_port = self._external
+        logger = logging.getLogger(SDK_LOGGER)
+        if not any(isinstance(known, _QuietAboutStrangers) for known in logger.filters):
+            logger.addFilter(_QuietAboutStrangers())
         axon = Axon(
             wallet=self._wallet,
             config=Config(),  # without one, the SDK reads this program's command line
@@ -334,6 +339,20 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps({"message": reason}).encode()})
+
+
+class _QuietAboutStrangers(logging.Filter):
+    """Keeps the SDK from writing an error for every request that it refuses: strangers would fill the log.
+
+    With the SDK's logger at DEBUG they are written.
+    """
+
+    REFUSALS = ("Blacklisted", "NotVerified", "UnknownSynapse", "SynapseParsing", "InvalidRequestName")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        is_refusal = record.getMessage().startswith(self.REFUSALS)
+        return not is_refusal or logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
 
 
 class _Server(uvicorn.Server):

@@ -33,6 +33,11 @@ class PriorityGate:
         """How many could enter now."""
         return self._capacity - self._inside
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def enter(self, priority: float, wait_s: float) -> AsyncIterator[None]:
         """A place inside, held until the `with` block ends.
