@@ -1,1 +1,7 @@
-//! text
+//! Text: normalizers for scoring, and the transcript that miners answer with.
+
+mod normalize;
+pub mod transcript;
+
+pub use normalize::Normalizer;
+pub use transcript::{Segment, Transcript};

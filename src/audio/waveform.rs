@@ -1,0 +1,73 @@
+//! The value that all audio code speaks of.
+
+use crate::{Error, Result};
+
+/// Mono audio: finite samples, nominally in [-1, 1], at `sample_rate` Hz.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waveform {
+    samples: Vec<f32>,
+    sample_rate: u32,
+}
+
+impl Waveform {
+    /// The waveform of these samples; it may be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if `sample_rate` is 0 or a sample is NaN or infinite.
+    pub fn from_samples(samples: Vec<f32>, sample_rate: u32) -> Result<Self> {
+        if sample_rate == 0 {
+            return Err(Error::InvalidInput("sample_rate is 0; it must be a number of samples per second".to_owned()));
+        }
+        if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
+            let value = samples[index];
+            return Err(Error::InvalidInput(format!("sample {index} is {value}; every sample must be finite")));
+        }
+        Ok(Self { samples, sample_rate })
+    }
+
+    /// The samples.
+    #[must_use]
+    pub fn samples(&self) -> &[f32] {
+        &self.samples
+    }
+
+    /// The samples, without a copy.
+    #[must_use]
+    pub fn into_samples(self) -> Vec<f32> {
+        self.samples
+    }
+
+    /// Samples per second, Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn n_samples(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Length in seconds.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a length below 2^52 samples is exact")]
+    pub fn duration_s(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(self.sample_rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_must_be_finite_and_the_rate_positive() {
+        assert!(Waveform::from_samples(vec![0.0, f32::NAN], 16_000).is_err());
+        assert!(Waveform::from_samples(vec![f32::INFINITY], 16_000).is_err());
+        assert!(Waveform::from_samples(vec![0.0], 0).is_err());
+        let waveform = Waveform::from_samples(vec![0.5; 8_000], 16_000).unwrap();
+        assert!((waveform.duration_s() - 0.5).abs() < 1e-12);
+    }
+}
