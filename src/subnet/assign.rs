@@ -134,6 +134,7 @@ mod tests {
         let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None };
         let new = NewTask {
             id: TaskId::from(id),
+            owner: String::new(),
             kind: Kind::Transcription,
             options: Options::default(),
             input,

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 pub(crate) use board::Board;
 pub(crate) use rows::{
-    EvaluationRow, EventRow, IdempotencyKey, MinerRow, ResponseRow, UploadRow, event_rows, find_idempotent, miner_rows,
-    response, response_text, responses, task, task_page, unused_blobs, upload,
+    EvaluationRow, EventRow, IdempotencyKey, MinerRow, ResponseRow, UploadRow, event_rows, find_idempotent, last_event, miner_rows,
+    response, response_text, responses, task_page, upload,
 };
 pub(crate) use tx::{Change, Tx};
 

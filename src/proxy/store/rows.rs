@@ -205,6 +205,12 @@ pub(super) fn put_event(sql: &Connection, id: &TaskId, record: &str) -> Result<u
         .query_row([id.as_str(), record], |row| row.get(0))?)
 }
 
+/// Number of a task's newest `state` event; 0 before the first.
+pub(crate) fn last_event(sql: &Connection, id: &TaskId) -> Result<u64, Error> {
+    let mut statement = sql.prepare_cached("SELECT coalesce(max(number), 0) FROM events WHERE task_id = ?1")?;
+    Ok(statement.query_row([id.as_str()], |row| row.get(0))?)
+}
+
 /// A task's `state` events after `number`, oldest first, at most `limit`.
 pub(crate) fn event_rows(sql: &Connection, id: &TaskId, number: u64, limit: u32) -> Result<Vec<EventRow>, Error> {
     let mut statement = sql.prepare_cached(
@@ -230,7 +236,7 @@ pub(crate) fn find_idempotent(sql: &Connection, owner: &str, key: &str) -> Resul
 }
 
 /// Remembers the task of a request.
-pub(crate) fn put_idempotent(
+pub(super) fn put_idempotent(
     sql: &Connection,
     key: &IdempotencyKey,
     task_id: &TaskId,

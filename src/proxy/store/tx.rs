@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::{Error, EvaluationRow, ResponseRow, UploadRow, rows};
+use super::{Error, EvaluationRow, IdempotencyKey, ResponseRow, UploadRow, rows};
 use crate::subnet::assign::{NEWCOMER_QUALITY, updated_quality};
 use crate::subnet::consensus::ACCEPTED_FROM;
 use crate::subnet::task::{Hotkey, SlotState, Task, TaskId};
@@ -145,6 +145,11 @@ impl<'a> Tx<'a> {
     /// Stores an upload.
     pub(crate) fn put_upload(&mut self, row: &UploadRow) -> Result<(), Error> {
         rows::put_upload(self.sql, row)
+    }
+
+    /// Remembers the task of a request.
+    pub(crate) fn put_idempotent(&mut self, key: &IdempotencyKey, id: &TaskId, now_ms: i64) -> Result<(), Error> {
+        rows::put_idempotent(self.sql, key, id, now_ms)
     }
 
     /// A miner's proven quality, 0 to 1.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::tx::{Change, Tx, Undo};
 use super::{Board, Error};
 use crate::proxy::hub::Hub;
+use crate::proxy::metrics;
 use crate::subnet::task::{Task, TaskId};
 
 /// Commands that share one commit at the most.
@@ -126,6 +127,7 @@ impl Writer {
         for answer in answers {
             answer(committed.clone());
         }
+        metrics::count(&changes);
         self.hub.publish(&changes);
     }
 }

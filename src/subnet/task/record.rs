@@ -347,6 +347,8 @@ pub struct Task {
     pub id: TaskId,
     /// Grows by one with every change.
     pub version: u64,
+    /// The user's name in the list of API keys; empty where none are asked for.
+    pub owner: String,
     /// What is to be done.
     pub kind: Kind,
     /// Where it stands.
@@ -385,6 +387,8 @@ pub struct Task {
 pub struct NewTask {
     /// Name.
     pub id: TaskId,
+    /// The user's name in the list of API keys; empty where none are asked for.
+    pub owner: String,
     /// What is to be done.
     pub kind: Kind,
     /// How.
@@ -407,6 +411,7 @@ impl Task {
         Self {
             id: new.id,
             version: 1,
+            owner: new.owner,
             kind: new.kind,
             state: TaskState::Queued,
             reason: None,
