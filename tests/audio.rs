@@ -1,6 +1,10 @@
 //! Log-mel features against openai-whisper's own on a public-domain clip.
 
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test fails by panicking; lengths here are small")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking; lengths here are small"
+)]
 
 use std::path::{Path, PathBuf};
 

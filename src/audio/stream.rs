@@ -15,9 +15,9 @@ use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::packet::Packet;
 
+use super::Limits;
 use super::edit_list::{self, Edit};
 use super::probe::Info;
-use super::Limits;
 use crate::{Error, Result};
 
 /// What a file must be, for error messages.

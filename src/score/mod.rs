@@ -1,1 +1,16 @@
-//! score
+//! Scoring: edit counts and error rates, the reward of a response, and cheap checks of a text.
+//!
+//! No network ids, no input or output, no clock.
+
+pub mod align;
+mod bit_parallel;
+mod degenerate;
+mod rates;
+pub mod reward;
+mod tokens;
+
+pub use align::{EditCounts, counts, distance};
+pub use degenerate::degenerate;
+pub use rates::{
+    cer, char_counts, char_distance, corpus_char_counts, corpus_word_counts, wer, word_counts, word_distance,
+};

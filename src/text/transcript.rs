@@ -116,7 +116,10 @@ impl Transcript {
         for (index, segment) in self.segments.iter().enumerate() {
             segment.check(index, self.duration_s)?;
             if segment.start + TIME_SLACK_S < latest_start {
-                return Err(invalid(format!("has segment {index} at {} s after one at {latest_start} s", segment.start)));
+                return Err(invalid(format!(
+                    "has segment {index} at {} s after one at {latest_start} s",
+                    segment.start
+                )));
             }
             latest_start = segment.start.max(latest_start);
         }
@@ -139,9 +142,12 @@ impl Transcript {
         }
     }
 
-    /// The segments' texts, one a line. Source: openai-whisper `WriteTXT`.
+    /// The segments' texts, one a line; the whole text where there are no segments. Source: openai-whisper `WriteTXT`.
     #[must_use]
     pub fn to_text(&self) -> String {
+        if self.segments.is_empty() && !self.text.trim().is_empty() {
+            return self.text.trim().to_owned() + "\n";
+        }
         self.segments.iter().fold(String::new(), |text, segment| text + segment.text.trim() + "\n")
     }
 
@@ -221,14 +227,14 @@ mod tests {
 
     #[test]
     fn subtitles_are_as_whisper_writes_them() {
-        let transcript = transcript(&[(0.0, 2.0005, " And so --> my"), (3599.9996, 3661.25, " fellow ")]);
+        let transcript = transcript(&[(0.0, 0.0125, " And so --> my"), (3599.9996, 3661.25, " fellow ")]);
         assert_eq!(
             transcript.to_srt(),
-            "1\n00:00:00,000 --> 00:00:02,000\nAnd so -> my\n\n2\n01:00:00,000 --> 01:01:01,250\nfellow\n\n"
+            "1\n00:00:00,000 --> 00:00:00,012\nAnd so -> my\n\n2\n01:00:00,000 --> 01:01:01,250\nfellow\n\n"
         );
         assert_eq!(
             transcript.to_vtt(),
-            "WEBVTT\n\n00:00.000 --> 00:02.000\nAnd so -> my\n\n01:00:00.000 --> 01:01:01.250\nfellow\n\n"
+            "WEBVTT\n\n00:00.000 --> 00:00.012\nAnd so -> my\n\n01:00:00.000 --> 01:01:01.250\nfellow\n\n"
         );
         assert_eq!(transcript.to_text(), "And so --> my\nfellow\n");
     }
