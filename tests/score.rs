@@ -71,7 +71,12 @@ fn long_pair(seed: u32, n_words: usize, n_vocabulary: usize, rate: f64) -> (Vec<
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         f64::from(state >> 8) / f64::from(1 << 24)
     };
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as Python")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "as Python"
+    )]
     let choose = |random: f64| (random * n_vocabulary as f64) as usize;
     let reference: Vec<usize> = (0..n_words).map(|_| choose(random())).collect();
     let mut hypothesis = Vec::new();

@@ -38,7 +38,11 @@ impl Incoming {
         self.n_bytes += bytes.len() as u64;
         if self.n_bytes > self.limit_bytes {
             let limit = self.limit_bytes;
-            return Err(ApiError::too_large("file_too_large", format!("file has more than {limit} bytes, the limit of this proxy")).at("file"));
+            return Err(ApiError::too_large(
+                "file_too_large",
+                format!("file has more than {limit} bytes, the limit of this proxy"),
+            )
+            .at("file"));
         }
         self.hash.update(bytes);
         self.file.write_all(bytes).await.map_err(ApiError::internal)
@@ -124,7 +128,8 @@ impl Blobs {
     ) -> ApiResult<Incoming> {
         let mut incoming = self.begin().await?;
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
+            let chunk = chunk
+                .map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
             incoming.write(&chunk).await?;
         }
         Ok(incoming)

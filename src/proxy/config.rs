@@ -111,7 +111,11 @@ pub(crate) fn ms(seconds: f64) -> i64 {
 
 fn duration_s(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
-    if (0.001..=315_360_000.0).contains(&seconds) { Ok(seconds) } else { Err("expected 0.001 to 315360000 seconds".to_owned()) }
+    if (0.001..=315_360_000.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("expected 0.001 to 315360000 seconds".to_owned())
+    }
 }
 
 fn stake(text: &str) -> Result<f64, String> {

@@ -177,7 +177,6 @@ impl From<store::Error> for ApiError {
             | store::Error::Record(_)
             | store::Error::Stale(_)
             | store::Error::Fault(_)
-            | store::Error::File { .. }
             | store::Error::Schema { .. } => Self::internal(error),
         }
     }

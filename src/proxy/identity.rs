@@ -59,12 +59,15 @@ fn take(data_dir: &Path) -> Result<File> {
 fn secret(path: &Path) -> Result<[u8; SECRET_BYTES]> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     match File::open(path) {
-        Ok(mut file) => {
+        Ok(file) => {
             let mut bytes = Vec::new();
-            file.by_ref().take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+            file.take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
             bytes.try_into().map_err(|bytes: Vec<u8>| {
                 let path = path.display();
-                Error::InvalidInput(format!("{path} has {} bytes instead of {SECRET_BYTES}; restore it from a backup", bytes.len()))
+                Error::InvalidInput(format!(
+                    "{path} has {} bytes instead of {SECRET_BYTES}; restore it from a backup",
+                    bytes.len()
+                ))
             })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -106,10 +106,12 @@ impl MetagraphFile {
         let metagraph = self.last().ok_or_else(|| {
             unready("no metagraph has been read yet; the reader beside the proxy writes it".to_owned())
         })?;
-        let age_ms = now_ms - metagraph.synced_at_ms;
-        if age_ms > self.max_age_ms {
-            let (age_s, limit_s) = (age_ms / 1_000, self.max_age_ms / 1_000);
-            return Err(unready(format!("the metagraph is {age_s} s old; the limit is {limit_s} s: is its reader running?")));
+        let old_ms = now_ms - metagraph.synced_at_ms;
+        if old_ms > self.max_age_ms {
+            let (age_s, limit_s) = (old_ms / 1_000, self.max_age_ms / 1_000);
+            return Err(unready(format!(
+                "the metagraph is {age_s} s old; the limit is {limit_s} s: is its reader running?"
+            )));
         }
         Ok(metagraph)
     }

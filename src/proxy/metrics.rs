@@ -10,8 +10,8 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use super::app::App;
-use super::store::Change;
 use super::clock;
+use super::store::Change;
 use crate::subnet::task::{Phase, TaskState, seconds};
 
 /// Upper ends of the latency classes, seconds; the last ones are for long polls.
@@ -74,7 +74,8 @@ pub(crate) fn render(app: &App) -> String {
     }
     let tasks = app.store.board().tasks();
     for (phase, name) in [(Phase::Commit, "commit"), (Phase::Reveal, "reveal")] {
-        let is_in = |phase| tasks.iter().filter(|task| task.evaluation.as_ref().is_some_and(|e| e.phase == phase)).count();
+        let is_in =
+            |phase| tasks.iter().filter(|task| task.evaluation.as_ref().is_some_and(|e| e.phase == phase)).count();
         gauge!("violet_evaluations_open", "phase" => name).set(is_in(phase) as f64);
     }
     let age_s = app.metagraph.last().map_or(f64::INFINITY, |metagraph| seconds(now_ms - metagraph.synced_at_ms));

@@ -57,8 +57,9 @@ fn check_transcript(task: &Task, result: &str) -> Result<String, String> {
         let got_s = transcript.duration_s;
         return Err(format!("the transcript is of {got_s:.1} s of audio; the input has {duration_s:.1} s"));
     }
-    if score::degenerate(&transcript.text, transcript.duration_s) {
-        return Err("the text is degenerate: one phrase over and over, or more words than anybody can say".to_owned());
+    let spoken_s = task.input.duration_s.unwrap_or(transcript.duration_s);
+    if let Some(reason) = score::degenerate(&transcript.text, spoken_s) {
+        return Err(format!("the text is degenerate: {reason}"));
     }
     Ok(transcript.text)
 }

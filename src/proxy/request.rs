@@ -1,7 +1,8 @@
 //! Reading requests: bodies with a bound, JSON without unknown fields, signatures, API keys.
 
 use axum::body::Body;
-use axum::extract::{OriginalUri, Request};
+use axum::extract::{FromRequestParts, OriginalUri, Path, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -40,7 +41,8 @@ pub(crate) async fn signed(app: &App, request: Request, limit_bytes: usize) -> A
     claims.check(&app.identity.hotkey, clock::now_ns(), app.started_ns)?;
     let metagraph = app.metagraph()?;
     let neuron = metagraph.neuron(&claims.hotkey).cloned().ok_or_else(|| {
-        let message = format!("hotkey {:.60} is not registered on subnet {}; register it first", claims.hotkey, metagraph.netuid);
+        let message =
+            format!("hotkey {:.60} is not registered on subnet {}; register it first", claims.hotkey, metagraph.netuid);
         ApiError::forbidden("not_registered", message).at("x-bittensor-hotkey")
     })?;
     let body = read_body(&parts.headers, body, limit_bytes).await?;
@@ -57,7 +59,10 @@ pub(crate) async fn signed_by_validator(app: &App, request: Request) -> ApiResul
     let signed = signed(app, request, SMALL_BODY_BYTES).await?;
     let (neuron, min_stake) = (&signed.neuron, app.config.min_stake);
     if !neuron.validator_permit {
-        return Err(ApiError::forbidden("no_validator_permit", format!("hotkey {} has no validator permit", signed.hotkey)));
+        return Err(ApiError::forbidden(
+            "no_validator_permit",
+            format!("hotkey {} has no validator permit", signed.hotkey),
+        ));
     }
     if neuron.stake < min_stake {
         let message = format!("hotkey {} has stake {}; this proxy asks for {min_stake}", signed.hotkey, neuron.stake);
@@ -81,7 +86,8 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
     let mut bytes = BytesMut::new();
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
+        let chunk =
+            chunk.map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
         if bytes.len() + chunk.len() > limit_bytes {
             return Err(too_large());
         }
@@ -93,7 +99,9 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
 /// JSON as a type that refuses unknown fields.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => ApiError::invalid("invalid_body", format!("the body is not what this route takes: {error}")),
+        serde_json::error::Category::Data => {
+            ApiError::invalid("invalid_body", format!("the body is not what this route takes: {error}"))
+        }
         serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             ApiError::malformed("malformed_json", format!("the body is not JSON: {error}"))
         }
@@ -104,4 +112,28 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
 pub(crate) fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The query of a URL as a type that refuses unknown parameters.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        let query = Query::try_from_uri(&parts.uri);
+        query.map(|query| Self(query.0)).map_err(|error| ApiError::invalid("invalid_query", error.body_text()))
+    }
+}
+
+/// The name in a path such as `/v1/tasks/{id}`.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|error| ApiError::malformed("malformed_path", error.body_text()))
+    }
 }

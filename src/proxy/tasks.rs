@@ -58,9 +58,8 @@ impl TaskOptions {
         if let Some(kind) = self.kind.as_deref().filter(|kind| *kind != "transcription") {
             return refuse("kind", format!("kind is {kind:.40}; expected transcription"));
         }
-        let is_code = |code: &str| {
-            (2..=8).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-        };
+        let is_code =
+            |code: &str| (2..=8).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
         if let Some(language) = self.language.as_deref().filter(|language| !is_code(language)) {
             return refuse("language", format!("language is {language:.40}; expected a code such as en"));
         }
@@ -227,5 +226,7 @@ fn queue_full(max_open: usize) -> ApiError {
 }
 
 fn number<T: std::str::FromStr>(name: &'static str, text: &str, expected: &str) -> ApiResult<T> {
-    text.trim().parse().map_err(|_| ApiError::invalid("invalid_value", format!("{name} is {text:.40}; expected {expected}")).at(name))
+    text.trim()
+        .parse()
+        .map_err(|_| ApiError::invalid("invalid_value", format!("{name} is {text:.40}; expected {expected}")).at(name))
 }

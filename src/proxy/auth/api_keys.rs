@@ -45,7 +45,9 @@ impl ApiKeys {
             }
             keys.push(parse(line).ok_or_else(|| {
                 let (path, n) = (path.display(), n + 1);
-                Error::InvalidInput(format!("{path}:{n}: expected NAME SHA256HEX; make lines with violet-proxy new-key"))
+                Error::InvalidInput(format!(
+                    "{path}:{n}: expected NAME SHA256HEX; make lines with violet-proxy new-key"
+                ))
             })?);
         }
         Ok(Self { keys })
@@ -55,7 +57,9 @@ impl ApiKeys {
     pub(crate) fn owner(&self, headers: &HeaderMap) -> ApiResult<&str> {
         let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some((scheme, key)) = value.and_then(|value| value.split_once(' ')) else {
-            return Err(ApiError::unauthenticated("missing_api_key", "send Authorization: Bearer KEY").at("authorization"));
+            return Err(
+                ApiError::unauthenticated("missing_api_key", "send Authorization: Bearer KEY").at("authorization")
+            );
         };
         let hash: [u8; 32] = Sha256::digest(key.trim()).into();
         // All entries are compared, each in constant time, so that the time tells nothing about them.
@@ -66,7 +70,11 @@ impl ApiKeys {
             }
         }
         found.filter(|_| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(|| {
-            ApiError::unauthenticated("invalid_api_key", "the API key is not known here; ask the proxy's operator for one").at("authorization")
+            ApiError::unauthenticated(
+                "invalid_api_key",
+                "the API key is not known here; ask the proxy's operator for one",
+            )
+            .at("authorization")
         })
     }
 }
@@ -78,7 +86,9 @@ pub(crate) fn create(path: &Path, name: &str) -> Result<String> {
     }
     if path.exists() && ApiKeys::load(path)?.keys.iter().any(|(taken, _)| taken == name) {
         let path = path.display();
-        return Err(Error::Conflict(format!("{path} has a key for {name} already; remove its line or choose another NAME")));
+        return Err(Error::Conflict(format!(
+            "{path} has a key for {name} already; remove its line or choose another NAME"
+        )));
     }
     let mut random = [0; 32];
     let io = |source| Error::Io { path: path.to_owned(), source };

@@ -27,7 +27,11 @@ impl Claims {
         let text = |name: &'static str| {
             let mut values = headers.get_all(name).iter();
             let value = values.next().ok_or_else(|| {
-                ApiError::unauthenticated("missing_signature", format!("header {name} is missing; sign the request with your hotkey")).at(name)
+                ApiError::unauthenticated(
+                    "missing_signature",
+                    format!("header {name} is missing; sign the request with your hotkey"),
+                )
+                .at(name)
             })?;
             let value = value.to_str().ok().filter(|_| values.next().is_none());
             value.ok_or_else(|| bad(name, "must be given once, in ASCII"))
@@ -42,7 +46,8 @@ impl Claims {
         Ok(Self {
             hotkey: text("x-bittensor-hotkey")?.to_owned(),
             receiver: text("x-bittensor-receiver")?.to_owned(),
-            nonce_ns: nonce_ns.ok_or_else(|| bad("x-bittensor-nonce", "must be nanoseconds since the epoch, in decimal"))?,
+            nonce_ns: nonce_ns
+                .ok_or_else(|| bad("x-bittensor-nonce", "must be nanoseconds since the epoch, in decimal"))?,
             signature: text("x-bittensor-signature")?.to_owned(),
         })
     }
@@ -50,7 +55,8 @@ impl Claims {
     /// Refuses what is not meant for this proxy, or not for now.
     pub(crate) fn check(&self, receiver: &str, now_ns: u64, floor_ns: u64) -> ApiResult<()> {
         if self.receiver != receiver {
-            let message = format!("X-Bittensor-Receiver is {:.60}; this proxy is {receiver} (GET /v1/network)", self.receiver);
+            let message =
+                format!("X-Bittensor-Receiver is {:.60}; this proxy is {receiver} (GET /v1/network)", self.receiver);
             return Err(ApiError::unauthenticated("wrong_receiver", message).at("x-bittensor-receiver"));
         }
         let stale = |message: String| Err(ApiError::unauthenticated("stale_nonce", message).at("x-bittensor-nonce"));
@@ -59,7 +65,9 @@ impl Claims {
         }
         if self.nonce_ns > now_ns.saturating_add(MAX_AHEAD_NS) {
             let ahead_ms = (self.nonce_ns - now_ns) / 1_000_000;
-            return stale(format!("the nonce is {ahead_ms} ms in the future; at most 2000 are accepted: check the clock"));
+            return stale(format!(
+                "the nonce is {ahead_ms} ms in the future; at most 2000 are accepted: check the clock"
+            ));
         }
         if now_ns.saturating_sub(self.nonce_ns) > MAX_AGE_NS {
             let age_ms = (now_ns - self.nonce_ns) / 1_000_000;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 pub(crate) use board::Board;
 pub(crate) use rows::{
-    EvaluationRow, EventRow, IdempotencyKey, MinerRow, ResponseRow, UploadRow, event_rows, find_idempotent, last_event, miner_rows,
-    response, response_text, responses, task_page, upload,
+    EvaluationRow, IdempotencyKey, MinerRow, ResponseRow, UploadRow, event_rows, find_idempotent, last_event,
+    miner_rows, response, response_text, responses, task_page, upload,
 };
 pub(crate) use tx::{Change, Tx};
 
@@ -50,14 +50,6 @@ pub(crate) enum Error {
     /// A command panicked, or its commit failed.
     #[error("store: {0}")]
     Fault(String),
-    /// A file of the data directory cannot be used.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
     /// The file was written by another version.
     #[error("{}: has schema {got}, this build reads schema {expected}; use the build that wrote it or another --data-dir", path.display())]
     Schema {
@@ -121,6 +113,14 @@ impl Store {
         work: impl FnOnce(&rusqlite::Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.readers.read(work).await
+    }
+
+    /// Waits until everything that was sent to the writer is done.
+    pub(crate) async fn close(&self) {
+        let done = self.write(|_| Ok::<(), Error>(())).await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "the store did not close in order; the log is read at the next start");
+        }
     }
 
     /// The open tasks as last committed.

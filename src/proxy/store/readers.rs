@@ -29,7 +29,8 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
         let idle = Arc::clone(&self.idle);
         let read = tokio::task::spawn_blocking(move || {
-            let lent = Lent { connection: lock(&idle).pop(), idle };
+            let connection = lock(&idle).pop();
+            let lent = Lent { connection, idle };
             let result = lent.connection.as_ref().ok_or(Error::Closed).and_then(work);
             drop(lent);
             drop(permit);

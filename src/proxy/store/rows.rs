@@ -216,9 +216,8 @@ pub(crate) fn event_rows(sql: &Connection, id: &TaskId, number: u64, limit: u32)
     let mut statement = sql.prepare_cached(
         "SELECT number, record FROM events WHERE task_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![id.as_str(), number, limit], |row| {
-        Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))
-    })?;
+    let rows = statement
+        .query_map(params![id.as_str(), number, limit], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))?;
     rows.map(|row| {
         let (number, record) = row?;
         Ok(EventRow { number, task: serde_json::from_str(&record)? })
@@ -230,9 +229,7 @@ pub(crate) fn event_rows(sql: &Connection, id: &TaskId, number: u64, limit: u32)
 pub(crate) fn find_idempotent(sql: &Connection, owner: &str, key: &str) -> Result<Option<(String, TaskId)>, Error> {
     let mut statement =
         sql.prepare_cached("SELECT body_sha256, task_id FROM idempotency WHERE owner = ?1 AND key = ?2")?;
-    Ok(statement
-        .query_row([owner, key], |row| Ok((row.get(0)?, TaskId::from(row.get::<_, String>(1)?))))
-        .optional()?)
+    Ok(statement.query_row([owner, key], |row| Ok((row.get(0)?, TaskId::from(row.get::<_, String>(1)?)))).optional()?)
 }
 
 /// Remembers the task of a request.

@@ -64,7 +64,7 @@ impl<'a> Tx<'a> {
     }
 
     /// The open tasks, oldest first.
-    pub(crate) fn open_tasks(&self) -> impl ExactSizeIterator<Item = &Arc<Task>> {
+    pub(crate) fn open_tasks(&self) -> impl ExactSizeIterator<Item = &Arc<Task>> + Clone {
         self.open.values()
     }
 
@@ -190,11 +190,8 @@ impl<'a> Tx<'a> {
     fn show(&mut self, task: Task, event: Option<u64>) {
         let task = Arc::new(task);
         let id = task.id.clone();
-        let before = if task.state.is_final() {
-            self.open.remove(&id)
-        } else {
-            self.open.insert(id.clone(), Arc::clone(&task))
-        };
+        let before =
+            if task.state.is_final() { self.open.remove(&id) } else { self.open.insert(id.clone(), Arc::clone(&task)) };
         self.undo.push(Undo { id, before });
         self.changes.push(Change { task, event });
     }

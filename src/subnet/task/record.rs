@@ -90,15 +90,8 @@ pub enum TaskState {
 
 impl TaskState {
     /// Every state, in the order of a task's life.
-    pub const ALL: [Self; 7] = [
-        Self::Queued,
-        Self::Running,
-        Self::Answered,
-        Self::Verified,
-        Self::Unverified,
-        Self::Failed,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Running, Self::Answered, Self::Verified, Self::Unverified, Self::Failed, Self::Cancelled];
 
     /// Whether nothing can follow.
     #[must_use]
