@@ -134,6 +134,7 @@ mod tests {
         let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None };
         let new = NewTask {
             id: TaskId::from(id),
+            owner: String::new(),
             kind: Kind::Transcription,
             options: Options::default(),
             input,
@@ -171,9 +172,8 @@ mod tests {
     fn capacity_is_what_is_declared_minus_what_is_held_and_capped() {
         let coldkey = Coldkey::from("c");
         let tasks: Vec<Task> = (0..40).map(|n| task(&format!("t{n:02}"), 5, 0)).collect();
-        let ask = |capacity, held| {
-            assign(&Claimant { capacity, held, ..claimant(&coldkey) }, tasks.iter(), 10).offers.len()
-        };
+        let ask =
+            |capacity, held| assign(&Claimant { capacity, held, ..claimant(&coldkey) }, tasks.iter(), 10).offers.len();
         assert_eq!(ask(3, 1), 2);
         assert_eq!(ask(2, 2), 0);
         assert_eq!(ask(1_000, 0), MAX_CAPACITY as usize);
@@ -183,8 +183,7 @@ mod tests {
     fn one_operator_gets_one_slot_of_a_task() {
         let coldkey = Coldkey::from("c");
         let mut held = task("t", 5, 0);
-        let claim =
-            Claim { slot: 0, miner: Hotkey::from("m"), coldkey: coldkey.clone(), claim_id: "x".to_owned() };
+        let claim = Claim { slot: 0, miner: Hotkey::from("m"), coldkey: coldkey.clone(), claim_id: "x".to_owned() };
         held.claim(claim, 10, &TERMS).unwrap();
         assert!(assign(&claimant(&coldkey), [&held].into_iter(), 20).offers.is_empty());
         let other = Coldkey::from("d");

@@ -77,7 +77,8 @@ pub fn has_quorum(revealed: f64, committee: f64) -> bool {
 /// Where a value ends exactly at half of the weight, the middle between it and the next one. `None` without weight.
 #[must_use]
 pub fn weighted_median(values: &[(f64, f64)]) -> Option<f64> {
-    let mut sorted: Vec<(f64, f64)> = values.iter().copied().filter(|&(value, w)| w > 0.0 && value.is_finite()).collect();
+    let mut sorted: Vec<(f64, f64)> =
+        values.iter().copied().filter(|&(value, w)| w > 0.0 && value.is_finite()).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let total: f64 = sorted.iter().map(|&(_, w)| w).sum();
     let half = total / 2.0;

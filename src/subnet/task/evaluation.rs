@@ -187,7 +187,9 @@ impl Task {
                 None if self.leases().next().is_some() => {
                     format!("no answer within {waited_s:.0} s; a miner still worked on it: give a longer deadline_s")
                 }
-                None => format!("no miner took the task within {waited_s:.0} s; see GET /v1/network for miners at work"),
+                None => {
+                    format!("no miner took the task within {waited_s:.0} s; see GET /v1/network for miners at work")
+                }
             }
         } else {
             return false;
@@ -206,7 +208,10 @@ impl Task {
             if now_ms < settled_at_ms + terms.commit_ms + terms.reveal_ms {
                 return false;
             }
-            self.end(TaskState::Unverified, Some("no validator with a permit and enough stake is registered".to_owned()));
+            self.end(
+                TaskState::Unverified,
+                Some("no validator with a permit and enough stake is registered".to_owned()),
+            );
             return true;
         }
         let commit_by_ms = now_ms + terms.commit_ms;
@@ -260,7 +265,8 @@ impl Task {
             .collect();
         let verdict = consensus::verdict(&ballots, &candidates);
         if !verdict.quorum {
-            let reason = format!("{n_revealed} of {n_members} validators judged in time: not half of the committee's weight");
+            let reason =
+                format!("{n_revealed} of {n_members} validators judged in time: not half of the committee's weight");
             self.verdict = Some(verdict);
             self.end(TaskState::Unverified, Some(reason));
             return;

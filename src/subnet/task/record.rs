@@ -90,15 +90,8 @@ pub enum TaskState {
 
 impl TaskState {
     /// Every state, in the order of a task's life.
-    pub const ALL: [Self; 7] = [
-        Self::Queued,
-        Self::Running,
-        Self::Answered,
-        Self::Verified,
-        Self::Unverified,
-        Self::Failed,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Running, Self::Answered, Self::Verified, Self::Unverified, Self::Failed, Self::Cancelled];
 
     /// Whether nothing can follow.
     #[must_use]
@@ -347,6 +340,8 @@ pub struct Task {
     pub id: TaskId,
     /// Grows by one with every change.
     pub version: u64,
+    /// The user's name in the list of API keys; empty where none are asked for.
+    pub owner: String,
     /// What is to be done.
     pub kind: Kind,
     /// Where it stands.
@@ -385,6 +380,8 @@ pub struct Task {
 pub struct NewTask {
     /// Name.
     pub id: TaskId,
+    /// The user's name in the list of API keys; empty where none are asked for.
+    pub owner: String,
     /// What is to be done.
     pub kind: Kind,
     /// How.
@@ -407,6 +404,7 @@ impl Task {
         Self {
             id: new.id,
             version: 1,
+            owner: new.owner,
             kind: new.kind,
             state: TaskState::Queued,
             reason: None,

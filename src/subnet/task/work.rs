@@ -213,7 +213,10 @@ impl Task {
             if lease.expires_at_ms <= now_ms {
                 expired.push(lease.miner.clone());
                 let held_s = seconds(now_ms - lease.granted_at_ms);
-                slot.reopen(&format!("the miner went silent: no heartbeat or answer within its lease ({held_s:.0} s)"), now_ms);
+                slot.reopen(
+                    &format!("the miner went silent: no heartbeat or answer within its lease ({held_s:.0} s)"),
+                    now_ms,
+                );
             }
         }
         if !expired.is_empty() {

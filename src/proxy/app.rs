@@ -1,0 +1,106 @@
+//! The running proxy: what every route shares.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::{ApiKeys, Replays};
+use super::blobs::Blobs;
+use super::config::{Config, ms};
+use super::error::{ApiError, ApiResult};
+use super::hub::Hub;
+use super::identity::Identity;
+use super::metagraph::{Metagraph, MetagraphFile};
+use super::presence::Presence;
+use super::store::Store;
+use super::{clock, metrics};
+use crate::subnet::task::{Member, Task, TaskId, Terms};
+
+/// The running proxy.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    /// URL under which others reach this proxy.
+    pub(crate) public_url: String,
+    pub(crate) terms: Terms,
+    pub(crate) identity: Identity,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) metagraph: MetagraphFile,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) replays: Replays,
+    pub(crate) presence: Presence,
+    pub(crate) api_keys: Option<ApiKeys>,
+    pub(crate) metrics: PrometheusHandle,
+    /// Decoding of headers and checks of results that run at the same time.
+    pub(crate) cpu: Arc<Semaphore>,
+    /// Cancelled when the proxy is to end.
+    pub(crate) shutdown: CancellationToken,
+    /// Nonces from before this are not accepted, ns.
+    pub(crate) started_ns: u64,
+}
+
+impl App {
+    /// Opens everything in the data directory.
+    pub(crate) fn open(config: Config, public_url: String) -> Result<Arc<Self>, Box<dyn std::error::Error>> {
+        let started_ns = clock::now_ns();
+        let identity = Identity::open(&config.data_dir)?;
+        let api_keys = config.api_keys.as_deref().map(ApiKeys::load).transpose()?;
+        let blobs = Blobs::open(&config.data_dir, config.max_upload_bytes, identity.url_secret)?;
+        let hub = Arc::new(Hub::default());
+        let terms = config.terms();
+        let store = Store::open(&config.data_dir, &terms, clock::now_ms(), Arc::clone(&hub))?;
+        let metagraph = MetagraphFile::new(config.metagraph.clone(), ms(config.metagraph_max_age_s));
+        metagraph.refresh();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Arc::new(Self {
+            public_url,
+            terms,
+            identity,
+            store,
+            blobs,
+            metagraph,
+            hub,
+            replays: Replays::default(),
+            presence: Presence::default(),
+            api_keys,
+            metrics: metrics::recorder()?,
+            cpu: Arc::new(Semaphore::new(cores)),
+            shutdown: CancellationToken::new(),
+            started_ns,
+            config,
+        }))
+    }
+
+    /// The metagraph, if it may be acted upon.
+    pub(crate) fn metagraph(&self) -> ApiResult<Arc<Metagraph>> {
+        self.metagraph.fresh(clock::now_ms())
+    }
+
+    /// Who would judge a task now; nobody while the metagraph is stale.
+    pub(crate) fn committee(&self) -> Vec<Member> {
+        self.metagraph().map(|metagraph| metagraph.committee(self.config.min_stake)).unwrap_or_default()
+    }
+
+    /// The task of this name, whoever it belongs to.
+    pub(crate) async fn task(&self, id: &TaskId) -> ApiResult<Arc<Task>> {
+        self.store.task(id).await?.ok_or_else(|| no_task(id))
+    }
+
+    /// Runs `work` on a thread for CPU work, no more than the machine has cores at a time.
+    pub(crate) async fn on_cpu<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> ApiResult<T> {
+        let permit = Arc::clone(&self.cpu).acquire_owned().await.map_err(ApiError::internal)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let value = work();
+            drop(permit);
+            value
+        });
+        done.await.map_err(ApiError::internal)
+    }
+}
+
+/// 404 for a task.
+pub(crate) fn no_task(id: &TaskId) -> ApiError {
+    ApiError::not_found("no_such_task", format!("there is no task {:.80}", id.as_str()))
+}

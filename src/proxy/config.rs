@@ -1,0 +1,189 @@
+//! The proxy's configuration: read once, never changed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::subnet::task::Terms;
+
+/// The HTTP service between users, miners and validators.
+#[derive(Debug, Parser)]
+#[command(name = "violet-proxy", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) config: Option<Config>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an API key, print it once, and add its hash to the file.
+    NewKey {
+        /// The user's name.
+        name: String,
+        /// File of API keys; made when it is not there.
+        #[arg(long, value_name = "FILE")]
+        api_keys: PathBuf,
+    },
+}
+
+/// What one proxy needs to serve.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Config {
+    /// Address to listen on.
+    #[arg(long, env = "VIOLET_PROXY_HOST", default_value = "127.0.0.1")]
+    pub(crate) host: std::net::IpAddr,
+    /// Port to listen on; 0 for a free one.
+    #[arg(long, env = "VIOLET_PROXY_PORT", default_value_t = 8091)]
+    pub(crate) port: u16,
+    /// Directory of the database, the audio and the proxy's key.
+    #[arg(long, value_name = "DIR", env = "VIOLET_PROXY_DATA_DIR", default_value = "violet-proxy-data")]
+    pub(crate) data_dir: PathBuf,
+    /// The metagraph file that a reader beside the proxy keeps up to date.
+    #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_METAGRAPH", required = true)]
+    pub(crate) metagraph: PathBuf,
+    /// URL under which miners and validators reach this proxy; default: the address it listens on.
+    #[arg(long, value_name = "URL", env = "VIOLET_PROXY_PUBLIC_URL", value_parser = public_url)]
+    pub(crate) public_url: Option<String>,
+    /// Miners that do each task, unless its user says otherwise.
+    #[arg(long, value_name = "N", env = "VIOLET_PROXY_REDUNDANCY", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) redundancy: u8,
+    /// How long a lease lasts without a heartbeat, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_LEASE_S", default_value_t = 60.0, value_parser = duration_s)]
+    pub(crate) lease_s: f64,
+    /// How long the other miners have after the first answer, seconds; at least as long as that one took.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_GRACE_S", default_value_t = 20.0, value_parser = duration_s)]
+    pub(crate) grace_s: f64,
+    /// How long validators have to commit their scores, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_COMMIT_S", default_value_t = 120.0, value_parser = duration_s)]
+    pub(crate) commit_s: f64,
+    /// How long validators have to reveal them after that, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_REVEAL_S", default_value_t = 60.0, value_parser = duration_s)]
+    pub(crate) reveal_s: f64,
+    /// Stake from which a validator with a permit judges.
+    #[arg(long, value_name = "STAKE", env = "VIOLET_PROXY_MIN_STAKE", default_value_t = 1_000.0, value_parser = stake)]
+    pub(crate) min_stake: f64,
+    /// Largest input, bytes.
+    #[arg(long, value_name = "BYTES", env = "VIOLET_PROXY_MAX_UPLOAD_BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    pub(crate) max_upload_bytes: u64,
+    /// Longest audio, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_MAX_DURATION_S", default_value_t = 14_400.0, value_parser = duration_s)]
+    pub(crate) max_duration_s: f64,
+    /// Tasks that may be open at the same time.
+    #[arg(long, value_name = "N", env = "VIOLET_PROXY_MAX_OPEN_TASKS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) max_open_tasks: u32,
+    /// File of API keys; without it everybody may use the proxy.
+    #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_API_KEYS")]
+    pub(crate) api_keys: Option<PathBuf>,
+    /// Age from which the metagraph file is not trusted, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_METAGRAPH_MAX_AGE_S", default_value_t = 1_800.0, value_parser = duration_s)]
+    pub(crate) metagraph_max_age_s: f64,
+    /// How often time is let pass for leases and phases, ms.
+    #[arg(long, value_name = "MS", env = "VIOLET_PROXY_TICK_MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    pub(crate) tick_ms: u64,
+    /// What to log, in the form of `RUST_LOG`.
+    #[arg(long, value_name = "FILTER", env = "VIOLET_PROXY_LOG", default_value = "info", value_parser = log_filter)]
+    pub(crate) log: String,
+    /// File to write the URL into once the proxy listens.
+    #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_READY_FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The times that rule every task.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            lease_ms: ms(self.lease_s),
+            grace_ms: ms(self.grace_s),
+            commit_ms: ms(self.commit_s),
+            reveal_ms: ms(self.reveal_s),
+        }
+    }
+}
+
+/// Seconds as milliseconds.
+#[allow(clippy::cast_possible_truncation, reason = "durations are checked to be at most 10 years")]
+pub(crate) fn ms(seconds: f64) -> i64 {
+    (seconds * 1_000.0).round() as i64
+}
+
+fn duration_s(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    if (0.001..=315_360_000.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("expected 0.001 to 315360000 seconds".to_owned())
+    }
+}
+
+fn stake(text: &str) -> Result<f64, String> {
+    let stake: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if stake.is_finite() && stake >= 0.0 { Ok(stake) } else { Err("expected a number from 0 up".to_owned()) }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let uri: axum::http::Uri = text.parse().map_err(|_| "expected a URL such as https://proxy.example".to_owned())?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    if !is_http || uri.query().is_some() {
+        return Err("expected http:// or https://, a host, and no query".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(["violet-proxy"].iter().chain(flags))
+    }
+
+    #[test]
+    fn the_metagraph_is_all_that_must_be_given() {
+        let config = parse(&["--metagraph", "m.json"]).unwrap().config.unwrap();
+        assert_eq!((config.port, config.redundancy), (8091, 3));
+        assert_eq!(config.terms().lease_ms, 60_000);
+        let error = parse(&[]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--metagraph"), "{error}");
+    }
+
+    #[test]
+    fn an_impossible_value_names_its_flag() {
+        for (flag, value) in [
+            ("--redundancy", "0"),
+            ("--redundancy", "9"),
+            ("--lease-s", "-1"),
+            ("--commit-s", "NaN"),
+            ("--min-stake", "-0.1"),
+            ("--public-url", "proxy.example"),
+            ("--public-url", "ftp://proxy.example"),
+            ("--port", "70000"),
+            ("--max-open-tasks", "0"),
+            ("--max-upload-bytes", "0"),
+            ("--log", "a=b=c"),
+            ("--host", "nowhere"),
+        ] {
+            let error = parse(&["--metagraph", "m.json", &format!("{flag}={value}")]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_made_without_the_flags_of_the_service() {
+        let cli = parse(&["new-key", "ann", "--api-keys", "keys"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::NewKey { name, .. }) if name == "ann"));
+    }
+
+    #[test]
+    fn the_public_url_has_no_slash_at_its_end() {
+        assert_eq!(public_url("https://proxy.example/violet/").unwrap(), "https://proxy.example/violet");
+    }
+}

@@ -1,0 +1,101 @@
+//! The routes of `docs/protocol.md`.
+
+mod blobs;
+mod miners;
+mod network;
+mod openai;
+mod operations;
+mod tasks;
+mod uploads;
+mod validators;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, Method, StatusCode, Uri};
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use tower::ServiceBuilder;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+
+use super::app::App;
+use super::error::ApiError;
+use super::metrics;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id of a client that is taken over, bytes.
+const MAX_REQUEST_ID_BYTES: usize = 64;
+
+/// The whole service.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let layers = ServiceBuilder::new()
+        .map_request(drop_long_id)
+        .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        // Routes bound their bodies themselves, each by its own limit.
+        .layer(DefaultBodyLimit::disable());
+    Router::new()
+        .route("/v1/uploads", post(uploads::create))
+        .route("/v1/tasks", post(tasks::create).get(tasks::list))
+        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/result", get(tasks::result))
+        .route("/v1/tasks/{id}/events", get(tasks::events))
+        .route("/v1/audio/transcriptions", post(openai::transcribe))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/models/{id}", get(openai::model))
+        .route("/v1/miner/claim", post(miners::claim))
+        .route("/v1/miner/heartbeat", post(miners::heartbeat))
+        .route("/v1/miner/submit", post(miners::submit))
+        .route("/v1/miner/fail", post(miners::fail))
+        .route("/v1/validator/lease", post(validators::lease))
+        .route("/v1/validator/commit", post(validators::commit))
+        .route("/v1/validator/reveal", post(validators::reveal))
+        .route("/v1/validator/tasks/{id}", get(validators::show))
+        .route("/v1/blobs/{sha256}", get(blobs::fetch))
+        .route("/v1/network", get(network::show))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_route)
+        .layer(from_fn(metrics::track))
+        .layer(layers)
+        .with_state(app)
+}
+
+async fn no_route(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_found("no_such_route", format!("there is no {method} {:.100} here", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{:.100} does not take {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
+}
+
+/// A client's own id is kept if it is short; the layer behind makes one where there is none.
+fn drop_long_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    if request.headers().get(REQUEST_ID).is_some_and(|id| id.len() > MAX_REQUEST_ID_BYTES || id.is_empty()) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // The query is left out: it may hold a signature.
+    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+}
+
+#[derive(Clone)]
+struct NewRequestId;
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        ulid::Ulid::new().to_string().parse().ok().map(RequestId::new)
+    }
+}

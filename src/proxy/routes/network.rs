@@ -1,0 +1,52 @@
+//! `/v1/network`: who is here, for everybody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::proxy::app::App;
+use crate::proxy::clock;
+use crate::proxy::error::ApiResult;
+use crate::proxy::store::{self, MinerRow};
+use crate::subnet::assign::NEWCOMER_QUALITY;
+use crate::subnet::task::{Hotkey, TaskState};
+
+/// The proxy, its queue, and the neurons.
+pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> {
+    let metagraph = app.metagraph.last();
+    let board = app.store.board();
+    let rows = app.store.read(store::miner_rows).await?;
+    let rows: HashMap<Hotkey, MinerRow> = rows.into_iter().map(|row| (row.hotkey.clone(), row)).collect();
+    let present = app.presence.present(clock::now_ms());
+    let miners: Vec<Value> = present
+        .iter()
+        .map(|(hotkey, seen)| {
+            let row = rows.get(hotkey);
+            json!({
+                "uid": metagraph.as_ref().and_then(|m| m.neuron(hotkey.as_str())).map(|neuron| neuron.uid),
+                "hotkey": hotkey, "kinds": seen.kinds, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
+                "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
+                "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
+                "last_seen_ms": seen.last_seen_ms,
+            })
+        })
+        .collect();
+    let validators: Vec<Value> = metagraph
+        .iter()
+        .flat_map(|metagraph| metagraph.validators(app.config.min_stake))
+        .map(|neuron| json!({"uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake}))
+        .collect();
+    Ok(Json(json!({
+        "proxy": {"hotkey": app.identity.hotkey, "version": env!("CARGO_PKG_VERSION")},
+        "netuid": metagraph.as_ref().map(|m| m.netuid), "network": metagraph.as_ref().map(|m| m.network.as_str()),
+        "block": metagraph.as_ref().map(|m| m.block), "synced_at_ms": metagraph.as_ref().map(|m| m.synced_at_ms),
+        "queue": {
+            "queued": board.count(TaskState::Queued), "running": board.count(TaskState::Running),
+            "answered": board.count(TaskState::Answered),
+        },
+        "miners": miners, "validators": validators,
+    })))
+}

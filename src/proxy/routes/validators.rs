@@ -1,0 +1,213 @@
+//! `/v1/validator`: responses out, judgements in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use metrics::counter;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::miners::{check_claim, input_view};
+use crate::proxy::app::{App, no_task};
+use crate::proxy::error::{ApiError, ApiResult};
+use crate::proxy::request::{self, Name, Signed};
+use crate::proxy::store::{self, EvaluationRow, ResponseRow};
+use crate::proxy::{clock, views};
+use crate::subnet::task::{Hotkey, Phase, Scores, Standing, Task, TaskId, seconds};
+
+/// Evaluations that one claim may get.
+const MAX_EVALUATIONS: usize = 8;
+
+/// Longest salt, bytes.
+const MAX_SALT_BYTES: usize = 256;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaseBody {
+    claim_id: String,
+    kinds: Vec<String>,
+    #[serde(default = "one")]
+    max: usize,
+    #[serde(default)]
+    wait_s: f64,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Lends responses to judge, or waits for some.
+pub(super) async fn lease(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
+    let signed = request::signed_by_validator(&app, request).await?;
+    let body: LeaseBody = signed.json()?;
+    check_claim(&body.claim_id, body.wait_s)?;
+    if !(1..=MAX_EVALUATIONS).contains(&body.max) {
+        let message = format!("max is {}; expected 1 to {MAX_EVALUATIONS}", body.max);
+        return Err(ApiError::invalid("invalid_value", message).at("max"));
+    }
+    let until = Instant::now() + Duration::from_secs_f64(body.wait_s);
+    let can_judge = body.kinds.iter().any(|kind| kind == "transcription");
+    loop {
+        let woken = app.hub.evaluations.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        let lent = if can_judge { take_evaluations(&app, &signed.hotkey, &body).await? } else { Vec::new() };
+        if !lent.is_empty() || Instant::now() >= until {
+            let mut evaluations = Vec::with_capacity(lent.len());
+            for task in &lent {
+                evaluations.push(evaluation_view(&app, task, &signed.hotkey).await?);
+            }
+            return Ok(Json(json!({"evaluations": evaluations})));
+        }
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep_until(until.min(Instant::now() + LOOK_AGAIN)) => {}
+            () = app.shutdown.cancelled() => return Ok(Json(json!({"evaluations": []}))),
+        }
+    }
+}
+
+/// How often a waiting validator looks for evaluations whose lease ran out; that wakes nobody.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+async fn take_evaluations(app: &App, validator: &Hotkey, body: &LeaseBody) -> ApiResult<Vec<Arc<Task>>> {
+    let is_free = |task: &Arc<Task>, now_ms| task.standing(validator, &body.claim_id, now_ms) == Standing::Judge;
+    let now_ms = clock::now_ms();
+    if !app.store.board().tasks().iter().any(|task| is_free(task, now_ms)) {
+        return Ok(Vec::new());
+    }
+    let (validator, claim_id, max, terms) = (validator.clone(), body.claim_id.clone(), body.max, app.terms);
+    app.store
+        .write(move |tx| {
+            let now_ms = clock::now_ms();
+            let is_free = |task: &&Arc<Task>| task.standing(&validator, &claim_id, now_ms) == Standing::Judge;
+            let mut free: Vec<Arc<Task>> = tx.open_tasks().filter(is_free).cloned().collect();
+            // What this claim has already comes first: the same claim gets the same.
+            let has = |task: &Task| {
+                let lease = task.evaluation.as_ref().and_then(|e| e.member(&validator)).and_then(|m| m.lease.as_ref());
+                lease.is_some_and(|lease| lease.claim_id == claim_id)
+            };
+            let commit_by_ms = |task: &Task| task.evaluation.as_ref().map_or(i64::MAX, |e| e.commit_by_ms);
+            free.sort_by_key(|task| (!has(task), commit_by_ms(task)));
+            let mut lent = Vec::new();
+            for before in free.into_iter().take(max) {
+                let mut after = (*before).clone();
+                after.lease_evaluation(&validator, &claim_id, now_ms, &terms)?;
+                tx.update(&before, after.clone(), now_ms)?;
+                lent.push(Arc::new(after));
+            }
+            Ok::<_, ApiError>(lent)
+        })
+        .await
+}
+
+async fn evaluation_view(app: &App, task: &Task, validator: &Hotkey) -> ApiResult<Value> {
+    let id = task.id.clone();
+    let rows = app.store.read(move |sql| store::responses(sql, &id)).await?;
+    let evaluation =
+        task.evaluation.as_ref().ok_or_else(|| ApiError::internal(format!("{} lost its evaluation", task.id)))?;
+    let response = |row: ResponseRow| {
+        json!({
+            "response_id": row.id, "miner": row.miner, "slot": row.slot, "result": row.result, "digest": row.digest,
+            "signature": row.signature, "latency_s": seconds(row.latency_ms),
+        })
+    };
+    Ok(json!({
+        "task_id": task.id, "kind": task.kind, "options": task.options, "input": input_view(app, task, validator),
+        "commit_by_ms": evaluation.commit_by_ms, "reveal_by_ms": evaluation.reveal_by_ms,
+        "responses": rows.into_iter().map(response).collect::<Vec<_>>(),
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommitBody {
+    task_id: TaskId,
+    commitment: String,
+}
+
+/// Takes the hash of a validator's scores.
+pub(super) async fn commit(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
+    let signed = request::signed_by_validator(&app, request).await?;
+    let body: CommitBody = signed.json()?;
+    let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_hash(&body.commitment) {
+        let message = "commitment is not a SHA-256 in lower-case hex";
+        return Err(ApiError::invalid("invalid_value", message).at("commitment"));
+    }
+    let committed = app.store.write(move |tx| {
+        let now_ms = clock::now_ms();
+        let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;
+        let mut after = (*before).clone();
+        let phase = after.commit(&signed.hotkey, &body.commitment, now_ms)?;
+        tx.update(&before, after, now_ms)?;
+        Ok::<_, ApiError>(phase)
+    });
+    let phase = committed.await?;
+    counter!("violet_commits_total").increment(1);
+    Ok(Json(json!({"phase": phase})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevealBody {
+    task_id: TaskId,
+    salt: String,
+    scores: String,
+}
+
+/// Takes a validator's scores.
+pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
+    let signed = request::signed_by_validator(&app, request).await?;
+    let body: RevealBody = signed.json()?;
+    let is_salt = (32..=MAX_SALT_BYTES).contains(&body.salt.len()) && body.salt.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_salt {
+        let message = format!("salt must be 32 to {MAX_SALT_BYTES} hex characters");
+        return Err(ApiError::invalid("invalid_value", message).at("salt"));
+    }
+    let scores: Scores = serde_json::from_str(&body.scores).map_err(|error| {
+        ApiError::invalid("bad_scores", format!("scores is not a JSON text of scores by response: {error}"))
+            .at("scores")
+    })?;
+    let phase = app.store.write(move |tx| open_scores(tx, &signed, &body, scores)).await?;
+    counter!("violet_reveals_total").increment(1);
+    Ok(Json(json!({"phase": if phase == Phase::Done { Phase::Done } else { Phase::Reveal }})))
+}
+
+fn open_scores(tx: &mut store::Tx<'_>, signed: &Signed, body: &RevealBody, scores: Scores) -> ApiResult<Phase> {
+    let now_ms = clock::now_ms();
+    let RevealBody { task_id, salt, scores: text } = body;
+    let commitment =
+        hex::encode(Sha256::digest(format!("violet/commit/1\n{task_id}\n{}\n{salt}\n{text}", signed.hotkey)));
+    let before = tx.task(task_id)?.ok_or_else(|| no_task(task_id))?;
+    let mut after = (*before).clone();
+    let phase = after.reveal(&signed.hotkey, &commitment, scores, now_ms)?;
+    if after.version != before.version {
+        tx.put_evaluation(&EvaluationRow {
+            task_id: task_id.clone(),
+            validator: signed.hotkey.clone(),
+            commitment,
+            salt: salt.clone(),
+            scores: text.clone(),
+            revealed_at_ms: now_ms,
+        })?;
+        tx.update(&before, after, now_ms)?;
+    }
+    Ok(phase)
+}
+
+/// Where an evaluation stands.
+pub(super) async fn show(State(app): State<Arc<App>>, Name(id): Name, request: Request) -> ApiResult<Json<Value>> {
+    request::signed_by_validator(&app, request).await?;
+    let task = app.task(&TaskId::from(id)).await?;
+    let phase = match &task.evaluation {
+        _ if task.state.is_final() => Phase::Done,
+        Some(evaluation) => evaluation.phase,
+        None => return Err(crate::subnet::task::Refusal::NotEvaluating.into()),
+    };
+    Ok(Json(json!({"task_id": task.id, "phase": phase, "verdict": task.verdict.as_ref().map(views::verdict)})))
+}

@@ -1,0 +1,120 @@
+//! From the command line to a running proxy and to its exit code.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::app::App;
+use super::auth::api_keys;
+use super::config::{Cli, Command, Config};
+use super::{reaper, routes, serve};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Runs the proxy with these command-line arguments (without the program's name) until a signal ends it.
+///
+/// Returns the exit code: 0 after a clean end, 1 after a failure, 2 for wrong usage. Failures are one line on stderr.
+#[must_use]
+pub fn run(argv: Vec<String>) -> i32 {
+    let cli = match Cli::try_parse_from(std::iter::once("violet-proxy".to_owned()).chain(argv)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout with 0, everything else to stderr with 2; a closed pipe changes neither.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    let done = match (cli.command, cli.config) {
+        (Some(Command::NewKey { name, api_keys }), _) => new_key(&api_keys, &name),
+        (None, Some(config)) => start(config),
+        (None, None) => Err("no flags were given; see violet-proxy --help".into()),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "violet-proxy: {error}");
+            1
+        }
+    }
+}
+
+fn new_key(path: &Path, name: &str) -> Result<(), Failure> {
+    let key = api_keys::create(path, name)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{key}")?;
+    Ok(out.flush()?)
+}
+
+fn start(config: Config) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)?;
+    // A program that embeds the proxy may have its own subscriber.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("violet-proxy").enable_all().build()?;
+    let done = runtime.block_on(listen(config));
+    // Whatever still runs on a blocking thread is only a read.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}
+
+async fn listen(config: Config) -> Result<(), Failure> {
+    let asked = SocketAddr::new(config.host, config.port);
+    let listener = TcpListener::bind(asked).await.map_err(|error| {
+        format!("cannot listen on {asked}: {error}; is another program on it? choose another --port")
+    })?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let public_url = config.public_url.clone().unwrap_or_else(|| {
+        if config.host.is_unspecified() {
+            tracing::warn!("no --public-url: miners elsewhere cannot fetch their input");
+            return format!("http://127.0.0.1:{}", listener.local_addr().map_or(config.port, |address| address.port()));
+        }
+        url.clone()
+    });
+    let ready_file = config.ready_file.clone();
+    let app =
+        tokio::task::spawn_blocking(move || App::open(config, public_url).map_err(|error| error.to_string())).await??;
+    if app.api_keys.is_none() {
+        tracing::info!("no --api-keys: everybody who reaches this proxy may use it");
+    }
+    if app.metagraph.last().is_none() {
+        tracing::warn!(path = %app.config.metagraph.display(), "no metagraph yet: miners and validators get 503 until its reader writes it");
+    }
+    let reaper = tokio::spawn(reaper::run(Arc::clone(&app)));
+    stop_on_signal(&app)?;
+    let router = routes::router(Arc::clone(&app));
+    tracing::info!("violet-proxy listening on {url}");
+    if let Some(path) = ready_file {
+        write_ready(&path, &url).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    serve::serve(listener, router, app.shutdown.clone()).await;
+    reaper.await?;
+    app.store.close().await;
+    tracing::info!("violet-proxy ended");
+    Ok(())
+}
+
+/// Ends the proxy on the first SIGINT or SIGTERM.
+fn stop_on_signal(app: &Arc<App>) -> Result<(), Failure> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let shutdown = app.shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("ending: running requests have {} s", serve::DRAIN.as_secs());
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+/// Whole or not at all, so that whoever waits for the file never reads half a URL.
+fn write_ready(path: &Path, url: &str) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    std::fs::write(&part, url)?;
+    std::fs::rename(part, path)
+}

@@ -1,0 +1,51 @@
+//! Tasks as users see them.
+
+use serde_json::{Value, json};
+
+use super::app::App;
+use super::error::ApiResult;
+use super::store;
+use crate::subnet::consensus::Verdict;
+use crate::subnet::task::{Slot, SlotState, Task, seconds};
+
+/// The task, with the text of its answer.
+pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
+    let mut view = json!({
+        "id": task.id, "kind": task.kind, "state": task.state, "reason": task.reason, "version": task.version,
+        "created_at_ms": task.created_at_ms, "updated_at_ms": task.updated_at_ms, "deadline_ms": task.deadline_ms,
+        "priority": task.priority, "redundancy": task.slots.len(), "options": task.options, "input": task.input,
+        "progress": task.progress(), "partial": task.partial(), "queue_position": app.store.board().queue_position(task),
+        "slots": task.slots.iter().map(slot).collect::<Vec<_>>(),
+        "answer": null, "verdict": task.verdict.as_ref().map(verdict),
+    });
+    if let Some(id) = &task.answer {
+        let wanted = id.clone();
+        let text = app.store.read(move |sql| store::response_text(sql, &wanted)).await?;
+        let miner = task.submissions().find(|submission| &submission.response_id == id).map(|s| &s.miner);
+        view["answer"] = json!({"response_id": id, "miner": miner, "text": text.unwrap_or_default().trim()});
+    }
+    Ok(view)
+}
+
+/// What a `progress` event says.
+pub(crate) fn progress(app: &App, task: &Task) -> Value {
+    let queue_position = app.store.board().queue_position(task);
+    json!({"progress": task.progress(), "partial": task.partial(), "queue_position": queue_position})
+}
+
+/// A verdict.
+pub(crate) fn verdict(verdict: &Verdict) -> Value {
+    json!({
+        "quorum": verdict.quorum, "scores": verdict.scores, "best": verdict.best, "evaluations": verdict.evaluations,
+    })
+}
+
+fn slot(slot: &Slot) -> Value {
+    let lease = slot.lease.as_ref().filter(|_| slot.state == SlotState::Leased).map(|lease| &lease.miner);
+    let submission = slot.submission.as_ref();
+    json!({
+        "index": slot.index, "state": slot.state, "miner": submission.map(|s| &s.miner).or(lease),
+        "response_id": submission.map(|s| &s.response_id), "progress": slot.progress,
+        "latency_s": submission.map(|s| seconds(s.latency_ms)), "attempts": slot.attempts, "reason": slot.reason,
+    })
+}
