@@ -228,6 +228,8 @@ def test_verify_notices_one_flipped_bit(hub: HubServer, env: dict[str, str]) -> 
         problems = models.verify(name or "tiny", progress=Notes(), known={"tiny": model}, env=env)
         assert len(problems) == 1
         assert f"has SHA-256 {digest(bytes(body))}" in problems[0]
+        models.resolve(name or "tiny", update=True, progress=Notes(), known={"tiny": model}, env=env)
+        assert models.verify(name or "tiny", progress=Notes(), known={"tiny": model}, env=env) == []
 
 
 def test_branch_is_resolved_once_and_recorded(hub: HubServer, env: dict[str, str]) -> None:

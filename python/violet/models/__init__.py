@@ -6,7 +6,7 @@ SHA-256. With `VIOLET_OFFLINE=1` the network is never touched.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from violet.models import packages
 from violet.models.cache import Record, cache_dir, first_damage, hub_dir, install, locked, model_dir, wrong_hashes
 from violet.models.errors import DamagedModelError, FetchError, ModelError, OfflineError, UnknownModelError
 from violet.models.hub import COMMIT, HUB_ID, Hub
-from violet.models.registry import MODELS, Model
+from violet.models.registry import MODELS, Model, ModelFile
 from violet.progress import Bar, Progress, megabytes
 
 __all__ = [
@@ -64,7 +64,7 @@ def resolve(
         name: A known name, a directory, or a hub id with or without `@revision`.
         offline: Never touch the network; `VIOLET_OFFLINE` decides when None.
         progress: Who sees the download; a bar on standard error when None.
-        update: Ask the hub what a branch means now, instead of using the commit found the first time.
+        update: Hash the cached files, and ask the hub what a branch means now instead of using the first answer.
         timeout_s: How long a source may take to answer.
         known: The models known by name.
         env: The environment.
@@ -78,7 +78,7 @@ def resolve(
     offline = is_offline(env) if offline is None else offline
     progress = Bar() if progress is None else progress
     if name in known:
-        return _resolve_known(known[name], offline, progress, timeout_s, env)
+        return _resolve_known(known[name], offline, update, progress, timeout_s, env)
     path = Path(name).expanduser()
     if name and path.is_dir():
         if not (path / "config.json").is_file():
@@ -153,14 +153,17 @@ def is_offline(env: Mapping[str, str] = os.environ) -> bool:
     return env.get("VIOLET_OFFLINE", "").lower() not in {"", "0", "false", "no"}
 
 
-def _resolve_known(model: Model, offline: bool, progress: Progress, timeout_s: float, env: Mapping[str, str]) -> Path:
+def _resolve_known(
+    model: Model, offline: bool, update: bool, progress: Progress, timeout_s: float, env: Mapping[str, str]
+) -> Path:
     directory = model_dir(model.name, env)
-    if first_damage(directory, model.files) is None:
+    damage = _damage(directory, model.files, update, progress)
+    if damage is None:
         return directory
     if offline:
-        raise _offline_error(model.name, directory, first_damage(directory, model.files))
+        raise _offline_error(model.name, directory, damage, env)
     with locked(directory, progress):
-        damage = first_damage(directory, model.files)
+        damage = _damage(directory, model.files, update, progress)
         if damage is None:  # another process fetched it while this one waited
             return directory
         if directory.is_dir():
@@ -196,17 +199,17 @@ def _resolve_hub(
     commit = revision if COMMIT.fullmatch(revision) else None
     if commit is None and reference.is_file() and not update:
         commit = reference.read_text(encoding="utf-8").strip()
-    damage = f"{home} has no {revision}" if commit is None else _hub_damage(home / commit)
+    damage = f"{home} has no {revision}" if commit is None else _hub_damage(home / commit, update, progress)
     if commit is not None and damage is None:
         return home / commit
     if offline:
         directory = home / (commit or revision)
-        raise _offline_error(hub_id if revision == "main" else f"{hub_id}@{revision}", directory, damage)
+        raise _offline_error(hub_id if revision == "main" else f"{hub_id}@{revision}", directory, damage, env)
     hub = Hub(timeout_s, progress, env)
     commit, listing = hub.commit(hub_id, commit or revision)
     directory = home / commit
     with locked(directory, progress):
-        if _hub_damage(directory) is not None:
+        if _hub_damage(directory, update, progress) is not None:
             install(directory, lambda part: hub.fetch_commit(hub_id, commit, listing, part))
             progress.note(f"{hub_id}: commit {commit} from the hub")
     reference.parent.mkdir(parents=True, exist_ok=True)
@@ -214,15 +217,21 @@ def _resolve_hub(
     return directory
 
 
-def _hub_damage(directory: Path) -> str | None:
+def _damage(directory: Path, files: Sequence[ModelFile], every_byte: bool, progress: Progress) -> str | None:
+    damage = first_damage(directory, files)
+    if damage is None and every_byte:
+        return next(iter(wrong_hashes(directory, files, progress)), None)
+    return damage
+
+
+def _hub_damage(directory: Path, every_byte: bool, progress: Progress) -> str | None:
     record = Record.read(directory)
-    return f"{directory} is not cached" if record is None else first_damage(directory, record.files)
+    return f"{directory} is not cached" if record is None else _damage(directory, record.files, every_byte, progress)
 
 
-def _offline_error(name: str, directory: Path, damage: str | None) -> ModelError:
-    how = f"run `violet models fetch {name}` where the network may be used, or give a directory with its files"
+def _offline_error(name: str, directory: Path, damage: str | None, env: Mapping[str, str]) -> ModelError:
+    where = "without VIOLET_OFFLINE" if is_offline(env) else "first"
+    how = f"run `violet models fetch {name}` {where}, or give a directory with its files"
     if directory.is_dir():
-        return DamagedModelError(
-            f"the cached {name} is damaged ({damage}) and VIOLET_OFFLINE forbids the network; {how}"
-        )
-    return OfflineError(f"{name} is not in {directory} and VIOLET_OFFLINE forbids the network; {how}")
+        return DamagedModelError(f"the cached {name} is damaged: {damage}; {how}")
+    return OfflineError(f"{name} is not cached in {directory}; {how}")
