@@ -54,10 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def describe(error: BaseException) -> str:
     """An error in one line: what was wrong, and for a fault of Violet's own, how to see where."""
     from violet import VioletError
-    from violet.errors import VioletError as PythonVioletError
 
     text = " ".join(str(error).split())
-    if isinstance(error, (VioletError, PythonVioletError, ValueError)) and text:
+    if isinstance(error, (VioletError, ValueError)) and text:
         return text
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from violet import VioletError
 from violet.chain import LOCALNET, Chain, connect
 from violet.cli.parsing import Parser, add_debug_flag, add_network_flags, number, read_network
-from violet.errors import VioletError
 
 INTERVAL_S = 30.0
 """Time between two readings of a real chain, whose metagraph changes with its blocks (12 s)."""

@@ -5,11 +5,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from violet import _core
+from violet import VioletError, _core
 from violet.chain import LOCALNET, Chain, connect
 from violet.cli.metagraph import Reader, add_interval_flag, interval_s, warn
 from violet.cli.parsing import Parser, add_debug_flag, add_network_flags, read_network
-from violet.errors import VioletError
 
 LOCALNET_MAX_AGE_S = 60
 """Age from which a localnet's metagraph is not trusted, seconds (docs/protocol.md)."""
