@@ -197,6 +197,48 @@ fn truncated_files_are_decoded_up_to_the_damage() {
 }
 
 #[test]
+fn chained_streams_follow_each_other() {
+    let ogg = std::fs::read(data("clip.ogg")).unwrap().repeat(2);
+    let decoded = decode(&ogg, &Limits::default()).unwrap();
+    let samples = decoded.waveform.samples();
+    let second = samples.len() - 48_000;
+    assert!((47_000..=48_000).contains(&second), "{} samples", samples.len());
+    assert!(snr_db(&samples[second + 1_000..], &original()[1_000..]) > 20.0);
+    let mp3 = std::fs::read(data("clip_vbr_without_tag.mp3")).unwrap().repeat(3);
+    let decoded = decode(&mp3, &Limits::default()).unwrap();
+    assert_eq!((decoded.waveform.n_samples(), decoded.skipped_packets), (3 * 49_536, 0));
+}
+
+#[test]
+fn a_change_of_sample_rate_is_an_error_that_says_where() {
+    let read = |name| std::fs::read(data(name)).unwrap();
+    let joined = [read("clip_vbr_without_tag.mp3"), read("clip_44k_stereo.mp3")].concat();
+    let message = reason(decode(&joined, &Limits::default()));
+    assert!(message.contains("changes from 16000 to 44100 Hz at 3."), "{message}");
+}
+
+#[test]
+fn a_change_of_channels_is_followed() {
+    let read = |name| std::fs::read(data(name)).unwrap();
+    let joined = [read("clip_44k_stereo.mp3"), read("clip_44k_mono.mp3"), read("clip_44k_stereo.mp3")].concat();
+    let decoded = audio::decode(Cursor::new(joined), "test", Some(16_000), &Limits::default()).unwrap();
+    let samples = decoded.waveform.samples();
+    // Each join costs a few packets, heard as silence, and keeps the encoder's delay and padding.
+    assert!((9.0..9.3).contains(&decoded.waveform.duration_s()), "{decoded:?}");
+    let original = original();
+    for part in [4_000..40_000, 52_000..90_000, 100_000..138_000] {
+        let best = (0..4_000).map(|lag: usize| {
+            let start = part.start % 48_000 + 2_000;
+            let at = (part.start / 48_000) * 48_000 + start + lag;
+            snr_db(&samples[at..at + 20_000], &original[start..start + 20_000])
+        });
+        // The parts begin between two samples of 16 kHz, which costs some of the ratio; another place leaves less than 3.
+        let best = best.fold(f64::MIN, f64::max);
+        assert!(best > 12.0, "{part:?}: {best:.1} dB");
+    }
+}
+
+#[test]
 fn a_damaged_stretch_keeps_the_time_of_what_follows() {
     let mut bytes = std::fs::read(data("clip.mp3")).unwrap();
     let whole = decode(&bytes, &Limits::default()).unwrap().waveform;

@@ -79,13 +79,14 @@ fn decode_stream(mut stream: Stream, name: &str, sample_rate: Option<u32>) -> Re
     if let Some(resampler) = resampler {
         resampler.finish(&mut samples);
     }
-    let mut info = stream.info().clone();
     let mut skipped_packets = stream.skipped_packets();
     let duration_s = n_frames as f64 / f64::from(from);
-    match info.duration_s.filter(|_| stream.is_duration_exact()) {
-        Some(stated_s) if duration_s < stated_s - MAX_SHORTFALL_S => skipped_packets = skipped_packets.max(1),
-        Some(_) => {}
-        None => info.duration_s = Some(duration_s),
+    if stream.stated_s().is_some_and(|stated_s| duration_s < stated_s - MAX_SHORTFALL_S) {
+        skipped_packets = skipped_packets.max(1);
+    }
+    let mut info = stream.info().clone();
+    if !stream.is_length_in_header() {
+        info.duration_s = Some(duration_s);
     }
     let waveform = Waveform::from_samples(samples, sample_rate.unwrap_or(from))?;
     Ok(Decoded { waveform, skipped_packets, info })

@@ -4,45 +4,12 @@
 
 use std::io::{Read, Result, Seek, SeekFrom};
 
+use super::edit::{Edit, rescale};
+
 /// Boxes looked at in one file; a crafted file has more.
 const MAX_BOXES: usize = 4_096;
 /// Deepest nesting: `moov`, `trak`, `edts`, `elst`.
 const MAX_DEPTH: usize = 4;
-
-/// Which part of one track is to be heard. The default is all of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Edit {
-    pub(super) track_id: u32,
-    /// Ticks of the media's clock to skip, and the ticks a second; after [`Edit::at`], frames.
-    start: u64,
-    end: Option<u64>,
-    timescale: u32,
-}
-
-impl Edit {
-    /// The same edit in frames of `sample_rate`.
-    pub(super) fn at(self, sample_rate: u32) -> Self {
-        if self.timescale == 0 || sample_rate == 0 {
-            return Self { track_id: self.track_id, ..Self::default() };
-        }
-        let frames = |ticks: u64| rescale(ticks, sample_rate, self.timescale);
-        Self { start: frames(self.start), end: self.end.map(frames), timescale: sample_rate, ..self }
-    }
-
-    /// The edit of iTunes' tag `iTunSMPB`: hexadecimal 0, frames of delay, frames of padding, frames in between.
-    pub(super) fn from_gapless_tag(value: &str) -> Option<Self> {
-        let mut fields = value.split_whitespace().skip(1).map(|field| u64::from_str_radix(field, 16).ok());
-        let (delay, _padding, n_frames) = (fields.next()??, fields.next()??, fields.next()??);
-        Some(Self { start: delay, end: (n_frames > 0).then(|| delay.saturating_add(n_frames)), ..Self::default() })
-    }
-
-    /// The part to be heard, as a range, of `len` frames that begin at frame `position`.
-    pub(super) fn cut(self, position: u64, len: usize) -> (usize, usize) {
-        let within = |frame: u64| usize::try_from(frame.saturating_sub(position)).map_or(len, |index| index.min(len));
-        let end = self.end.map_or(len, within);
-        (within(self.start).min(end), end)
-    }
-}
 
 /// The edits of all tracks that have exactly one; empty for anything but an MP4 file.
 ///
@@ -147,7 +114,7 @@ impl<R: Read + Seek> Scan<'_, R> {
         let Some(TrackBoxes { id, timescale, edit: Some((start, duration)) }) = self.track.take() else { return };
         let is_bounded = duration > 0 && self.movie_timescale > 0;
         let end = is_bounded.then(|| start.saturating_add(rescale(duration, timescale, self.movie_timescale)));
-        self.edits.push(Edit { track_id: id, start, end, timescale });
+        self.edits.push(Edit { track_id: id, start, end, timescale, ..Edit::default() });
     }
 
     fn timescale(&mut self) -> Result<u32> {
@@ -171,40 +138,9 @@ impl<R: Read + Seek> Scan<'_, R> {
     }
 }
 
-/// `ticks` of a clock with `from` ticks a second on one with `to`, rounded.
-fn rescale(ticks: u64, to: u32, from: u32) -> u64 {
-    let from = u128::from(from.max(1));
-    u64::try_from((u128::from(ticks) * u128::from(to) + from / 2) / from).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_edit_cuts_blocks_wherever_they_lie() {
-        let edit = Edit { start: 10, end: Some(25), ..Edit::default() };
-        let heard = |position, len| edit.cut(position, len);
-        assert_eq!((heard(0, 8), heard(8, 8), heard(16, 8), heard(24, 8)), ((8, 8), (2, 8), (0, 8), (0, 1)));
-        assert_eq!((heard(0, 100), heard(32, 8)), ((10, 25), (0, 0)));
-        assert_eq!(Edit::default().cut(1 << 40, 7), (0, 7));
-    }
-
-    #[test]
-    fn ticks_become_frames() {
-        let edit = Edit { start: 1_000, end: Some(3_000), timescale: 1_000, ..Edit::default() };
-        assert_eq!(edit.at(16_000).cut(0, 100_000), (16_000, 48_000));
-        assert_eq!(edit.at(0).cut(0, 100), (0, 100));
-    }
-
-    #[test]
-    fn the_tag_of_itunes_is_read() {
-        let tag = " 00000000 00000840 000001CA 0000000000003F31 00000000";
-        let edit = Edit::from_gapless_tag(tag).unwrap();
-        assert_eq!(edit.cut(0, 100_000), (0x840, 0x840 + 0x3f31));
-        assert_eq!(Edit::from_gapless_tag("00000000 00000840"), None);
-        assert_eq!(Edit::from_gapless_tag("zz yy xx ww"), None);
-    }
 
     #[test]
     fn crafted_boxes_end_the_search() {

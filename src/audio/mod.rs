@@ -10,6 +10,7 @@
 )]
 
 mod decode;
+mod edit;
 mod edit_list;
 mod limits;
 pub mod mel;

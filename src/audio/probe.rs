@@ -42,15 +42,15 @@ pub fn probe(path: impl AsRef<Path>, limits: &Limits) -> Result<Info> {
 ///
 /// # Errors
 ///
-/// [`crate::Error::Decode`] if the bytes are not audio, are empty or hold no samples; [`crate::Error::Unsupported`] for a codec
-/// that this build does not have; [`crate::Error::TooLong`] or [`crate::Error::TooLarge`] beyond the limits.
+/// [`crate::Error::Decode`] if the bytes are not audio, are empty or hold no samples; [`crate::Error::Unsupported`] for
+/// a codec that this build does not have; [`crate::Error::TooLong`] or [`crate::Error::TooLarge`] beyond the limits.
 pub fn probe_reader(reader: impl Read + Seek + Send + Sync, name: &str, limits: &Limits) -> Result<Info> {
     source::contain(name, || {
         let mut stream = Stream::open(reader, name, limits)?;
         if !stream.next_block()? {
             return Err(empty_error(name, stream.skipped_packets()));
         }
-        let duration_s = if stream.is_duration_exact() { stream.info().duration_s } else { Some(stream.walk()?) };
+        let duration_s = if stream.is_length_in_header() { stream.stated_s() } else { Some(stream.walk()?) };
         let info = Info { duration_s, ..stream.info().clone() };
         limits.check_duration(info.duration_s.unwrap_or(0.0))?;
         Ok(info)

@@ -106,9 +106,9 @@ fn known_formats() -> &'static Probe {
 /// A decoder for the track.
 pub(super) fn new_decoder(name: &str, track: &Track) -> Result<Box<dyn AudioDecoder>> {
     let params = audio_params(track, name)?;
-    // Without a tag that states delay and padding, symphonia would cut an mp3 at a length estimated from its first
-    // frames, and lose the end of a file with a variable bit rate.
-    let options = AudioDecoderOptions::default().gapless(!is_estimate(track));
+    // symphonia would cut an mp3 at the length of its tag, or at one that it estimates from the first frames, and lose
+    // all else of a joined file or one with a variable bit rate.
+    let options = AudioDecoderOptions::default().gapless(!is_mpeg_audio(track));
     symphonia::default::get_codecs().make_audio_decoder(params, &options).map_err(|error| match error {
         SymphoniaError::Unsupported(_) => {
             let codec = codec_name(params.codec);
@@ -132,11 +132,10 @@ pub(super) fn check_not_empty(n_bytes: u64, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the header's length of the track may be an estimate: MPEG audio without a tag.
-pub(super) fn is_estimate(track: &Track) -> bool {
+/// Whether the track is MPEG audio (mp1, mp2, mp3), which has no header for the whole.
+pub(super) fn is_mpeg_audio(track: &Track) -> bool {
     let codec = track.codec_params.as_ref().and_then(|params| params.audio()).map(|params| params.codec);
-    let is_mpeg = matches!(codec, Some(CODEC_ID_MP1 | CODEC_ID_MP2 | CODEC_ID_MP3));
-    is_mpeg && track.delay.is_none() && track.padding.is_none()
+    matches!(codec, Some(CODEC_ID_MP1 | CODEC_ID_MP2 | CODEC_ID_MP3))
 }
 
 fn codec_name(codec: AudioCodecId) -> String {

@@ -10,11 +10,15 @@ use symphonia::core::formats::{FormatReader, Track};
 use symphonia::core::packet::Packet;
 
 use super::Limits;
-use super::edit_list::{self, Edit};
+use super::edit::Edit;
+use super::edit_list;
 use super::probe::Info;
 use super::source::{self, ADVICE};
 use crate::{Error, Result};
 
+/// Packets that a decoder may refuse in a row before it is replaced: some hold on to the channels that a stream began
+/// with, and joined files change them.
+const MAX_FAILED_PACKETS: usize = 4;
 /// Packets in another sample rate that are taken for damage before the stream counts as changed.
 const MAX_FOREIGN_PACKETS: usize = 32;
 /// Chained streams (a new header in mid-file) that one file may hold.
@@ -28,13 +32,20 @@ pub(super) struct Stream<'s> {
     decoder: Box<dyn AudioDecoder>,
     track: Track,
     info: Info,
-    is_duration_exact: bool,
+    /// Length that the header states, seconds; estimates left out.
+    stated_s: Option<f64>,
+    is_mpeg_audio: bool,
     edit: Edit,
+    /// What lies behind the edit's claimed end, in case that more follows.
+    held: Vec<f32>,
     /// Frames produced so far, before the edit: silence for damaged packets included.
     position: u64,
     /// Length of damaged packets that no good packet followed yet, frames.
     pending_silence: u64,
+    /// Frames of the last packet that was decoded.
+    decoded_frames: u64,
     skipped_packets: usize,
+    failed_packets: usize,
     foreign_packets: usize,
     chained_streams: usize,
     interleaved: Vec<f32>,
@@ -62,18 +73,27 @@ impl<'s> Stream<'s> {
         let params = source::audio_params(&track, name)?;
         let sample_rate = params.sample_rate.unwrap_or(0);
         let n_channels = params.channels.as_ref().map_or(0, Channels::count);
+        let is_mpeg_audio = source::is_mpeg_audio(&track);
         let edit = match edits.into_iter().find(|edit| edit.track_id == track.id) {
             Some(edit) => edit.at(sample_rate),
+            None if is_mpeg_audio => Edit::from_encoder_tag(&track),
             None => gapless_tag(&mut *format).unwrap_or_default(),
         };
+        let stated_s = if is_mpeg_audio {
+            track
+                .num_frames
+                .filter(|_| edit.end.is_some())
+                .map(|n_frames| n_frames as f64 / f64::from(sample_rate.max(1)))
+        } else {
+            header_duration_s(&*format, &track, sample_rate, edit)
+        };
         let info = Info {
-            duration_s: header_duration_s(&*format, &track, sample_rate, edit),
+            duration_s: stated_s,
             sample_rate,
             n_channels,
             codec: decoder.codec_info().short_name.to_owned(),
             container: format.format_info().short_name.to_owned(),
         };
-        let is_duration_exact = info.duration_s.is_some() && !source::is_estimate(&track);
         let stream = Self {
             name: name.to_owned(),
             limits: limits.clone(),
@@ -81,11 +101,15 @@ impl<'s> Stream<'s> {
             decoder,
             track,
             info,
-            is_duration_exact,
+            stated_s,
+            is_mpeg_audio,
             edit,
+            held: Vec::new(),
             position: 0,
             pending_silence: 0,
+            decoded_frames: 0,
             skipped_packets: 0,
+            failed_packets: 0,
             foreign_packets: 0,
             chained_streams: 0,
             interleaved: Vec::new(),
@@ -101,9 +125,14 @@ impl<'s> Stream<'s> {
         &self.info
     }
 
-    /// Whether `info().duration_s` is a count and not an estimate from the bit rate.
-    pub(super) fn is_duration_exact(&self) -> bool {
-        self.is_duration_exact
+    /// Length that the header states, seconds.
+    pub(super) fn stated_s(&self) -> Option<f64> {
+        self.stated_s
+    }
+
+    /// Whether the stream is as long as its header states. MPEG audio has tags of single parts, not a header.
+    pub(super) fn is_length_in_header(&self) -> bool {
+        self.stated_s.is_some() && !self.is_mpeg_audio
     }
 
     /// Packets that were damaged: replaced by silence in mid-stream, missing at the end.
@@ -126,8 +155,11 @@ impl<'s> Stream<'s> {
             let (start, end) = self.edit.cut(self.position, self.mono.len());
             self.position += self.mono.len() as u64;
             self.limits.check_duration(self.position_s())?;
-            if start < end {
-                self.block = start..end;
+            self.block = start..end;
+            if self.edit.padding.is_some() {
+                self.hold_back(end);
+            }
+            if !self.block.is_empty() {
                 return Ok(true);
             }
         }
@@ -138,11 +170,14 @@ impl<'s> Stream<'s> {
     /// Length of the stream by its packets' times, seconds: reads on to the end, but decodes nothing.
     pub(super) fn walk(&mut self) -> Result<f64> {
         while let Some(packet) = self.next_packet()? {
-            let n_frames = self.n_frames(packet.dur.get());
+            let n_frames = self.packet_frames(&packet);
             // Some containers do not tell a packet's length, but all tell when it begins.
             let start = u64::try_from(packet.pts.get()).map_or(0, |ticks| self.n_frames(ticks));
             self.position = (self.position + n_frames).max(start.saturating_add(n_frames));
             self.limits.check_duration(self.position_s())?;
+        }
+        if self.edit.is_outrun(self.position) {
+            self.edit.end = None;
         }
         let (start, end) = self.edit.cut(0, usize::try_from(self.position).unwrap_or(usize::MAX));
         Ok((end - start) as f64 / f64::from(self.info.sample_rate))
@@ -156,9 +191,17 @@ impl<'s> Stream<'s> {
         if self.info.n_channels != 0 {
             self.limits.check_channels(self.info.n_channels)?;
         }
-        match self.info.duration_s {
-            Some(duration_s) if self.is_duration_exact => self.limits.check_duration(duration_s),
-            _ => Ok(()),
+        self.limits.check_duration(self.stated_s.unwrap_or(0.0))
+    }
+
+    /// Keeps what lies behind `end` of `mono`; once the stream has outrun its claimed end, that is heard too.
+    fn hold_back(&mut self, end: usize) {
+        self.held.extend_from_slice(&self.mono[end..]);
+        if self.edit.is_outrun(self.position) {
+            self.mono.truncate(end);
+            self.mono.append(&mut self.held);
+            self.block.end = self.mono.len();
+            (self.edit.end, self.edit.padding) = (None, None);
         }
     }
 
@@ -197,17 +240,33 @@ impl<'s> Stream<'s> {
         Ok(())
     }
 
-    /// Decodes into `mono`, after the silence of damaged packets before it; `false` if the packet is damaged.
-    fn decode_packet(&mut self, packet: &Packet) -> Result<bool> {
-        let buffer = match self.decoder.decode(packet) {
-            Ok(buffer) => buffer,
+    /// Decodes into `interleaved`; returns the sample rate and the channels, or `None` if the packet is damaged.
+    fn decode_interleaved(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
+        if self.failed_packets == MAX_FAILED_PACKETS {
+            self.decoder = source::new_decoder(&self.name, &self.track)?;
+            self.failed_packets = 0;
+        }
+        match self.decoder.decode(packet) {
+            Ok(buffer) => {
+                self.failed_packets = 0;
+                self.decoded_frames = buffer.frames() as u64;
+                buffer.copy_to_vec_interleaved(&mut self.interleaved);
+                Ok(Some((buffer.spec().rate(), buffer.num_planes())))
+            }
             Err(SymphoniaError::Unsupported(what)) if self.position == 0 => {
                 let (name, codec) = (&self.name, &self.info.codec);
-                return Err(Error::Unsupported(format!("{name}: {codec} with {what} is not supported; {ADVICE}")));
+                Err(Error::Unsupported(format!("{name}: {codec} with {what} is not supported; {ADVICE}")))
             }
-            Err(_) => return Ok(false),
-        };
-        let (sample_rate, n_channels) = (buffer.spec().rate(), buffer.num_planes());
+            Err(_) => {
+                self.failed_packets += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Decodes into `mono`, after the silence of damaged packets before it; `false` if the packet is damaged.
+    fn decode_packet(&mut self, packet: &Packet) -> Result<bool> {
+        let Some((sample_rate, n_channels)) = self.decode_interleaved(packet)? else { return Ok(false) };
         if self.position == 0 {
             self.limits.check_sample_rate(sample_rate)?;
             self.limits.check_channels(n_channels)?;
@@ -217,7 +276,6 @@ impl<'s> Stream<'s> {
             return self.tolerate_foreign(sample_rate);
         }
         self.foreign_packets = 0;
-        buffer.copy_to_vec_interleaved(&mut self.interleaved);
         let silence = usize::try_from(std::mem::take(&mut self.pending_silence)).unwrap_or(0);
         self.mono.clear();
         self.mono.resize(silence, 0.0);
@@ -246,9 +304,15 @@ impl<'s> Stream<'s> {
     fn skip(&mut self, packet: &Packet) {
         self.skipped_packets += 1;
         let longest = u64::from(self.info.sample_rate);
-        self.pending_silence += self.n_frames(packet.dur.get()).min(longest);
+        self.pending_silence += self.packet_frames(packet).min(longest);
         let limit = self.limits.max_duration_s * f64::from(self.info.sample_rate);
         self.pending_silence = self.pending_silence.min(limit as u64 + longest);
+    }
+
+    /// Frames that the packet holds. Of MPEG audio all packets hold as many, and behind the claimed end of the first part
+    /// of a joined file symphonia's numbers are no lengths.
+    fn packet_frames(&self, packet: &Packet) -> u64 {
+        if self.is_mpeg_audio { self.decoded_frames } else { self.n_frames(packet.dur.get()) }
     }
 
     /// Ticks of the track's clock in audio frames.

@@ -11,6 +11,7 @@ encode -c:a flac -sample_fmt s16 clip.flac
 encode -c:a libmp3lame -q:a 4 clip.mp3
 encode -c:a libmp3lame -q:a 4 -write_xing 0 clip_vbr_without_tag.mp3
 encode -c:a libmp3lame -b:a 96k -ar 44100 -ac 2 clip_44k_stereo.mp3
+encode -c:a libmp3lame -b:a 48k -ar 44100 clip_44k_mono.mp3
 encode -c:a aac -b:a 48k clip.m4a
 encode -c:a aac -b:a 48k -f adts clip.aac
 encode -c:a libvorbis -q:a 3 clip.ogg
