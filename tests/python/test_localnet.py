@@ -11,8 +11,9 @@ import pytest
 from bittensor_wallet import Keypair
 
 from violet.chain import Hotkey, Metagraph, connect, localnet
-from violet.chain.ledger import MAX_REPLAYED_EPOCHS, Ledger, Rules, extrinsic
+from violet.chain.ledger import MAX_REPLAYED_EPOCHS, Ledger
 from violet.chain.localnet import LocalChain
+from violet.chain.rules import MAX_NONCE, Rules, extrinsic
 from violet.errors import (
     ChainError,
     ChainUnreachableError,
@@ -257,7 +258,7 @@ def test_a_call_counts_once(ledger: Ledger) -> None:
 
 
 def test_a_refused_call_changes_nothing_and_keeps_its_nonce(ledger: Ledger) -> None:
-    call = extrinsic(ALICE, "serve", {"ip": "nowhere", "port": 8091}, nonce=10**20)
+    call = extrinsic(ALICE, "serve", {"ip": "nowhere", "port": 8091}, nonce=MAX_NONCE)
     with pytest.raises(ChainError):
         ledger.submit(*call)
     ledger.submit(*extrinsic(ALICE, "serve", {"ip": "10.0.0.1", "port": 8091}))
@@ -375,7 +376,8 @@ WORKER = """
 import sys
 from pathlib import Path
 from bittensor_wallet import Keypair
-from violet.chain.ledger import Ledger, extrinsic
+from violet.chain.ledger import Ledger
+from violet.chain.rules import extrinsic
 ledger = Ledger.open(Path(sys.argv[1]))
 me = Keypair.create_from_uri(f"//worker{sys.argv[2]}")
 ledger.submit(*extrinsic(me, "register", {"coldkey": "cold"}))

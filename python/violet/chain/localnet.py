@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from violet.chain.ledger import Ledger, Rules, Totals, extrinsic
+from violet.chain.ledger import Ledger, Totals
+from violet.chain.rules import Rules, extrinsic
 from violet.chain.types import EpochInfo, Metagraph, Neuron
 from violet.config import data_dir
 from violet.errors import ChainError, NotRegisteredError
