@@ -112,6 +112,17 @@ def test_an_epoch_pays_by_yuma_consensus(ledger: Ledger) -> None:
     assert ledger.totals().owner_cut == pytest.approx(1.8)
 
 
+def test_the_newest_weights_of_each_validator_are_shown(ledger: Ledger) -> None:
+    assert ledger.weights() == {}
+    weigh(ledger, ALICE, {2: 1, 3: 1})
+    weigh(ledger, BOB, {3: 7})
+    ledger.step(6)
+    weigh(ledger, ALICE, {2: 3, 3: 1})
+    assert {uid: pytest.approx(row, rel=1e-4) for uid, row in ledger.weights().items()} == {
+        0: {2: 0.75, 3: 0.25}, 1: {3: 1.0},
+    }  # fmt: skip
+
+
 def test_missed_epochs_are_made_up_for_once(ledger: Ledger, path: Path, clock: Clock) -> None:
     weigh(ledger, ALICE, {2: 1})
     clock.now_s += 35

@@ -164,6 +164,15 @@ class Ledger:
         earned = {Hotkey(row["hotkey"]): row["earned"] for row in rows}
         return Totals(chain["epochs"], chain["owner_cut"], chain["burned"], earned)
 
+    def weights(self) -> dict[int, dict[int, float]]:
+        """The weights that count now: each validator's, by uid, as shares of its whole by the miners' uids."""
+        found: dict[int, dict[int, float]] = {}
+        with self._transaction(is_write=False) as db:
+            rows = db.execute("SELECT uid, miner, weight FROM weights ORDER BY uid, miner").fetchall()
+        for uid, miner, weight in rows:
+            found.setdefault(uid, {})[miner] = float(weight)
+        return {uid: {m: w / sum(row.values()) for m, w in row.items()} for uid, row in found.items()}
+
     def blocks_until_next_epoch(self) -> int:
         """Blocks until weights are turned into emission again, at least 1."""
         with self._transaction(is_write=False) as db:

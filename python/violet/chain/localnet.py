@@ -72,6 +72,10 @@ class LocalChain:
         """Everybody who is registered, as of now."""
         return self.ledger.metagraph()
 
+    def weights(self) -> dict[int, dict[int, float]]:
+        """Each validator's weights, as shares of its whole, by uids."""
+        return self.ledger.weights()
+
     def register(self, coldkey: str) -> Neuron:
         """Registers this hotkey for an owner; does nothing when it is registered for that owner already.
 
