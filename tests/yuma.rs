@@ -100,9 +100,11 @@ fn permits_go_to_the_greatest_stakes_above_zero() {
     assert_eq!(permits(&[0.0, 1.0], 5), [false, true], "never without stake");
 }
 
+type Breakage = fn(&mut Subnet);
+
 #[test]
 fn impossible_input_is_refused() {
-    let broken: [(&str, fn(&mut Subnet)); 7] = [
+    let broken: [(&str, Breakage); 7] = [
         ("permits, active", |subnet| subnet.permits = vec![true]),
         ("owner's uid", |subnet| subnet.owner = Some(5)),
         ("uid 9", |subnet| subnet.weights[0].push((9, 1.0))),

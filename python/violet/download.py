@@ -5,12 +5,15 @@ import hashlib
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from violet.errors import DownloadError, ProxyUnreachableError
+from violet.protocol import InputRef
 from violet.retry import RETRIED_STATUS, TRIES, backoff_s, cause, retry_after_s
 
 CHUNK_BYTES = 256 * 1024
@@ -53,35 +56,43 @@ class Downloader:
             await session.close()
         self._sessions.clear()
 
-    async def fetch(self, url: str, sha256: str, n_bytes: int, limit_bytes: int) -> bytes:
-        """The bytes behind a reference, known to be the right ones.
+    async def fetch(self, source: InputRef, path: Path, *, limit_bytes: int) -> None:
+        """Writes the bytes behind a reference to a new file; there is no file when they are not the right ones.
 
         Args:
-            url: Where they are.
-            sha256: The hash that they must have.
-            n_bytes: How many they must be.
+            source: Where they are, how many they must be, and their hash.
+            path: The file.
             limit_bytes: How many are taken at most.
 
         Raises:
             DownloadError: Too many, too few, another hash, refused, too slow, or at an address that is not called.
             ProxyUnreachableError: No connection, after all tries.
+            OSError: The file cannot be written.
         """
-        if not 0 < n_bytes <= limit_bytes:
-            message = f"input has {n_bytes} bytes; expected 1 to {limit_bytes}"
+        if not 0 < source.bytes <= limit_bytes:
+            message = f"input has {source.bytes} bytes; expected 1 to {limit_bytes}"
             raise DownloadError(message)
-        data = bytearray()
         try:
-            async with asyncio.timeout(CONNECT_WAIT_S * TRIES + n_bytes / SLOWEST_BYTES_PER_S):
-                async for chunk in self._chunks(url, n_bytes):
-                    data += chunk
+            with path.open("wb") as file:
+                await self._write(source, file)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    async def _write(self, source: InputRef, file: BinaryIO) -> None:
+        """Copies the bytes into a file, and checks them."""
+        digest = hashlib.sha256()
+        try:
+            async with asyncio.timeout(CONNECT_WAIT_S * TRIES + source.bytes / SLOWEST_BYTES_PER_S):
+                async for chunk in self._chunks(source.url, source.bytes):
+                    digest.update(chunk)
+                    file.write(chunk)
         except TimeoutError as error:
-            message = f"input came too slowly: {len(data)} of {n_bytes} bytes"
+            message = f"input came too slowly: {file.tell()} of {source.bytes} bytes"
             raise DownloadError(message) from error
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != sha256:
-            message = f"input has SHA-256 {digest:.12}..; expected {sha256:.12}.."
+        if digest.hexdigest() != source.sha256:
+            message = f"input has SHA-256 {digest.hexdigest():.12}..; expected {source.sha256:.12}.."
             raise DownloadError(message)
-        return bytes(data)
 
     async def _chunks(self, url: str, n_bytes: int) -> AsyncIterator[bytes]:
         """The pieces, `n_bytes` together; after a broken connection it goes on where it stopped."""

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -16,13 +17,12 @@ from violet.errors import ProtocolError, ProxyError, ProxyUnreachableError
 from violet.protocol import (
     TRANSCRIPTION,
     Evaluation,
+    InputRef,
     Lease,
     ResponseId,
     TaskId,
     member,
     optional,
-    sha256_hex,
-    sign_response,
     signed_headers,
 )
 from violet.retry import RETRIED_STATUS, TRIES, backoff_s, cause, retry_after_s
@@ -138,7 +138,7 @@ class ProxyClient:
         value = await self._request("POST", "/v1/miner/claim", body, wait_s=wait_s)
         return [Lease.from_json(item) for item in member(value, "leases", list)]
 
-    async def heartbeat(self, lease: Lease, *, progress: float, partial: str | None = None) -> Heartbeat:
+    async def heartbeat(self, lease: Lease, progress: float, partial: str | None = None) -> Heartbeat:
         """Says that a task is being worked on, which extends its lease."""
         body: dict[str, Any] = {**_key(lease), "progress": min(max(progress, 0.0), 1.0)}
         if partial is not None:
@@ -146,10 +146,11 @@ class ProxyClient:
         value = await self._request("POST", "/v1/miner/heartbeat", body)
         return Heartbeat(member(value, "expires_at_ms", int), member(value, "cancel", bool))
 
-    async def submit(self, lease: Lease, result: str) -> Submitted:
-        """Hands in a result (a JSON text), signed; the same again gets the same answer."""
-        digest = sha256_hex(result)
-        signature = sign_response(self._signer, lease.task_id, lease.slot, digest)
+    async def submit(self, lease: Lease, result: str, digest: str, signature: str) -> Submitted:
+        """Hands in a result (a JSON text) with the miner's signature (`protocol.sign_response`) over its digest.
+
+        The same again gets the same answer.
+        """
         body = {**_key(lease), "result": result, "digest": digest, "signature": signature}
         value = await self._request("POST", "/v1/miner/submit", body)
         response_id = optional(value, "response_id", str)
@@ -164,10 +165,10 @@ class ProxyClient:
         await self._request("POST", "/v1/miner/fail", {**_key(lease), "reason": reason})
 
     async def lease(
-        self, claim_id: str, *, max_tasks: int = 1, wait_s: int, kinds: Sequence[str] = (TRANSCRIPTION,)
+        self, claim_id: str, *, limit: int = 1, wait_s: int, kinds: Sequence[str] = (TRANSCRIPTION,)
     ) -> list[Evaluation]:
         """Asks for answered tasks to judge, waiting up to `wait_s` for them."""
-        body = {"claim_id": claim_id, "kinds": list(kinds), "max": max_tasks, "wait_s": wait_s}
+        body = {"claim_id": claim_id, "kinds": list(kinds), "max": limit, "wait_s": wait_s}
         value = await self._request("POST", "/v1/validator/lease", body, wait_s=wait_s)
         return [Evaluation.from_json(item) for item in member(value, "evaluations", list)]
 
@@ -190,20 +191,9 @@ class ProxyClient:
         value = await self._request("GET", f"/v1/validator/tasks/{task_id}", None)
         return EvaluationStatus(member(value, "phase", str), optional(value, "verdict", dict))
 
-    async def download(self, url: str, sha256: str, n_bytes: int, limit_bytes: int) -> bytes:
-        """The bytes behind a reference, known to be the right ones.
-
-        Args:
-            url: As the lease or evaluation names it; on the proxy's own host, or a signed one elsewhere.
-            sha256: The hash that they must have.
-            n_bytes: How many they must be.
-            limit_bytes: How many are taken at most.
-
-        Raises:
-            DownloadError: Too many, too few, another hash, or refused.
-            ProxyUnreachableError: No connection, after all tries.
-        """
-        return await self._downloader.fetch(url, sha256, n_bytes, limit_bytes)
+    async def download(self, source: InputRef, path: Path, *, limit_bytes: int) -> None:
+        """Writes the bytes behind a reference to a new file; see `Downloader.fetch`."""
+        await self._downloader.fetch(source, path, limit_bytes=limit_bytes)
 
     async def _request(
         self, method: str, path: str, body: object | None, *, wait_s: float = 0.0, is_signed: bool = True

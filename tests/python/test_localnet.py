@@ -11,8 +11,9 @@ import pytest
 from bittensor_wallet import Keypair
 
 from violet.chain import Hotkey, Metagraph, connect, localnet
-from violet.chain.ledger import MAX_REPLAYED_EPOCHS, Ledger, Rules, extrinsic
+from violet.chain.ledger import MAX_REPLAYED_EPOCHS, Ledger
 from violet.chain.localnet import LocalChain
+from violet.chain.rules import MAX_NONCE, Rules, extrinsic
 from violet.errors import (
     ChainError,
     ChainUnreachableError,
@@ -109,6 +110,17 @@ def test_an_epoch_pays_by_yuma_consensus(ledger: Ledger) -> None:
     assert [n.emission for n in neurons[2:]] == pytest.approx([4.1 * 11 / 15, 4.1 * 4 / 15], rel=1e-4)
     assert sum(n.emission for n in neurons[:2]) == pytest.approx(4.1)
     assert ledger.totals().owner_cut == pytest.approx(1.8)
+
+
+def test_the_newest_weights_of_each_validator_are_shown(ledger: Ledger) -> None:
+    assert ledger.weights() == {}
+    weigh(ledger, ALICE, {2: 1, 3: 1})
+    weigh(ledger, BOB, {3: 7})
+    ledger.step(6)
+    weigh(ledger, ALICE, {2: 3, 3: 1})
+    assert {uid: pytest.approx(row, rel=1e-4) for uid, row in ledger.weights().items()} == {
+        0: {2: 0.75, 3: 0.25}, 1: {3: 1.0},
+    }  # fmt: skip
 
 
 def test_missed_epochs_are_made_up_for_once(ledger: Ledger, path: Path, clock: Clock) -> None:
@@ -257,7 +269,7 @@ def test_a_call_counts_once(ledger: Ledger) -> None:
 
 
 def test_a_refused_call_changes_nothing_and_keeps_its_nonce(ledger: Ledger) -> None:
-    call = extrinsic(ALICE, "serve", {"ip": "nowhere", "port": 8091}, nonce=10**20)
+    call = extrinsic(ALICE, "serve", {"ip": "nowhere", "port": 8091}, nonce=MAX_NONCE)
     with pytest.raises(ChainError):
         ledger.submit(*call)
     ledger.submit(*extrinsic(ALICE, "serve", {"ip": "10.0.0.1", "port": 8091}))
@@ -375,7 +387,8 @@ WORKER = """
 import sys
 from pathlib import Path
 from bittensor_wallet import Keypair
-from violet.chain.ledger import Ledger, extrinsic
+from violet.chain.ledger import Ledger
+from violet.chain.rules import extrinsic
 ledger = Ledger.open(Path(sys.argv[1]))
 me = Keypair.create_from_uri(f"//worker{sys.argv[2]}")
 ledger.submit(*extrinsic(me, "register", {"coldkey": "cold"}))

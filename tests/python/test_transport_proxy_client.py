@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from violet.protocol import (
     request_text,
     scores_text,
     sha256_hex,
+    sign_response,
     verify_response,
 )
 from violet.proxy_client import ProxyClient
@@ -128,14 +131,16 @@ async def test_a_miners_requests(proxy: FakeProxy, client: ProxyClient) -> None:
     assert leases == [LEASE]
     heartbeat = await client.heartbeat(LEASE, progress=1.5, partial="and so")
     assert (heartbeat.expires_at_ms, heartbeat.cancel) == (99, True)
-    submitted = await client.submit(LEASE, '{"text": "ä"}')
+    result = '{"text": "ä"}'
+    signature = sign_response(MINER, LEASE.task_id, LEASE.slot, sha256_hex(result))
+    submitted = await client.submit(LEASE, result, sha256_hex(result), signature)
     assert (submitted.response_id, submitted.state, submitted.reason) == ("resp_1", "submitted", None)
-    assert (await client.submit(LEASE, "{}")).reason == "empty text"
+    assert (await client.submit(LEASE, "{}", sha256_hex("{}"), "0x00")).reason == "empty text"
     await client.fail(LEASE, "no disk")
     claim, beat, submit, _, fail = proxy.bodies
     assert claim == {"claim_id": "c1", "kinds": ["transcription"], "capacity": 2, "model": "tiny.en", "wait_s": 1}
     assert beat == {"task_id": "task_1", "slot": 2, "token": 7, "progress": 1.0, "partial": "and so"}
-    assert submit["digest"] == sha256_hex('{"text": "ä"}')
+    assert (submit["result"], submit["digest"]) == (result, sha256_hex(result))
     assert verify_response(MINER.ss58_address, "task_1", 2, submit["digest"], submit["signature"])
     assert fail == {"task_id": "task_1", "slot": 2, "token": 7, "reason": "no disk"}
 
@@ -284,9 +289,10 @@ async def elsewhere(_: web.Request) -> web.Response:
         pytest.param([broken_in_the_middle, whole], id="begins-anew-where-ranges-are-unknown"),
     ],
 )
-async def test_a_download_arrives(proxy: FakeProxy, client: ProxyClient, replies: list[Reply]) -> None:
+async def test_a_download_arrives(proxy: FakeProxy, client: ProxyClient, replies: list[Reply], tmp_path: Path) -> None:
     proxy.replies = list(replies)
-    assert await client.download(f"{proxy.url}/blob?x=1", REF.sha256, REF.bytes, 2**20) == AUDIO
+    await client.download(replace(REF, url=f"{proxy.url}/blob?x=1"), tmp_path / "x", limit_bytes=2**20)
+    assert (tmp_path / "x").read_bytes() == AUDIO
     assert proxy.replies == []
 
 
@@ -303,11 +309,13 @@ async def test_a_download_arrives(proxy: FakeProxy, client: ProxyClient, replies
     ],
 )
 async def test_a_wrong_download_is_refused(
-    proxy: FakeProxy, client: ProxyClient, reply: Reply, sha256: str, n_bytes: int, reason: str
+    proxy: FakeProxy, client: ProxyClient, tmp_path: Path, reply: Reply, sha256: str, n_bytes: int, reason: str
 ) -> None:
     proxy.replies = [reply]
+    source = InputRef(f"{proxy.url}/blob", sha256, n_bytes, 11.0)
     with pytest.raises(DownloadError, match=reason):
-        await client.download(f"{proxy.url}/blob", sha256, n_bytes, 2**21)
+        await client.download(source, tmp_path / "x", limit_bytes=2**21)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -324,19 +332,21 @@ async def test_a_wrong_download_is_refused(
         "",
     ],
 )
-async def test_our_own_network_is_not_fetched_from(proxy: FakeProxy, url: str) -> None:
+async def test_our_own_network_is_not_fetched_from(proxy: FakeProxy, url: str, tmp_path: Path) -> None:
     async def no_wait(_: float) -> None: ...
 
     proxy.replies = [whole]
     downloader = Downloader("https://proxy.example", sleep=no_wait)
+    source = replace(REF, url=url.format(port=proxy.url.rpartition(":")[2]))
     with pytest.raises((DownloadError, ProxyUnreachableError)):
-        await downloader.fetch(url.format(port=proxy.url.rpartition(":")[2]), REF.sha256, REF.bytes, 2**20)
+        await downloader.fetch(source, tmp_path / "x", limit_bytes=2**20)
     assert proxy.replies == [whole], "nobody was called"
     await downloader.close()
 
 
-async def test_a_local_network_is_fetched_from_where_it_is_allowed(proxy: FakeProxy) -> None:
+async def test_a_local_network_is_fetched_from_where_it_is_allowed(proxy: FakeProxy, tmp_path: Path) -> None:
     proxy.replies = [whole]
     downloader = Downloader(None, allow_private=True)
-    assert await downloader.fetch(proxy.url + "/x", REF.sha256, REF.bytes, 2**20) == AUDIO
+    await downloader.fetch(replace(REF, url=proxy.url), tmp_path / "x", limit_bytes=2**20)
+    assert (tmp_path / "x").read_bytes() == AUDIO
     await downloader.close()

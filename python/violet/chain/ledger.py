@@ -14,32 +14,27 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from violet._core import yuma_epoch, yuma_permits
+from violet.chain.rules import MAX_UIDS, U16_MAX, Rules, read_extrinsic
 from violet.chain.types import Coldkey, Hotkey, Metagraph, Neuron
 from violet.errors import ChainError, ChainUnreachableError, NoPermitError, NotRegisteredError, WeightsTooSoonError
-from violet.protocol import canonical_json
-from violet.wallet import Signer, is_signed_by
+
+__all__ = ["Ledger", "Rules", "Totals"]
 
 LOCK_WAIT_S = 10.0
 """Longest wait for another process's transaction."""
-
-MAX_UIDS = 256
-"""Most neurons of a subnet."""
 
 MAX_REPLAYED_EPOCHS = 10_000
 """Most missed epochs that are made up for; what older ones would have paid is forgone."""
 
 MAX_STEP = 1_000_000_000
 """Most blocks that one step may pass."""
-
-U16_MAX = 65_535
-"""The greatest weight, as the chain stores them."""
 
 SCHEMA = """
 CREATE TABLE chain (rules TEXT NOT NULL, genesis_s REAL NOT NULL, stepped INTEGER NOT NULL, last_epoch INTEGER NOT NULL,
@@ -55,48 +50,6 @@ CREATE TABLE nonces (hotkey TEXT PRIMARY KEY, nonce INTEGER NOT NULL);
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How a local chain behaves; fixed when it is created."""
-
-    netuid: int = 1
-    tempo: int = 20
-    """Blocks per epoch."""
-    block_time_s: float = 1.0
-    weights_rate_limit: int = 5
-    """Blocks that must lie between two settings of weights by one validator."""
-    emission_per_block: float = 1.0
-    max_validators: int = 64
-    """How many of the greatest stakes get a permit."""
-    activity_cutoff: int = 5000
-    """Blocks after which weights no longer count."""
-    min_allowed_weights: int = 1
-    max_weight_limit: float = 1.0
-    """Greatest share of one validator's weight that one miner may get."""
-    version_key: int = 0
-    """Least version of the rules that weights must be made by."""
-    owner_hotkey: str | None = None
-    """Who owns the subnet: what it would earn as a miner is burned."""
-
-    def __post_init__(self) -> None:
-        """Refuses rules that cannot work."""
-        wrong = {
-            "netuid": not 0 <= self.netuid <= U16_MAX,
-            "tempo": self.tempo < 1,
-            "block_time_s": not (math.isfinite(self.block_time_s) and self.block_time_s > 0),
-            "weights_rate_limit": self.weights_rate_limit < 0,
-            "emission_per_block": not (math.isfinite(self.emission_per_block) and self.emission_per_block >= 0),
-            "max_validators": self.max_validators < 1,
-            "activity_cutoff": self.activity_cutoff < 1,
-            "min_allowed_weights": not 0 <= self.min_allowed_weights <= MAX_UIDS,
-            "max_weight_limit": not 0 < self.max_weight_limit <= 1,
-            "version_key": self.version_key < 0,
-        }
-        for name in (name for name, is_wrong in wrong.items() if is_wrong):
-            message = f"{name} of a localnet cannot be {getattr(self, name)!r}"
-            raise ValueError(message)
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
     """What a local chain has paid since its genesis."""
 
@@ -105,24 +58,6 @@ class Totals:
     burned: float
     earned: dict[Hotkey, float]
     """Sum of all emission, by hotkey."""
-
-
-def extrinsic(signer: Signer, call: str, arguments: Mapping[str, object], nonce: int | None = None) -> tuple[str, str]:
-    """A signed call for `Ledger.submit`: the payload and its signature.
-
-    Args:
-        signer: The hotkey that acts.
-        call: `register`, `serve` or `set_weights`.
-        arguments: What the call takes.
-        nonce: Greater than that of the hotkey's call before; the time in nanoseconds when None.
-    """
-    nonce = time.time_ns() if nonce is None else nonce
-    payload = canonical_json({"call": call, "arguments": arguments, "hotkey": signer.ss58_address, "nonce": nonce})
-    return payload, signer.sign(_signed_bytes(payload)).hex()
-
-
-def _signed_bytes(payload: str) -> bytes:
-    return b"violet/localnet/1\n" + payload.encode()
 
 
 class Ledger:
@@ -229,6 +164,15 @@ class Ledger:
         earned = {Hotkey(row["hotkey"]): row["earned"] for row in rows}
         return Totals(chain["epochs"], chain["owner_cut"], chain["burned"], earned)
 
+    def weights(self) -> dict[int, dict[int, float]]:
+        """The weights that count now: each validator's, by uid, as shares of its whole by the miners' uids."""
+        found: dict[int, dict[int, float]] = {}
+        with self._transaction(is_write=False) as db:
+            rows = db.execute("SELECT uid, miner, weight FROM weights ORDER BY uid, miner").fetchall()
+        for uid, miner, weight in rows:
+            found.setdefault(uid, {})[miner] = float(weight)
+        return {uid: {m: w / sum(row.values()) for m, w in row.items()} for uid, row in found.items()}
+
     def blocks_until_next_epoch(self) -> int:
         """Blocks until weights are turned into emission again, at least 1."""
         with self._transaction(is_write=False) as db:
@@ -273,34 +217,26 @@ class Ledger:
             NoPermitError: Weights from a hotkey without a permit.
             WeightsTooSoonError: Weights within the rate limit.
         """
-        try:
-            call = json.loads(payload)
-            name, arguments, hotkey, nonce = call["call"], call["arguments"], call["hotkey"], call["nonce"]
-        except (ValueError, TypeError, KeyError) as error:
-            message = f"not an extrinsic: {error}"
-            raise ChainError(message) from error
-        if not isinstance(hotkey, str) or not is_signed_by(hotkey, _signed_bytes(payload), signature):
-            message = f"the call is not signed by {hotkey}"
-            raise ChainError(message)
+        call = read_extrinsic(payload, signature)
         calls: dict[str, Callable[..., None]] = {
             "register": self._register,
             "serve": self._serve,
             "set_weights": self._set_weights,
         }
-        if name not in calls or not isinstance(arguments, dict) or not isinstance(nonce, int):
-            message = f"no such call: {payload:.200}"
+        if call.name not in calls:
+            message = f"no such call: {call.name:.60}"
             raise ChainError(message)
         with self._transaction(is_write=True) as db:
-            last = db.execute("SELECT nonce FROM nonces WHERE hotkey = ?", (hotkey,)).fetchone()
-            if last is not None and nonce <= last["nonce"]:
-                message = f"nonce {nonce} of {hotkey} was used before"
+            last = db.execute("SELECT nonce FROM nonces WHERE hotkey = ?", (call.hotkey,)).fetchone()
+            if last is not None and call.nonce <= last["nonce"]:
+                message = f"nonce {call.nonce} of {call.hotkey} was used before"
                 raise ChainError(message)
             try:
-                calls[name](hotkey, **arguments)
+                calls[call.name](call.hotkey, **call.arguments)
             except TypeError as error:
-                message = f"{name} with impossible arguments: {error}"
+                message = f"{call.name} with impossible arguments: {error}"
                 raise ChainError(message) from error
-            db.execute("INSERT OR REPLACE INTO nonces VALUES (?, ?)", (hotkey, nonce))
+            db.execute("INSERT OR REPLACE INTO nonces VALUES (?, ?)", (call.hotkey, call.nonce))
 
     # What follows runs inside a transaction.
 
@@ -381,31 +317,13 @@ class Ledger:
         if wait > 0:
             message = f"weights were set {block - row['last_update']} blocks ago; wait {wait} more"
             raise WeightsTooSoonError(message, blocks_to_wait=wait)
-        self._check_weights(uids, weights, version_key)
+        count = self._db.execute("SELECT count(*) FROM neurons").fetchone()[0]
+        self.rules.check_weights(uids, weights, version_key, count)
         greatest = max(weights)
         upscaled = [(row["uid"], uid, round(w / greatest * U16_MAX)) for uid, w in zip(uids, weights, strict=True)]
         self._db.execute("DELETE FROM weights WHERE uid = ?", (row["uid"],))
         self._db.executemany("INSERT INTO weights VALUES (?, ?, ?)", [entry for entry in upscaled if entry[2] > 0])
         self._db.execute("UPDATE neurons SET last_update = ? WHERE hotkey = ?", (max(1, block), hotkey))
-
-    def _check_weights(self, uids: list[int], weights: list[float], version_key: int) -> None:
-        count = self._db.execute("SELECT count(*) FROM neurons").fetchone()[0]
-        total = sum(weights)
-        reasons = {
-            f"version key {version_key} is below {self.rules.version_key}": version_key < self.rules.version_key,
-            f"{len(uids)} uids for {len(weights)} weights": len(uids) != len(weights),
-            "a uid is there twice": len(set(uids)) != len(uids),
-            f"a uid is not below {count}": any(not (isinstance(uid, int) and 0 <= uid < count) for uid in uids),
-            "a weight is negative or not finite": any(not (math.isfinite(w) and w >= 0) for w in weights),
-            "all weights are 0": not total > 0,
-            f"fewer than {self.rules.min_allowed_weights} weights": len(uids) < self.rules.min_allowed_weights,
-        }
-        reason = next((reason for reason, is_wrong in reasons.items() if is_wrong), None)
-        if reason is None and max(weights) / total > self.rules.max_weight_limit:
-            reason = f"a weight is above {self.rules.max_weight_limit:g} of all"
-        if reason is not None:
-            message = f"weights refused: {reason}"
-            raise ChainError(message)
 
     def _update_permits(self) -> None:
         rows = self._db.execute("SELECT uid, stake FROM neurons ORDER BY uid").fetchall()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from violet.chain.ledger import Ledger, Rules, Totals, extrinsic
+from violet.chain.ledger import Ledger, Totals
+from violet.chain.rules import Rules, extrinsic
 from violet.chain.types import EpochInfo, Metagraph, Neuron
 from violet.config import data_dir
 from violet.errors import ChainError, NotRegisteredError
@@ -70,6 +71,10 @@ class LocalChain:
     def metagraph(self) -> Metagraph:
         """Everybody who is registered, as of now."""
         return self.ledger.metagraph()
+
+    def weights(self) -> dict[int, dict[int, float]]:
+        """Each validator's weights, as shares of its whole, by uids."""
+        return self.ledger.weights()
 
     def register(self, coldkey: str) -> Neuron:
         """Registers this hotkey for an owner; does nothing when it is registered for that owner already.
