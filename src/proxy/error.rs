@@ -96,6 +96,12 @@ impl ApiError {
         self
     }
 
+    /// The stable word for what went wrong.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The `type` of the error; the classes of OpenAI's API.
     fn kind(&self) -> &'static str {
         match self.status.as_u16() {

@@ -63,10 +63,7 @@ pub(crate) struct Subscription {
 impl Subscription {
     /// The next change; `None` when some were missed, so that the caller looks at the store.
     pub(crate) async fn next(&mut self) -> Option<Change> {
-        match self.changes.as_mut()?.recv().await {
-            Ok(change) => Some(change),
-            Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => None,
-        }
+        self.changes.as_mut()?.recv().await.ok()
     }
 }
 

@@ -96,3 +96,125 @@ impl Claims {
 fn bad(name: &'static str, what: &str) -> ApiError {
     ApiError::unauthenticated("bad_signature_header", format!("header {name} {what}")).at(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::proxy::quality::{self, Claimed};
+
+    /// Made by `bittensor_wallet`: see `tests/data/make_btauth.py`.
+    const GOLDEN: &str = include_str!("../../../tests/data/btauth.json");
+
+    #[derive(Deserialize)]
+    struct Golden {
+        now_ns: u64,
+        receiver: String,
+        requests: Vec<Case>,
+        response: ResponseCase,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        expected: String,
+        method: String,
+        path_and_query: String,
+        body: String,
+        nonce_ns: u64,
+        hotkey: String,
+        receiver: String,
+        signature: String,
+    }
+
+    #[derive(Deserialize)]
+    struct ResponseCase {
+        task_id: String,
+        slot: u8,
+        result: String,
+        digest: String,
+        hotkey: String,
+        signature: String,
+    }
+
+    fn headers(case: &Case) -> HeaderMap {
+        let nonce = case.nonce_ns.to_string();
+        let pairs = [
+            ("x-bittensor-version", "1"),
+            ("x-bittensor-hotkey", &case.hotkey),
+            ("x-bittensor-receiver", &case.receiver),
+            ("x-bittensor-nonce", &nonce),
+            ("x-bittensor-signature", &case.signature),
+        ];
+        pairs.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).into_iter().collect()
+    }
+
+    fn judge(case: &Case, golden: &Golden, floor_ns: u64) -> ApiResult<()> {
+        let claims = Claims::from_headers(&headers(case))?;
+        claims.check(&golden.receiver, golden.now_ns, floor_ns)?;
+        let method = case.method.parse().unwrap();
+        claims.verify(&claims.message(&method, &case.path_and_query, case.body.as_bytes()))
+    }
+
+    #[test]
+    fn requests_of_the_wallet_are_judged_as_its_script_says() {
+        let golden: Golden = serde_json::from_str(GOLDEN).unwrap();
+        assert!(golden.requests.len() >= 10);
+        for case in &golden.requests {
+            let got = judge(case, &golden, 0).map_or_else(|error| error.code(), |()| "accepted");
+            assert_eq!(got, case.expected, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn a_nonce_from_before_the_start_is_stale() {
+        let golden: Golden = serde_json::from_str(GOLDEN).unwrap();
+        let honest = &golden.requests[0];
+        assert!(judge(honest, &golden, honest.nonce_ns).is_ok());
+        assert_eq!(judge(honest, &golden, honest.nonce_ns + 1).unwrap_err().code(), "stale_nonce");
+    }
+
+    #[test]
+    fn headers_that_are_missing_doubled_or_spelt_otherwise_are_refused() {
+        let golden: Golden = serde_json::from_str(GOLDEN).unwrap();
+        let good = headers(&golden.requests[0]);
+        for name in good.keys() {
+            let mut without = good.clone();
+            without.remove(name);
+            assert_eq!(Claims::from_headers(&without).unwrap_err().code(), "missing_signature", "{name}");
+            let mut twice = good.clone();
+            twice.append(name, good[name].clone());
+            assert_eq!(Claims::from_headers(&twice).unwrap_err().code(), "bad_signature_header", "{name}");
+        }
+        for (name, value) in [
+            ("x-bittensor-version", "2"),
+            ("x-bittensor-nonce", "+1"),
+            ("x-bittensor-nonce", "01"),
+            ("x-bittensor-nonce", "1e18"),
+            ("x-bittensor-nonce", "99999999999999999999999"),
+        ] {
+            let mut changed = good.clone();
+            changed.insert(name, HeaderValue::from_static(value));
+            assert_eq!(Claims::from_headers(&changed).unwrap_err().code(), "bad_signature_header", "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn a_response_signed_by_the_wallet_is_its_miners_and_no_other() {
+        let response = serde_json::from_str::<Golden>(GOLDEN).unwrap().response;
+        let claimed = Claimed {
+            task_id: &response.task_id,
+            slot: response.slot,
+            result: &response.result,
+            digest: &response.digest,
+            signature: &response.signature,
+        };
+        let code = |claimed: &Claimed<'_>| quality::check_signature(&response.hotkey, claimed).map_err(|e| e.code());
+        assert_eq!(code(&claimed), Ok(()));
+        assert_eq!(code(&Claimed { slot: 1, ..claimed.clone() }), Err("bad_response_signature"));
+        assert_eq!(code(&Claimed { task_id: "task_02", ..claimed.clone() }), Err("bad_response_signature"));
+        assert_eq!(code(&Claimed { result: "{ }", ..claimed.clone() }), Err("digest_mismatch"));
+    }
+}

@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// The signature of a URL.
 #[derive(Deserialize)]
-pub(super) struct Signature {
+pub(super) struct Grant {
     expires: i64,
     holder: String,
     signature: String,
@@ -29,7 +29,7 @@ pub(super) struct Signature {
 pub(super) async fn fetch(
     State(app): State<Arc<App>>,
     Name(sha256): Name,
-    query: Result<Params<Signature>, ApiError>,
+    query: Result<Params<Grant>, ApiError>,
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {

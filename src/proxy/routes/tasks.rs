@@ -277,12 +277,11 @@ pub(super) async fn events(
 ) -> ApiResult<impl IntoResponse> {
     let task = owned(&app, &headers, id).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let last = match last {
-        Some(last) => last,
-        None => {
-            let id = task.id.clone();
-            app.store.read(move |sql| store::last_event(sql, &id)).await?.saturating_sub(1)
-        }
+    let last = if let Some(last) = last {
+        last
+    } else {
+        let id = task.id.clone();
+        app.store.read(move |sql| store::last_event(sql, &id)).await?.saturating_sub(1)
     };
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER);
     tokio::spawn(feed(app, task.id.clone(), last, sender));
