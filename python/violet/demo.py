@@ -59,7 +59,9 @@ def main(argv: Sequence[str]) -> int:
         "2 validators), sends it speech, and shows the transcripts, the verdicts and who earns what.",
     )
     parser.add_argument("--keep", action="store_true", help="leave the network running and say how to talk to it")
-    parser.add_argument("--model", default="tiny.en", metavar="NAME", help="Whisper model of miners and validators (tiny.en)")
+    parser.add_argument(
+        "--model", default="tiny.en", metavar="NAME", help="Whisper model of miners and validators (tiny.en)"
+    )
     parser.add_argument("--port", type=int, metavar="PORT", help="port of the proxy (a free one)")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where its files go (a temporary directory)")
     arguments = parser.parse_args(argv)
@@ -128,7 +130,7 @@ async def _transcribe(session: aiohttp.ClientSession, clip: Clip, show: Callable
         async with session.post("/v1/tasks", data=form) as reply:
             task = await reply.json()
             if reply.status not in {200, 201}:
-                raise DemoError(f"{clip.path.name}: {task['error']['message']}")  # noqa: TRY003, EM102
+                raise DemoError(f"{clip.path.name}: {task['error']['message']}")
     began = time.monotonic()
     async with session.get(f"/v1/tasks/{task['id']}/events") as stream:
         kind = ""
@@ -187,13 +189,17 @@ class _Display:
 def _show_outcome(network: LocalNetwork, outcome: Outcome) -> None:
     task, clip = outcome.task, outcome.clip
     heard = (task.get("answer") or {}).get("text", "").strip()
-    _say(f"{clip.path.name}  {task['input']['duration_s']:.1f} s of speech, {task['state']} after {outcome.duration_s:.1f} s")
+    _say(
+        f"{clip.path.name}  {task['input']['duration_s']:.1f} s of speech, {task['state']} after {outcome.duration_s:.1f} s"
+    )
     _say(f"  heard  {heard}")
     _say(f"  truth  {clip.text}")
     rate = wer(clip.text, heard, NORMALIZER)
     hits, substitutions, deletions, insertions = word_counts(clip.text, heard, NORMALIZER)
     errors = substitutions + deletions + insertions
-    _say(f"  WER    {'none' if rate is None else f'{rate:.1%}'} ({errors} errors in {hits + substitutions + deletions} words)")
+    _say(
+        f"  WER    {'none' if rate is None else f'{rate:.1%}'} ({errors} errors in {hits + substitutions + deletions} words)"
+    )
     verdict = task.get("verdict") or {}
     names = {member.hotkey: member for member in network.members if member.hotkey}
     for slot in task["slots"]:

@@ -14,7 +14,7 @@ type Progress = Callable[[float, str], None]
 """Called as `progress(fraction, text_so_far)` from the working thread."""
 
 
-class _Stopped(Exception):  # noqa: N818 -- not an error: the caller went away
+class _Stopped(Exception):
     """Ends a transcription that nobody waits for any more."""
 
 

@@ -1,6 +1,6 @@
 """Every error that Violet's Python raises on purpose: a `VioletError` that is also the nearest error of the stdlib."""
 
-from violet._core import VioletError
+from violet._core import VioletError as VioletError
 
 
 class ConfigError(VioletError, ValueError):

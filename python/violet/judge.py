@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from violet import _core
 from violet.protocol import Response, ResponseId, Score
 
+
 def error_rate(reference: str, hypothesis: str, language: str) -> float:
     """Word (or character) errors per unit of the reference; an empty reference allows no words at all."""
     rate = _core.transcription_error_rate(reference, hypothesis, language)

@@ -1,6 +1,5 @@
 """A whole Violet network on this machine: chain, proxy, miners and validators, each a process of its own."""
 
-import contextlib
 import json
 import os
 import signal
@@ -8,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,7 +163,7 @@ class LocalNetwork:
         member = self.member(name)
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("ab") as log:
-            member.process = subprocess.Popen(  # noqa: S603 -- our own program
+            member.process = subprocess.Popen(
                 [sys.executable, "-m", "violet", *member.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -216,11 +214,12 @@ class LocalNetwork:
 
     def get(self, path: str) -> Mapping[str, Any] | None:
         """The proxy's JSON answer to `GET path`; None if it does not answer (yet)."""
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError):
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as reply:  # noqa: S310 -- http, our own proxy
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as reply:
                 value: Mapping[str, Any] = json.load(reply)
-                return value
-        return None
+        except (OSError, ValueError):
+            return None
+        return value
 
     def _proxy(self) -> Member:
         host, port = self.url.removeprefix("http://").split(":")

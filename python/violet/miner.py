@@ -51,7 +51,7 @@ class Miner(Neuron):
         self._config = config
         self._running: set[asyncio.Task[None]] = set()
         self._answered = 0
-        self._random = random.Random(self.wallet.hotkey.ss58_address)  # noqa: S311 -- for --dev.drop_words alone
+        self._random = random.Random(self.wallet.hotkey.ss58_address)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then finishes what it has begun."""
@@ -72,7 +72,7 @@ class Miner(Neuron):
             capacity=config.capacity,
             max_waiting=config.max_waiting,
         )
-        async with ProxyClient(config.proxy_url, self.wallet.hotkey) as client:
+        async with self.proxy_client() as client:
             self._doors = _Doors(engine, client, axon)
             await axon.start()
             try:
@@ -118,7 +118,7 @@ class Miner(Neuron):
                 )
             except (VioletError, OSError) as error:
                 log.warning("no work from the proxy: %s; trying again", error)
-                await asyncio.sleep(RETRY_S * (1 + random.random()))  # noqa: S311 -- jitter
+                await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
             for lease in leases:
                 task = asyncio.create_task(self._serve(doors, lease))
@@ -164,9 +164,7 @@ class Miner(Neuron):
         if outcome.reason is not None:
             log.warning("%s: the proxy rejected the answer: %s", lease.task_id, outcome.reason)
 
-    async def _download_and_transcribe(
-        self, doors: "_Doors", lease: Lease, path: Path, progress: "_Progress"
-    ) -> str:
+    async def _download_and_transcribe(self, doors: "_Doors", lease: Lease, path: Path, progress: "_Progress") -> str:
         await doors.client.download(lease.input, path, limit_bytes=MAX_INPUT_BYTES)
         left_s = max(0.0, lease.deadline_ms / 1000 - time.time())
         # The same gate as for direct requests: together they never exceed the capacity.

@@ -8,9 +8,10 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
-from violet.chain import Chain, Metagraph, connect
-from violet.config import NeuronConfig
+from violet.chain import Chain, Hotkey, Metagraph, connect
+from violet.config import PRIVATE_NETWORKS, NeuronConfig
 from violet.errors import NotRegisteredError, VioletError
+from violet.proxy_client import ProxyClient
 from violet.transcriber import Transcriber
 from violet.wallet import load_wallet
 
@@ -34,9 +35,7 @@ class Neuron(ABC):
         self._settings = config
         self.is_debug = config.log_level in TRACEBACK_LEVELS
         self.wallet = load_wallet(config.wallet_name, config.wallet_hotkey, config.wallet_path)
-        self.chain: Chain = connect(
-            config.network, config.netuid, self.wallet, chain_endpoint=config.chain_endpoint
-        )
+        self.chain: Chain = connect(config.network, config.netuid, self.wallet, chain_endpoint=config.chain_endpoint)
 
     @abstractmethod
     async def run(self, stop: asyncio.Event) -> None:
@@ -48,6 +47,11 @@ class Neuron(ABC):
         log.info("loading %s on %s", settings.model, settings.device)
         return await asyncio.to_thread(Transcriber, settings.model, settings.device)
 
+    def proxy_client(self) -> ProxyClient:
+        """A client of the proxy that signs as this hotkey."""
+        settings = self._settings
+        return ProxyClient(settings.proxy_url, self.wallet.hotkey, allow_private=settings.network in PRIVATE_NETWORKS)
+
     def registered_uid(self, metagraph: Metagraph) -> int:
         """This hotkey's uid.
 
@@ -55,7 +59,7 @@ class Neuron(ABC):
             NotRegisteredError: It has none.
         """
         hotkey = self.wallet.hotkey.ss58_address
-        neuron = metagraph.by_hotkey.get(hotkey)
+        neuron = metagraph.by_hotkey.get(Hotkey(hotkey))
         if neuron is None:
             settings = self._settings
             how = (
@@ -64,8 +68,8 @@ class Neuron(ABC):
                 else f"btcli subnet register --netuid {settings.netuid} --subtensor.network {settings.network}"
             )
             message = (
-                f"hotkey {hotkey} is not registered on netuid {settings.netuid} of {settings.network}; register it with: "
-                f"{how} --wallet.name {settings.wallet_name} --wallet.hotkey {settings.wallet_hotkey}"
+                f"hotkey {hotkey} is not registered on netuid {settings.netuid} of {settings.network}; "
+                f"register it with: {how} --wallet.name {settings.wallet_name} --wallet.hotkey {settings.wallet_hotkey}"
             )
             raise NotRegisteredError(message)
         return neuron.uid
@@ -127,7 +131,11 @@ class MetagraphCache:
 
 
 def run_neuron[C: NeuronConfig](read: Callable[[], C], build: Callable[[C], Neuron]) -> int:
-    """Runs a neuron until SIGINT or SIGTERM; 0 for an orderly end, 1 for a failure told in one line, 2 for wrong flags."""
+    """Runs a neuron until SIGINT or SIGTERM.
+
+    Returns:
+        0 after an orderly end, 1 after a failure told in one line; wrong flags end the program with 2.
+    """
     config = read()
     logging.basicConfig(
         level=_LEVELS[config.log_level], format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True

@@ -79,7 +79,9 @@ class Transcriber:
             samples, _ = _core.load(Path(audio), SAMPLE_RATE)
         else:
             samples = mono_samples(audio)
-        temperatures = [float(temperature)] if isinstance(temperature, (int, float)) else [float(t) for t in temperature]
+        temperatures = (
+            [float(temperature)] if isinstance(temperature, (int, float)) else [float(t) for t in temperature]
+        )
         return self._model.transcribe(samples, language, beam_size, temperatures, prompt, progress)
 
 

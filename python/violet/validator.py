@@ -63,7 +63,7 @@ class Validator(Neuron):
         log.info("uid %d judges for %s", uid, config.proxy_url)
         try:
             async with (
-                ProxyClient(config.proxy_url, self.wallet.hotkey) as client,
+                self.proxy_client() as client,
                 _closing(self._dendrite()) as dendrite,
             ):
                 background = [
@@ -98,7 +98,7 @@ class Validator(Neuron):
                 )
             except (VioletError, OSError) as error:
                 log.warning("nothing to judge from the proxy: %s; trying again", error)
-                await asyncio.sleep(RETRY_S * (1 + random.random()))  # noqa: S311 -- jitter
+                await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
             for evaluation in evaluations:
                 task = asyncio.create_task(self._evaluate(engine, client, evaluation))

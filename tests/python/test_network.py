@@ -9,7 +9,7 @@ import time
 import wave
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import openai
@@ -98,7 +98,7 @@ def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwo
 
 @pytest.mark.parametrize("response_format", ["json", "text", "srt", "verbose_json", "vtt"])
 def test_the_official_client_reads_every_format(
-    network: LocalNetwork, client: openai.OpenAI, response_format: Any
+    network: LocalNetwork, client: openai.OpenAI, response_format: Literal["json", "text", "srt", "verbose_json", "vtt"]
 ) -> None:
     with JFK.path.open("rb") as file:
         answer = client.audio.transcriptions.create(model="whisper-1", file=file, response_format=response_format)
