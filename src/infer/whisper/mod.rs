@@ -5,6 +5,8 @@ mod cache;
 mod config;
 mod decode;
 mod model;
+#[cfg(test)]
+mod model_test;
 mod options;
 mod rules;
 mod segments;
