@@ -25,10 +25,10 @@ from violet.local_network import LocalNetwork, Member
 NORMALIZER = "whisper-basic"
 """What texts go through before their words are compared."""
 
-TASK_TIMEOUT_S = 60.0
+TASK_TIMEOUT_S = 240.0
 """Longest wait for one verified transcript."""
 
-EMISSION_TIMEOUT_S = 40.0
+EMISSION_TIMEOUT_S = 120.0
 """Longest wait for an epoch in which every validator's weights count."""
 
 FINAL = frozenset({"verified", "unverified", "failed", "cancelled"})

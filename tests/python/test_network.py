@@ -120,7 +120,7 @@ def test_the_official_client_gets_an_error_that_it_knows(client: openai.OpenAI, 
 
 def demo_processes(directory: Path) -> list[str]:
     """Command lines of the processes that work in `directory`."""
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listing.splitlines() if str(directory) in line and " demo " not in line]
 
 
