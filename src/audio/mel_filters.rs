@@ -62,7 +62,10 @@ mod tests {
     fn filters_cover_every_bin_between_the_ends_at_most_twice() {
         let filters = mel_filters(80, 400, 16_000.0);
         for bin in 1..200 {
-            let n = filters.iter().filter(|filter| (filter.first..filter.first + filter.weights.len()).contains(&bin)).count();
+            let n = filters
+                .iter()
+                .filter(|filter| (filter.first..filter.first + filter.weights.len()).contains(&bin))
+                .count();
             assert!((1..=2).contains(&n), "bin {bin} is in {n} filters");
         }
     }

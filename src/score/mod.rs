@@ -1,1 +1,24 @@
-//! score
+//! Scoring: edit counts and error rates, the reward of a response, and cheap checks of a text.
+//!
+//! No network ids, no input or output, no clock.
+
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of words become rates; they are far below 2^52"
+)]
+
+pub mod align;
+mod bit_parallel;
+mod degenerate;
+mod pattern;
+mod rates;
+pub mod reward;
+mod tokens;
+
+pub use align::{EditCounts, counts, distance};
+pub use degenerate::degenerate;
+pub use rates::{
+    cer, char_counts, char_distance, corpus_char_counts, corpus_word_counts, wer, word_counts, word_distance,
+};

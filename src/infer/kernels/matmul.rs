@@ -136,7 +136,6 @@ struct Dots<'a> {
 impl WithSimd for Dots<'_> {
     type Output = ();
 
-    #[allow(clippy::inline_always, reason = "only inlined code is compiled for the instructions that were found")]
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let n_rows = self.inputs.len() / self.n_inputs;
@@ -149,7 +148,6 @@ impl WithSimd for Dots<'_> {
 }
 
 /// The dot product of two slices of one length, in four independent sums of vectors.
-#[allow(clippy::inline_always, reason = "only inlined code is compiled for the instructions that were found")]
 #[inline(always)]
 pub(super) fn dot<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f32 {
     let (left, left_rest) = S::as_simd_f32s(left);

@@ -238,7 +238,6 @@ impl Encoding {
             Self::BF16 => pairs.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
             Self::I8 => bytes.iter().map(|b| f32::from(b.cast_signed())).collect(),
             Self::I16 => pairs.iter().map(|b| f32::from(i16::from_le_bytes(*b))).collect(),
-            #[allow(clippy::cast_precision_loss, reason = "settings, not weights")]
             Self::I32 => quads.iter().map(|b| i32::from_le_bytes(*b) as f32).collect(),
         }
     }

@@ -170,7 +170,7 @@ impl Sequence {
 
 /// Asks every few tokens whether to go on.
 pub(super) fn go_on(n_tokens: usize, check: &mut dyn FnMut() -> ControlFlow<()>) -> Result<()> {
-    if n_tokens % TOKENS_PER_CHECK == 0 && check().is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    if n_tokens.is_multiple_of(TOKENS_PER_CHECK) && check().is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Index of the largest value, the first of equal ones.

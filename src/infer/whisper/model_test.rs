@@ -75,10 +75,8 @@ fn random_weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     };
     for (side, n_positions) in [("encoder", 20), ("decoder", 16)] {
         add(format!("{side}.embed_positions.weight"), &[n_positions, WIDTH]);
-        for name in ["layer_norm".to_owned()].into_iter() {
-            add(format!("{side}.{name}.weight"), &[WIDTH]);
-            add(format!("{side}.{name}.bias"), &[WIDTH]);
-        }
+        add(format!("{side}.layer_norm.weight"), &[WIDTH]);
+        add(format!("{side}.layer_norm.bias"), &[WIDTH]);
         for layer in 0..N_LAYERS {
             let prefix = format!("{side}.layers.{layer}");
             let attentions: &[&str] = if side == "encoder" { &["self_attn"] } else { &["self_attn", "encoder_attn"] };
