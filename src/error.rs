@@ -62,6 +62,14 @@ pub enum Error {
         /// The tensor library's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A server is silent, or answers what it should not.
+    #[error("{server}: {reason}")]
+    Network {
+        /// Its address.
+        server: String,
+        /// What was got instead of an answer.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -31,7 +31,6 @@ fn log_mel_80_equals_whispers() {
     assert_eq!(mel.dim(), (80, 1_100));
     assert_eq!(mel.len(), want.len());
     let worst = mel.iter().zip(&want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
-    println!("worst {worst}");
     assert!(worst < 1e-4, "worst difference {worst}");
 }
 

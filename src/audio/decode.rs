@@ -1,21 +1,25 @@
 //! Files and bytes to mono waveforms.
 
-use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::probe::Info;
 use super::resample::Resampler;
+use super::source;
 use super::stream::Stream;
 use super::{Limits, Waveform};
 use crate::{Error, Result};
+
+/// Audio that ends this much before its header says was cut off, seconds. Less is a rounded header.
+const MAX_SHORTFALL_S: f64 = 0.1;
 
 /// Decoded audio, and how much of it was damaged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
     /// The audio: mono, the mean of the channels.
     pub waveform: Waveform,
-    /// Damaged packets: replaced by silence in mid-stream, missing at the end. 0 for an intact file.
+    /// Damaged packets: replaced by silence in mid-stream, missing at the end; at least 1 for a file that ends before its
+    /// header says. 0 for an intact file.
     pub skipped_packets: usize,
     /// What the file is; `sample_rate` and `n_channels` are those before resampling and downmix.
     pub info: Info,
@@ -28,7 +32,7 @@ pub struct Decoded {
 /// As [`decode`]; [`Error::Io`] if the file cannot be opened.
 pub fn load(path: impl AsRef<Path>, sample_rate: Option<u32>, limits: &Limits) -> Result<Decoded> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let file = source::open_file(path)?;
     decode(file, &path.display().to_string(), sample_rate, limits)
 }
 
@@ -52,7 +56,10 @@ pub fn decode(
     if let Some(rate) = sample_rate {
         limits.check_sample_rate(rate).map_err(|error| Error::InvalidInput(format!("resampling: {error}")))?;
     }
-    let mut stream = Stream::open(reader, name, limits)?;
+    source::contain(name, || decode_stream(Stream::open(reader, name, limits)?, name, sample_rate))
+}
+
+fn decode_stream(mut stream: Stream, name: &str, sample_rate: Option<u32>) -> Result<Decoded> {
     if !stream.next_block()? {
         return Err(empty_error(name, stream.skipped_packets()));
     }
@@ -72,12 +79,17 @@ pub fn decode(
     if let Some(resampler) = resampler {
         resampler.finish(&mut samples);
     }
+    let mut skipped_packets = stream.skipped_packets();
+    let duration_s = n_frames as f64 / f64::from(from);
+    if stream.stated_s().is_some_and(|stated_s| duration_s < stated_s - MAX_SHORTFALL_S) {
+        skipped_packets = skipped_packets.max(1);
+    }
     let mut info = stream.info().clone();
-    if !stream.is_duration_exact() {
-        info.duration_s = Some(n_frames as f64 / f64::from(from));
+    if !stream.is_length_in_header() {
+        info.duration_s = Some(duration_s);
     }
     let waveform = Waveform::from_samples(samples, sample_rate.unwrap_or(from))?;
-    Ok(Decoded { waveform, skipped_packets: stream.skipped_packets(), info })
+    Ok(Decoded { waveform, skipped_packets, info })
 }
 
 /// The error for a stream that gave no samples.

@@ -4,36 +4,12 @@
 
 use std::io::{Read, Result, Seek, SeekFrom};
 
+use super::edit::{Edit, rescale};
+
 /// Boxes looked at in one file; a crafted file has more.
 const MAX_BOXES: usize = 4_096;
-
-/// Which part of one track is to be heard. The default is all of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Edit {
-    pub(super) track_id: u32,
-    /// Ticks of the media's clock to skip, and the ticks a second; after [`Edit::at`], frames.
-    start: u64,
-    end: Option<u64>,
-    timescale: u32,
-}
-
-impl Edit {
-    /// The same edit in frames of `sample_rate`.
-    pub(super) fn at(self, sample_rate: u32) -> Self {
-        if self.timescale == 0 || sample_rate == 0 {
-            return Self { track_id: self.track_id, ..Self::default() };
-        }
-        let frames = |ticks: u64| rescale(ticks, sample_rate, self.timescale);
-        Self { start: frames(self.start), end: self.end.map(frames), timescale: sample_rate, ..self }
-    }
-
-    /// The part to be heard, as a range, of `len` frames that begin at frame `position`.
-    pub(super) fn cut(self, position: u64, len: usize) -> (usize, usize) {
-        let within = |frame: u64| usize::try_from(frame.saturating_sub(position)).map_or(len, |index| index.min(len));
-        let end = self.end.map_or(len, within);
-        (within(self.start).min(end), end)
-    }
-}
+/// Deepest nesting: `moov`, `trak`, `edts`, `elst`.
+const MAX_DEPTH: usize = 4;
 
 /// The edits of all tracks that have exactly one; empty for anything but an MP4 file.
 ///
@@ -42,7 +18,7 @@ impl Edit {
 /// Only errors of the reader itself: a damaged list counts as none.
 pub(super) fn read(reader: &mut (impl Read + Seek), n_bytes: u64) -> Result<Vec<Edit>> {
     let mut scan = Scan { reader, n_left: MAX_BOXES, movie_timescale: 0, track: None, edits: Vec::new() };
-    match scan.boxes(0, n_bytes, true) {
+    match scan.boxes(0, n_bytes, 0) {
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error),
         _ => {
             scan.close_track();
@@ -68,13 +44,13 @@ struct Scan<'r, R> {
 }
 
 impl<R: Read + Seek> Scan<'_, R> {
-    fn boxes(&mut self, mut position: u64, end: u64, is_top: bool) -> Result<()> {
-        while position + 8 <= end && self.n_left > 0 {
+    fn boxes(&mut self, mut position: u64, end: u64, depth: usize) -> Result<()> {
+        while position + 8 <= end && self.n_left > 0 && depth <= MAX_DEPTH {
             self.n_left -= 1;
             self.reader.seek(SeekFrom::Start(position))?;
             let mut n_bytes = u64::from(self.u32()?);
             let kind = self.u32()?.to_be_bytes();
-            if is_top && position == 0 && &kind != b"ftyp" {
+            if depth == 0 && position == 0 && &kind != b"ftyp" {
                 return Ok(());
             }
             let mut header = 8;
@@ -89,11 +65,11 @@ impl<R: Read + Seek> Scan<'_, R> {
             }
             let (body, next) = (position + header, position + n_bytes);
             match &kind {
-                b"moov" | b"mdia" | b"edts" => self.boxes(body, next, false)?,
+                b"moov" | b"mdia" | b"edts" => self.boxes(body, next, depth + 1)?,
                 b"trak" => {
                     self.close_track();
                     self.track = Some(TrackBoxes::default());
-                    self.boxes(body, next, false)?;
+                    self.boxes(body, next, depth + 1)?;
                 }
                 b"mvhd" => self.movie_timescale = self.timescale()?,
                 b"mdhd" => {
@@ -138,7 +114,7 @@ impl<R: Read + Seek> Scan<'_, R> {
         let Some(TrackBoxes { id, timescale, edit: Some((start, duration)) }) = self.track.take() else { return };
         let is_bounded = duration > 0 && self.movie_timescale > 0;
         let end = is_bounded.then(|| start.saturating_add(rescale(duration, timescale, self.movie_timescale)));
-        self.edits.push(Edit { track_id: id, start, end, timescale });
+        self.edits.push(Edit { track_id: id, start, end, timescale, ..Edit::default() });
     }
 
     fn timescale(&mut self) -> Result<u32> {
@@ -162,8 +138,30 @@ impl<R: Read + Seek> Scan<'_, R> {
     }
 }
 
-/// `ticks` of a clock with `from` ticks a second on one with `to`, rounded.
-fn rescale(ticks: u64, to: u32, from: u32) -> u64 {
-    let from = u128::from(from.max(1));
-    u64::try_from((u128::from(ticks) * u128::from(to) + from / 2) / from).unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crafted_boxes_end_the_search() {
+        let mut boxes = Vec::new();
+        boxes.extend(16_u32.to_be_bytes());
+        boxes.extend(b"ftypM4A \0\0\0\0");
+        for _ in 0..10_000 {
+            boxes.extend(8_u32.to_be_bytes());
+            boxes.extend(b"free");
+        }
+        boxes.extend(u32::MAX.to_be_bytes());
+        boxes.extend(b"moov");
+        let n_bytes = boxes.len() as u64;
+        assert_eq!(read(&mut std::io::Cursor::new(boxes), n_bytes).unwrap(), Vec::new());
+        // Boxes within boxes, each claiming to hold all that follows.
+        let mut nested = Vec::from(*b"\0\0\0\x08ftyp");
+        for n_left in (0..50_000_u32).rev() {
+            nested.extend((8 * (n_left + 1)).to_be_bytes());
+            nested.extend(b"moov");
+        }
+        let n_bytes = nested.len() as u64;
+        assert_eq!(read(&mut std::io::Cursor::new(nested), n_bytes).unwrap(), Vec::new());
+    }
 }

@@ -222,14 +222,14 @@ mod tests {
 
     #[test]
     fn silence_is_flat_and_short_or_impossible_input_is_refused() {
-        let mel = log_mel(&[0.0; 16_000], 80, 0).unwrap();
+        let mel = log_mel(&vec![0.0; 16_000], 80, 0).unwrap();
         assert_eq!(mel.dim(), (80, 100));
         assert!(mel.iter().all(|&value| (value - (-10.0 + 4.0) / 4.0).abs() < 1e-6));
         assert!(log_mel(&[0.0; 200], 80, 0).is_err());
         assert!(log_mel(&[0.0; 200], 80, 1).is_ok());
-        assert!(log_mel(&[0.0; 16_000], 0, 0).is_err());
-        assert!(log_mel(&[0.0; 16_000], 202, 0).is_err());
-        assert!(log_mel(&[0.0; 16_000], 80, usize::MAX).is_err());
+        assert!(log_mel(&vec![0.0; 16_000], 0, 0).is_err());
+        assert!(log_mel(&vec![0.0; 16_000], 202, 0).is_err());
+        assert!(log_mel(&vec![0.0; 16_000], 80, usize::MAX).is_err());
     }
 
     #[test]

@@ -2,13 +2,22 @@
 //!
 //! No tensors and no network. Everything that a caller may hand over is bounded by [`Limits`].
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of samples become times, frequencies and back; the values are bounded by Limits and tested"
+)]
+
 mod decode;
+mod edit;
 mod edit_list;
 mod limits;
 pub mod mel;
 mod mel_filters;
 mod probe;
 mod resample;
+mod source;
 mod stream;
 mod waveform;
 

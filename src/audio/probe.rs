@@ -1,6 +1,5 @@
 //! What an audio file is, without decoding it all.
 
-use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -8,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 use super::decode::empty_error;
+use super::source;
 use super::stream::Stream;
-use crate::{Error, Result};
+use crate::Result;
 
 /// What the header of an audio file says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,10 +30,10 @@ pub struct Info {
 ///
 /// # Errors
 ///
-/// As [`probe_reader`]; [`Error::Io`] if the file cannot be opened.
+/// As [`probe_reader`]; [`crate::Error::Io`] if the file cannot be opened.
 pub fn probe(path: impl AsRef<Path>, limits: &Limits) -> Result<Info> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let file = source::open_file(path)?;
     probe_reader(file, &path.display().to_string(), limits)
 }
 
@@ -42,15 +42,17 @@ pub fn probe(path: impl AsRef<Path>, limits: &Limits) -> Result<Info> {
 ///
 /// # Errors
 ///
-/// [`Error::Decode`] if the bytes are not audio, are empty or hold no samples; [`Error::Unsupported`] for a codec
-/// that this build does not have; [`Error::TooLong`] or [`Error::TooLarge`] beyond the limits.
+/// [`crate::Error::Decode`] if the bytes are not audio, are empty or hold no samples; [`crate::Error::Unsupported`] for
+/// a codec that this build does not have; [`crate::Error::TooLong`] or [`crate::Error::TooLarge`] beyond the limits.
 pub fn probe_reader(reader: impl Read + Seek + Send + Sync, name: &str, limits: &Limits) -> Result<Info> {
-    let mut stream = Stream::open(reader, name, limits)?;
-    if !stream.next_block()? {
-        return Err(empty_error(name, stream.skipped_packets()));
-    }
-    let duration_s = if stream.is_duration_exact() { stream.info().duration_s } else { Some(stream.walk()?) };
-    let info = Info { duration_s, ..stream.info().clone() };
-    limits.check_duration(info.duration_s.unwrap_or(0.0))?;
-    Ok(info)
+    source::contain(name, || {
+        let mut stream = Stream::open(reader, name, limits)?;
+        if !stream.next_block()? {
+            return Err(empty_error(name, stream.skipped_packets()));
+        }
+        let duration_s = if stream.is_length_in_header() { stream.stated_s() } else { Some(stream.walk()?) };
+        let info = Info { duration_s, ..stream.info().clone() };
+        limits.check_duration(info.duration_s.unwrap_or(0.0))?;
+        Ok(info)
+    })
 }

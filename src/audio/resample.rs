@@ -224,7 +224,7 @@ fn even_smooth(n: usize) -> usize {
     let is_smooth = |candidate: &usize| {
         let mut rest = *candidate;
         for prime in [2, 3, 5] {
-            while rest % prime == 0 {
+            while rest.is_multiple_of(prime) {
                 rest /= prime;
             }
         }

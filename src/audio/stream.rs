@@ -2,28 +2,23 @@
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
-    CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_WAVPACK, CODEC_ID_WMA,
-};
-use symphonia::core::codecs::audio::{AudioCodecId, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::probe::{Hint, Probe, ProbeOptions};
-use symphonia::core::formats::{FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::formats::{FormatReader, Track};
 use symphonia::core::packet::Packet;
 
 use super::Limits;
-use super::edit_list::{self, Edit};
+use super::edit::Edit;
+use super::edit_list;
 use super::probe::Info;
+use super::source::{self, ADVICE};
 use crate::{Error, Result};
 
-/// What a file must be, for error messages.
-const EXPECTED: &str = "expected wav, flac, mp3, m4a/aac or ogg-vorbis";
-/// Bytes searched for the start of a known format. Metadata before it does not count.
-const MAX_PROBE_BYTES: u32 = 256 * 1024;
+/// Packets that a decoder may refuse in a row before it is replaced: some hold on to the channels that a stream began
+/// with, and joined files change them.
+const MAX_FAILED_PACKETS: usize = 4;
 /// Packets in another sample rate that are taken for damage before the stream counts as changed.
 const MAX_FOREIGN_PACKETS: usize = 32;
 /// Chained streams (a new header in mid-file) that one file may hold.
@@ -37,13 +32,20 @@ pub(super) struct Stream<'s> {
     decoder: Box<dyn AudioDecoder>,
     track: Track,
     info: Info,
-    is_duration_exact: bool,
+    /// Length that the header states, seconds; estimates left out.
+    stated_s: Option<f64>,
+    is_mpeg_audio: bool,
     edit: Edit,
+    /// What lies behind the edit's claimed end, in case that more follows.
+    held: Vec<f32>,
     /// Frames produced so far, before the edit: silence for damaged packets included.
     position: u64,
     /// Length of damaged packets that no good packet followed yet, frames.
     pending_silence: u64,
+    /// Frames of the last packet that was decoded.
+    decoded_frames: u64,
     skipped_packets: usize,
+    failed_packets: usize,
     foreign_packets: usize,
     chained_streams: usize,
     interleaved: Vec<f32>,
@@ -59,39 +61,39 @@ impl<'s> Stream<'s> {
     {
         let io_error = |source| Error::Io { path: name.into(), source };
         let n_bytes = reader.seek(SeekFrom::End(0)).map_err(io_error)?;
-        if n_bytes == 0 {
-            return Err(decode_error(name, format!("the file is empty (0 bytes); {EXPECTED}")));
-        }
+        source::check_not_empty(n_bytes, name)?;
         limits.check_bytes(n_bytes)?;
         reader.rewind().map_err(io_error)?;
         let edits = edit_list::read(&mut reader, n_bytes).map_err(io_error)?;
         reader.rewind().map_err(io_error)?;
 
-        let source = Source { inner: reader, n_bytes };
-        let source = MediaSourceStream::new(Box::new(source), Default::default());
-        let format = known_formats()
-            .probe(&Hint::new(), source, Default::default(), Default::default())
-            .map_err(|error| header_error(name, error))?;
-        let track = format
-            .default_track(TrackType::Audio)
-            .cloned()
-            .ok_or_else(|| decode_error(name, format!("{} without an audio track; {EXPECTED}", container(&*format))))?;
-        let decoder = new_decoder(name, &track)?;
-
-        let Some(params) = track.codec_params.as_ref().and_then(|params| params.audio()) else {
-            return Err(decode_error(name, format!("the audio track has no parameters; {EXPECTED}")));
-        };
+        let mut format = source::new_demuxer(reader, n_bytes, name)?;
+        let track = source::audio_track(&*format, name)?;
+        let decoder = source::new_decoder(name, &track)?;
+        let params = source::audio_params(&track, name)?;
         let sample_rate = params.sample_rate.unwrap_or(0);
-        let n_channels = params.channels.as_ref().map_or(0, |channels| channels.count());
-        let edit = edits.into_iter().find(|edit| edit.track_id == track.id).unwrap_or_default().at(sample_rate);
+        let n_channels = params.channels.as_ref().map_or(0, Channels::count);
+        let is_mpeg_audio = source::is_mpeg_audio(&track);
+        let edit = match edits.into_iter().find(|edit| edit.track_id == track.id) {
+            Some(edit) => edit.at(sample_rate),
+            None if is_mpeg_audio => Edit::from_encoder_tag(&track),
+            None => gapless_tag(&mut *format).unwrap_or_default(),
+        };
+        let stated_s = if is_mpeg_audio {
+            track
+                .num_frames
+                .filter(|_| edit.end.is_some())
+                .map(|n_frames| n_frames as f64 / f64::from(sample_rate.max(1)))
+        } else {
+            header_duration_s(&*format, &track, sample_rate, edit)
+        };
         let info = Info {
-            duration_s: header_duration_s(&track, sample_rate, edit),
+            duration_s: stated_s,
             sample_rate,
             n_channels,
             codec: decoder.codec_info().short_name.to_owned(),
-            container: container(&*format).to_owned(),
+            container: format.format_info().short_name.to_owned(),
         };
-        let is_duration_exact = info.duration_s.is_some() && !is_estimate(&track);
         let stream = Self {
             name: name.to_owned(),
             limits: limits.clone(),
@@ -99,11 +101,15 @@ impl<'s> Stream<'s> {
             decoder,
             track,
             info,
-            is_duration_exact,
+            stated_s,
+            is_mpeg_audio,
             edit,
+            held: Vec::new(),
             position: 0,
             pending_silence: 0,
+            decoded_frames: 0,
             skipped_packets: 0,
+            failed_packets: 0,
             foreign_packets: 0,
             chained_streams: 0,
             interleaved: Vec::new(),
@@ -119,9 +125,14 @@ impl<'s> Stream<'s> {
         &self.info
     }
 
-    /// Whether `info().duration_s` is a count and not an estimate from the bit rate.
-    pub(super) fn is_duration_exact(&self) -> bool {
-        self.is_duration_exact
+    /// Length that the header states, seconds.
+    pub(super) fn stated_s(&self) -> Option<f64> {
+        self.stated_s
+    }
+
+    /// Whether the stream is as long as its header states. MPEG audio has tags of single parts, not a header.
+    pub(super) fn is_length_in_header(&self) -> bool {
+        self.stated_s.is_some() && !self.is_mpeg_audio
     }
 
     /// Packets that were damaged: replaced by silence in mid-stream, missing at the end.
@@ -144,8 +155,11 @@ impl<'s> Stream<'s> {
             let (start, end) = self.edit.cut(self.position, self.mono.len());
             self.position += self.mono.len() as u64;
             self.limits.check_duration(self.position_s())?;
-            if start < end {
-                self.block = start..end;
+            self.block = start..end;
+            if self.edit.padding.is_some() {
+                self.hold_back(end);
+            }
+            if !self.block.is_empty() {
                 return Ok(true);
             }
         }
@@ -153,11 +167,17 @@ impl<'s> Stream<'s> {
         Ok(false)
     }
 
-    /// Length of the rest of the stream by its packets' headers, seconds; nothing is decoded.
+    /// Length of the stream by its packets' times, seconds: reads on to the end, but decodes nothing.
     pub(super) fn walk(&mut self) -> Result<f64> {
         while let Some(packet) = self.next_packet()? {
-            self.position += self.n_frames(packet.dur.get());
+            let n_frames = self.packet_frames(&packet);
+            // Some containers do not tell a packet's length, but all tell when it begins.
+            let start = u64::try_from(packet.pts.get()).map_or(0, |ticks| self.n_frames(ticks));
+            self.position = (self.position + n_frames).max(start.saturating_add(n_frames));
             self.limits.check_duration(self.position_s())?;
+        }
+        if self.edit.is_outrun(self.position) {
+            self.edit.end = None;
         }
         let (start, end) = self.edit.cut(0, usize::try_from(self.position).unwrap_or(usize::MAX));
         Ok((end - start) as f64 / f64::from(self.info.sample_rate))
@@ -171,9 +191,17 @@ impl<'s> Stream<'s> {
         if self.info.n_channels != 0 {
             self.limits.check_channels(self.info.n_channels)?;
         }
-        match self.info.duration_s {
-            Some(duration_s) if self.is_duration_exact => self.limits.check_duration(duration_s),
-            _ => Ok(()),
+        self.limits.check_duration(self.stated_s.unwrap_or(0.0))
+    }
+
+    /// Keeps what lies behind `end` of `mono`; once the stream has outrun its claimed end, that is heard too.
+    fn hold_back(&mut self, end: usize) {
+        self.held.extend_from_slice(&self.mono[end..]);
+        if self.edit.is_outrun(self.position) {
+            self.mono.truncate(end);
+            self.mono.append(&mut self.held);
+            self.block.end = self.mono.len();
+            (self.edit.end, self.edit.padding) = (None, None);
         }
     }
 
@@ -203,26 +231,42 @@ impl<'s> Stream<'s> {
     /// A new logical stream follows in the same file, as in recordings of ogg radio.
     fn open_chained(&mut self) -> Result<()> {
         self.chained_streams += 1;
-        let track = self.format.default_track(TrackType::Audio).cloned();
-        let Some(track) = track.filter(|_| self.chained_streams <= MAX_CHAINED_STREAMS) else {
-            return Err(decode_error(&self.name, "the chain of streams in it has no end or no audio".to_owned()));
-        };
-        self.decoder = new_decoder(&self.name, &track)?;
+        if self.chained_streams > MAX_CHAINED_STREAMS {
+            return Err(source::decode_error(&self.name, "the chain of streams in it has no end".to_owned()));
+        }
+        let track = source::audio_track(&*self.format, &self.name)?;
+        self.decoder = source::new_decoder(&self.name, &track)?;
         self.track = track;
         Ok(())
     }
 
-    /// Decodes into `mono`, after the silence of damaged packets before it; `false` if the packet is damaged.
-    fn decode_packet(&mut self, packet: &Packet) -> Result<bool> {
-        let buffer = match self.decoder.decode(packet) {
-            Ok(buffer) => buffer,
+    /// Decodes into `interleaved`; returns the sample rate and the channels, or `None` if the packet is damaged.
+    fn decode_interleaved(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
+        if self.failed_packets == MAX_FAILED_PACKETS {
+            self.decoder = source::new_decoder(&self.name, &self.track)?;
+            self.failed_packets = 0;
+        }
+        match self.decoder.decode(packet) {
+            Ok(buffer) => {
+                self.failed_packets = 0;
+                self.decoded_frames = buffer.frames() as u64;
+                buffer.copy_to_vec_interleaved(&mut self.interleaved);
+                Ok(Some((buffer.spec().rate(), buffer.num_planes())))
+            }
             Err(SymphoniaError::Unsupported(what)) if self.position == 0 => {
                 let (name, codec) = (&self.name, &self.info.codec);
-                return Err(Error::Unsupported(format!("{name}: {codec} with {what} is not supported; {}", advice())));
+                Err(Error::Unsupported(format!("{name}: {codec} with {what} is not supported; {ADVICE}")))
             }
-            Err(_) => return Ok(false),
-        };
-        let (sample_rate, n_channels) = (buffer.spec().rate(), buffer.num_planes());
+            Err(_) => {
+                self.failed_packets += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Decodes into `mono`, after the silence of damaged packets before it; `false` if the packet is damaged.
+    fn decode_packet(&mut self, packet: &Packet) -> Result<bool> {
+        let Some((sample_rate, n_channels)) = self.decode_interleaved(packet)? else { return Ok(false) };
         if self.position == 0 {
             self.limits.check_sample_rate(sample_rate)?;
             self.limits.check_channels(n_channels)?;
@@ -232,7 +276,6 @@ impl<'s> Stream<'s> {
             return self.tolerate_foreign(sample_rate);
         }
         self.foreign_packets = 0;
-        buffer.copy_to_vec_interleaved(&mut self.interleaved);
         let silence = usize::try_from(std::mem::take(&mut self.pending_silence)).unwrap_or(0);
         self.mono.clear();
         self.mono.resize(silence, 0.0);
@@ -253,8 +296,7 @@ impl<'s> Stream<'s> {
         }
         let (name, from, at_s) = (&self.name, self.info.sample_rate, self.position_s());
         Err(Error::Unsupported(format!(
-            "{name}: the sample rate changes from {from} to {sample_rate} Hz at {at_s:.1} s; {}",
-            advice()
+            "{name}: the sample rate changes from {from} to {sample_rate} Hz at {at_s:.1} s; {ADVICE}"
         )))
     }
 
@@ -262,9 +304,15 @@ impl<'s> Stream<'s> {
     fn skip(&mut self, packet: &Packet) {
         self.skipped_packets += 1;
         let longest = u64::from(self.info.sample_rate);
-        self.pending_silence += self.n_frames(packet.dur.get()).min(longest);
+        self.pending_silence += self.packet_frames(packet).min(longest);
         let limit = self.limits.max_duration_s * f64::from(self.info.sample_rate);
         self.pending_silence = self.pending_silence.min(limit as u64 + longest);
+    }
+
+    /// Frames that the packet holds. Of MPEG audio all packets hold as many, and behind the claimed end of the first part
+    /// of a joined file symphonia's numbers are no lengths.
+    fn packet_frames(&self, packet: &Packet) -> u64 {
+        if self.is_mpeg_audio { self.decoded_frames } else { self.n_frames(packet.dur.get()) }
     }
 
     /// Ticks of the track's clock in audio frames.
@@ -276,119 +324,28 @@ impl<'s> Stream<'s> {
     }
 }
 
-/// A reader with a known length, as symphonia wants it.
-struct Source<R> {
-    inner: R,
-    n_bytes: u64,
-}
-
-impl<R: Read> Read for Source<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.inner.read(buffer)
-    }
-}
-
-impl<R: Seek> Seek for Source<R> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.inner.seek(to)
-    }
-}
-
-impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
-    fn is_seekable(&self) -> bool {
-        true
-    }
-
-    fn byte_len(&self) -> Option<u64> {
-        Some(self.n_bytes)
-    }
-}
-
-fn known_formats() -> &'static Probe {
-    static PROBE: OnceLock<Probe> = OnceLock::new();
-    PROBE.get_or_init(|| {
-        let options = ProbeOptions { max_probe_depth: MAX_PROBE_BYTES, ..ProbeOptions::default() };
-        let mut probe = Probe::new_with_options(&options);
-        symphonia::default::register_enabled_formats(&mut probe);
-        probe
-    })
-}
-
-fn new_decoder(name: &str, track: &Track) -> Result<Box<dyn AudioDecoder>> {
-    let Some(params) = track.codec_params.as_ref().and_then(|params| params.audio()) else {
-        return Err(decode_error(name, format!("the audio track has no parameters; {EXPECTED}")));
-    };
-    // Without a tag that states delay and padding, symphonia would cut an mp3 at a length estimated from its first
-    // frames, and lose the end of a file with a variable bit rate.
-    let options = AudioDecoderOptions::default().gapless(!is_estimate(track));
-    symphonia::default::get_codecs().make_audio_decoder(params, &options).map_err(|error| match error {
-        SymphoniaError::Unsupported(_) => {
-            let codec = codec_name(params.codec);
-            Error::Unsupported(format!("{name}: the audio codec {codec} is not supported; {}", advice()))
-        }
-        error => header_error(name, error),
-    })
-}
-
-/// Whether the header's length of the track may be an estimate: MPEG audio without a tag.
-fn is_estimate(track: &Track) -> bool {
-    let codec = track.codec_params.as_ref().and_then(|params| params.audio()).map(|params| params.codec);
-    let is_mpeg = matches!(codec, Some(CODEC_ID_MP1 | CODEC_ID_MP2 | CODEC_ID_MP3));
-    is_mpeg && track.delay.is_none() && track.padding.is_none()
-}
-
-fn header_duration_s(track: &Track, sample_rate: u32, edit: Edit) -> Option<f64> {
-    let frames = match (track.num_frames, track.duration, track.time_base) {
-        (Some(frames), _, _) => frames,
-        (None, Some(duration), Some(time_base)) => {
-            let seconds = time_base.calc_duration(duration)?.as_secs_f64();
-            (seconds * f64::from(sample_rate)).round() as u64
+/// The length that the container states, without what is trimmed, seconds.
+fn header_duration_s(format: &dyn FormatReader, track: &Track, sample_rate: u32, edit: Edit) -> Option<f64> {
+    let media = format.media_info();
+    let duration_s = match (track.num_frames, track.duration.zip(track.time_base), media.duration.zip(media.time_base))
+    {
+        (Some(n_frames), _, _) if sample_rate > 0 => n_frames as f64 / f64::from(sample_rate),
+        (_, Some((duration, time_base)), _) | (_, None, Some((duration, time_base))) => {
+            time_base.calc_duration(duration)?.as_secs_f64()
         }
         _ => return None,
     };
-    let (start, end) = edit.cut(0, usize::try_from(frames).ok()?);
+    let n_frames = (duration_s * f64::from(sample_rate)).round() as usize;
+    let (start, end) = edit.cut(0, n_frames);
     (sample_rate > 0).then(|| (end - start) as f64 / f64::from(sample_rate))
 }
 
-fn container(format: &dyn FormatReader) -> &'static str {
-    format.format_info().short_name
-}
-
-fn codec_name(codec: AudioCodecId) -> String {
-    let known = [
-        (CODEC_ID_OPUS, "opus"),
-        (CODEC_ID_SPEEX, "speex"),
-        (CODEC_ID_AC3, "ac3"),
-        (CODEC_ID_EAC3, "eac3"),
-        (CODEC_ID_AC4, "ac4"),
-        (CODEC_ID_DCA, "dts"),
-        (CODEC_ID_TRUEHD, "truehd"),
-        (CODEC_ID_WAVPACK, "wavpack"),
-        (CODEC_ID_WMA, "wma"),
-    ];
-    known.iter().find(|(id, _)| *id == codec).map_or_else(|| codec.to_string(), |(_, name)| (*name).to_owned())
-}
-
-fn advice() -> &'static str {
-    "convert it to wav, flac, mp3, m4a (aac) or ogg-vorbis, for example with: ffmpeg -i INPUT OUTPUT.flac"
-}
-
-fn decode_error(name: &str, reason: String) -> Error {
-    Error::Decode { name: name.to_owned(), reason }
-}
-
-/// The error for a file whose header symphonia refused.
-fn header_error(name: &str, error: SymphoniaError) -> Error {
-    match error {
-        SymphoniaError::IoError(source) if source.kind() != ErrorKind::UnexpectedEof => {
-            Error::Io { path: name.into(), source }
-        }
-        SymphoniaError::IoError(_) => decode_error(name, format!("the file ends within its header; {EXPECTED}")),
-        SymphoniaError::Unsupported(what) if what.starts_with("core (probe)") => {
-            decode_error(name, format!("not audio that can be recognised; {EXPECTED}"))
-        }
-        error => decode_error(name, format!("{error}; {EXPECTED}")),
-    }
+/// The edit that iTunes' own tag states, in files without an edit list.
+fn gapless_tag(format: &mut dyn FormatReader) -> Option<Edit> {
+    let mut metadata = format.metadata();
+    let tags = &metadata.skip_to_latest()?.media.tags;
+    let tag = tags.iter().find(|tag| tag.raw.key.ends_with("iTunSMPB"))?;
+    Edit::from_gapless_tag(&tag.raw.value.to_string())
 }
 
 /// Appends the mean of the channels.

@@ -1,12 +1,21 @@
 //! The value that all audio code speaks of.
 
+use std::fmt;
+
 use crate::{Error, Result};
 
 /// Mono audio: finite samples, nominally in [-1, 1], at `sample_rate` Hz.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Waveform {
     samples: Vec<f32>,
     sample_rate: u32,
+}
+
+impl fmt::Debug for Waveform {
+    /// The length in place of the samples, of which there are millions.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Waveform({} samples at {} Hz)", self.samples.len(), self.sample_rate)
+    }
 }
 
 impl Waveform {
@@ -52,7 +61,6 @@ impl Waveform {
 
     /// Length in seconds.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "a length below 2^52 samples is exact")]
     pub fn duration_s(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.sample_rate)
     }

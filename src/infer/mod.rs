@@ -1,1 +1,17 @@
-//! infer
+//! Neural inference: devices, model files, the tensor operations that models share, and Whisper.
+
+pub mod device;
+mod kernels;
+mod ops;
+pub mod weights;
+pub mod whisper;
+
+pub use whisper::{Options, Progress, Transcriber};
+
+use crate::Error;
+
+impl From<candle_core::Error> for Error {
+    fn from(source: candle_core::Error) -> Self {
+        Self::Model { source: Box::new(source) }
+    }
+}

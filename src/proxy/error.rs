@@ -143,7 +143,7 @@ impl From<Error> for ApiError {
             Error::NotFound(_) => Self::not_found("not_found", message),
             Error::Conflict(_) => Self::conflict("conflict", message),
             Error::Cancelled => Self::unavailable("cancelled", message),
-            Error::Io { .. } | Error::Weights { .. } | Error::Model { .. } | Error::Network { .. } => {
+            Error::Io { .. } | Error::Network { .. } | Error::Weights { .. } | Error::Model { .. } => {
                 Self::internal(message)
             }
         }

@@ -1,1 +1,24 @@
-//! python
+//! The extension module `violet._core`: conversions between Python and the core, nothing else.
+
+mod audio;
+mod errors;
+mod hub;
+mod proxy;
+mod score;
+mod subnet;
+mod whisper;
+
+use pyo3::prelude::*;
+
+/// Violet's core: audio, inference, scoring, the subnet's rules and the proxy.
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    errors::register(module)?;
+    audio::register(module)?;
+    score::register(module)?;
+    whisper::register(module)?;
+    subnet::register(module)?;
+    hub::register(module)?;
+    proxy::register(module)
+}

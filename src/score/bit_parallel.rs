@@ -8,8 +8,8 @@
 use std::ops::RangeInclusive;
 
 use super::align::{EditCounts, without_common_ends};
+use super::pattern::{Pattern, WORD};
 
-const WORD: usize = 64;
 /// A matrix of this many bytes or more is not stored: the pair is split in two after Hirschberg. The value, like the
 /// two beside it in [`Aligner::counts`], is rapidfuzz's, so that the same pairs are split.
 const MAX_MATRIX_BYTES: usize = 1 << 20;
@@ -175,17 +175,17 @@ impl Aligner {
                 blocks.push(Block { bits: UNKNOWN, value: above + n_new });
             }
             let mut matches = self.pattern.matches(token, first);
-            let (mut hp_carry, mut hn_carry) = (1, 0);
+            let (mut grow_carry, mut fall_carry) = (1, 0);
             for (index, block) in blocks.iter_mut().enumerate().skip(first) {
-                let x = matches.at(index) | hn_carry;
+                let x = matches.at(index) | fall_carry;
                 let Bits { vp, vn } = block.bits;
                 let d0 = ((x & vp).wrapping_add(vp) ^ vp) | x | vn;
                 let (hp, hn) = (vn | !(d0 | vp), d0 & vp);
                 let out = if index + 1 == n_blocks { last_row } else { WORD - 1 };
-                let (hp_shifted, hn_shifted) = (hp << 1 | hp_carry, hn << 1 | hn_carry);
-                (hp_carry, hn_carry) = (hp >> out & 1, hn >> out & 1);
-                block.bits = Bits { vp: hn_shifted | !(d0 | hp_shifted), vn: hp_shifted & d0 };
-                block.value = block.value + usize::from(hp_carry == 1) - usize::from(hn_carry == 1);
+                let (grows, falls) = (hp << 1 | grow_carry, hn << 1 | fall_carry);
+                (grow_carry, fall_carry) = (hp >> out & 1, hn >> out & 1);
+                block.bits = Bits { vp: falls | !(d0 | grows), vn: grows & d0 };
+                block.value = block.value + usize::from(grow_carry == 1) - usize::from(fall_carry == 1);
             }
             each(column, first, blocks);
         }
@@ -254,92 +254,5 @@ impl Band {
     /// Most blocks of any column.
     fn stride(&self) -> usize {
         ((self.up + self.down) / WORD + 2).min(self.n_rows.div_ceil(WORD))
-    }
-}
-
-/// In which rows each token of the pattern stands: for every token its blocks, each with a mask of rows.
-#[derive(Debug, Default)]
-struct Pattern {
-    /// Of each token: the pattern that it was last seen in, and its index there.
-    seen: Vec<(u32, u32)>,
-    generation: u32,
-    starts: Vec<usize>,
-    next: Vec<usize>,
-    masks: Vec<(usize, u64)>,
-}
-
-impl Pattern {
-    fn set(&mut self, rows: &[u32]) {
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            self.seen.clear();
-            self.generation = 1;
-        }
-        let most = rows.iter().max().map_or(0, |&token| token as usize + 1);
-        if self.seen.len() < most {
-            self.seen.resize(most, (0, 0));
-        }
-        // Counting sort by token: first how many rows each has, then the rows themselves, block by block.
-        self.starts.clear();
-        self.starts.push(0);
-        for &token in rows {
-            let entry = &mut self.seen[token as usize];
-            if entry.0 != self.generation {
-                *entry = (self.generation, u32::try_from(self.starts.len() - 1).unwrap_or(u32::MAX));
-                self.starts.push(0);
-            }
-            self.starts[entry.1 as usize + 1] += 1;
-        }
-        for index in 1..self.starts.len() {
-            self.starts[index] += self.starts[index - 1];
-        }
-        let Self { next, .. } = self;
-        next.clone_from(&self.starts);
-        self.masks.clear();
-        self.masks.resize(rows.len(), (usize::MAX, 0));
-        for (row, &token) in rows.iter().enumerate() {
-            let index = self.seen[token as usize].1 as usize;
-            let (block, mask) = (row / WORD, 1 << (row % WORD));
-            let last = next[index].checked_sub(1).filter(|&last| last >= self.starts[index]);
-            match last.filter(|&last| self.masks[last].0 == block) {
-                Some(last) => self.masks[last].1 |= mask,
-                None => {
-                    self.masks[next[index]] = (block, mask);
-                    next[index] += 1;
-                }
-            }
-        }
-    }
-
-    /// The token's rows from block `first` on.
-    fn matches(&self, token: u32, first: usize) -> Matches<'_> {
-        let masks = match self.seen.get(token as usize) {
-            Some(&(generation, index)) if generation == self.generation => {
-                &self.masks[self.starts[index as usize]..self.starts[index as usize + 1]]
-            }
-            _ => &[],
-        };
-        // Unused entries at the end of a token's part have the block usize::MAX, so the order holds.
-        let skip = if first == 0 { 0 } else { masks.partition_point(|&(block, _)| block < first) };
-        Matches { masks: &masks[skip..] }
-    }
-}
-
-/// The rows of one token, read block by block.
-struct Matches<'p> {
-    masks: &'p [(usize, u64)],
-}
-
-impl Matches<'_> {
-    /// The rows in this block; blocks are asked for in rising order, none left out.
-    #[inline]
-    fn at(&mut self, block: usize) -> u64 {
-        match self.masks {
-            [(first, mask), rest @ ..] if *first == block => {
-                self.masks = rest;
-                *mask
-            }
-            _ => 0,
-        }
     }
 }

@@ -54,6 +54,10 @@ fn has_loop<T: PartialEq>(tokens: &[T], min_len: usize) -> bool {
 mod tests {
     use super::*;
 
+    fn different_words(n: usize) -> String {
+        (0..n).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn speech_is_not_degenerate() {
         let speech = "And so, my fellow Americans, ask not what your country can do for you, ask what you can do.";
@@ -74,13 +78,13 @@ mod tests {
 
     #[test]
     fn one_loop_in_a_long_text_is_tolerated() {
-        let speech: String = (0..600).map(|n| format!("word{n} ")).collect();
-        assert_eq!(degenerate(&format!("{speech}{}", "you ".repeat(40)), 600.0), None);
+        let speech = different_words(600);
+        assert_eq!(degenerate(&format!("{speech} {}", "you ".repeat(40)), 600.0), None);
     }
 
     #[test]
     fn too_much_text_for_the_time_is_refused() {
-        let speech: String = (0..200).map(|n| format!("word{n} ")).collect();
+        let speech = different_words(200);
         assert!(degenerate(&speech, 5.0).is_some());
         assert!(degenerate(&speech, f64::NAN).is_some());
         assert_eq!(degenerate(&speech, 60.0), None);

@@ -2,9 +2,17 @@
 //!
 //! No network ids, no input or output, no clock.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of words become rates; they are far below 2^52"
+)]
+
 pub mod align;
 mod bit_parallel;
 mod degenerate;
+mod pattern;
 mod rates;
 pub mod reward;
 mod tokens;

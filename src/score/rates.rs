@@ -40,7 +40,7 @@ pub fn word_counts(reference: &str, hypothesis: &str, normalizer: Normalizer) ->
 /// Edit counts of characters.
 #[must_use]
 pub fn char_counts(reference: &str, hypothesis: &str, normalizer: Normalizer) -> EditCounts {
-    with_chars(reference, hypothesis, normalizer, |left, right| align::counts(left, right))
+    with_chars(reference, hypothesis, normalizer, align::counts)
 }
 
 /// Levenshtein distance in words: the number of errors of [`word_counts`], sooner.
@@ -52,7 +52,7 @@ pub fn word_distance(reference: &str, hypothesis: &str, normalizer: Normalizer) 
 /// Levenshtein distance in characters: the number of errors of [`char_counts`], sooner.
 #[must_use]
 pub fn char_distance(reference: &str, hypothesis: &str, normalizer: Normalizer) -> usize {
-    with_chars(reference, hypothesis, normalizer, |left, right| align::distance(left, right))
+    with_chars(reference, hypothesis, normalizer, align::distance)
 }
 
 /// Edit counts of words over a corpus of (reference, hypothesis) pairs, in parallel.

@@ -1,7 +1,9 @@
-//! The rules of the subnet as pure functions: what a task may become, who gets work, what a verdict is.
+//! The rules of the subnet as pure functions: what a task may become, who gets work, what a verdict is, what is earned.
 //!
-//! Nothing here knows a clock, a database or a network: time is an argument in milliseconds since the Unix epoch.
+//! Nothing here knows a clock, a database or a network: time is an argument, in milliseconds since the Unix epoch.
 
 pub mod assign;
 pub mod consensus;
 pub mod task;
+pub mod weights;
+pub mod yuma;

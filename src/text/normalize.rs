@@ -16,6 +16,9 @@ pub enum Normalizer {
 }
 
 impl Normalizer {
+    /// Every normalizer.
+    pub const ALL: [Self; 2] = [Self::None, Self::WhisperBasic];
+
     /// The stable name: `none`, `whisper-basic`.
     #[must_use]
     pub fn id(self) -> &'static str {
@@ -28,7 +31,7 @@ impl Normalizer {
     /// The normalizer with this [`id`](Self::id).
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {
-        [Self::None, Self::WhisperBasic].into_iter().find(|normalizer| normalizer.id() == id)
+        Self::ALL.into_iter().find(|normalizer| normalizer.id() == id)
     }
 
     /// The normalized text.

@@ -73,7 +73,7 @@ impl Transcript {
             return Err(Error::TooLarge { what: "transcript", got_bytes, limit_bytes });
         }
         let transcript: Self =
-            serde_json::from_str(json).map_err(|error| invalid(format!("is not a transcript in JSON: {error}")))?;
+            serde_json::from_str(json).map_err(|error| invalid(&format!("is not a transcript in JSON: {error}")))?;
         transcript.check()?;
         Ok(transcript)
     }
@@ -85,7 +85,7 @@ impl Transcript {
     /// [`Error::InvalidInput`] if a number is not finite, which JSON cannot say.
     pub fn to_json(&self) -> Result<String> {
         self.check_finite()?;
-        serde_json::to_string(self).map_err(|error| invalid(format!("cannot be written as JSON: {error}")))
+        serde_json::to_string(self).map_err(|error| invalid(&format!("cannot be written as JSON: {error}")))
     }
 
     /// Whether this can be a transcript of some audio: sizes, finite numbers and ranges, times in order.
@@ -97,26 +97,26 @@ impl Transcript {
         self.check_finite()?;
         let n_bytes = self.text.len().max(self.segments.iter().map(|segment| segment.text.len()).sum());
         if n_bytes > MAX_TEXT_BYTES {
-            return Err(invalid(format!("has {n_bytes} bytes of text; the limit is {MAX_TEXT_BYTES}")));
+            return Err(invalid(&format!("has {n_bytes} bytes of text; the limit is {MAX_TEXT_BYTES}")));
         }
         if self.segments.len() > MAX_SEGMENTS {
-            return Err(invalid(format!("has {} segments; the limit is {MAX_SEGMENTS}", self.segments.len())));
+            return Err(invalid(&format!("has {} segments; the limit is {MAX_SEGMENTS}", self.segments.len())));
         }
         let is_code = |c: char| c.is_ascii_lowercase() || c == '-';
         if !(2..=8).contains(&self.language.len()) || !self.language.chars().all(is_code) {
-            return Err(invalid(format!("has the language {:?}; expected a code such as \"en\"", self.language)));
+            return Err(invalid(&format!("has the language {:?}; expected a code such as \"en\"", self.language)));
         }
         if !(0.0..=MAX_TIME_S).contains(&self.duration_s) {
-            return Err(invalid(format!("has duration_s {}; expected 0 to {MAX_TIME_S}", self.duration_s)));
+            return Err(invalid(&format!("has duration_s {}; expected 0 to {MAX_TIME_S}", self.duration_s)));
         }
         if self.language_probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
-            return Err(invalid("has a language_probability outside 0 to 1".to_owned()));
+            return Err(invalid("has a language_probability outside 0 to 1"));
         }
         let mut latest_start = 0.0;
         for (index, segment) in self.segments.iter().enumerate() {
             segment.check(index, self.duration_s)?;
             if segment.start + TIME_SLACK_S < latest_start {
-                return Err(invalid(format!(
+                return Err(invalid(&format!(
                     "has segment {index} at {} s after one at {latest_start} s",
                     segment.start
                 )));
@@ -134,10 +134,10 @@ impl Transcript {
                     .all(|value| value.is_finite())
         };
         if !self.duration_s.is_finite() || self.language_probability.is_some_and(|p| !p.is_finite()) {
-            return Err(invalid("has a duration or probability that is not finite".to_owned()));
+            return Err(invalid("has a duration or probability that is not finite"));
         }
         match self.segments.iter().position(|segment| !is_finite(segment)) {
-            Some(index) => Err(invalid(format!("has a number in segment {index} that is not finite"))),
+            Some(index) => Err(invalid(&format!("has a number in segment {index} that is not finite"))),
             None => Ok(()),
         }
     }
@@ -177,14 +177,14 @@ impl Segment {
         let latest = duration_s + TIME_SLACK_S;
         if !(0.0..=latest).contains(&self.start) || !(self.start..=latest).contains(&self.end) {
             let (start, end) = (self.start, self.end);
-            return Err(invalid(format!("has segment {index} from {start} to {end} s in {duration_s} s of audio")));
+            return Err(invalid(&format!("has segment {index} from {start} to {end} s in {duration_s} s of audio")));
         }
         if self.tokens.len() > MAX_SEGMENT_TOKENS {
             let n = self.tokens.len();
-            return Err(invalid(format!("has {n} tokens in segment {index}; the limit is {MAX_SEGMENT_TOKENS}")));
+            return Err(invalid(&format!("has {n} tokens in segment {index}; the limit is {MAX_SEGMENT_TOKENS}")));
         }
         if !(0.0..=1.0).contains(&self.no_speech_prob) || !(0.0..=2.0).contains(&self.temperature) {
-            return Err(invalid(format!("has a no_speech_prob or temperature out of range in segment {index}")));
+            return Err(invalid(&format!("has a no_speech_prob or temperature out of range in segment {index}")));
         }
         Ok(())
     }
@@ -195,12 +195,13 @@ impl Segment {
     }
 }
 
-fn invalid(what: String) -> Error {
+fn invalid(what: &str) -> Error {
     Error::InvalidInput(format!("the transcript {what}"))
 }
 
 /// `HH:MM:SS` and the milliseconds behind `mark`. Source: openai-whisper `format_timestamp`, which rounds half to even.
 fn timestamp(seconds: f64, always_hours: bool, mark: char) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; a day has 27 bits")]
     let milliseconds = (seconds.max(0.0) * 1000.0).round_ties_even() as u64;
     let (hours, minutes) = (milliseconds / 3_600_000, milliseconds / 60_000 % 60);
     let (seconds, milliseconds) = (milliseconds / 1000 % 60, milliseconds % 1000);

@@ -1,0 +1,113 @@
+# Violet's commands; `make help` lists them. They set up what they need: a virtual environment with the locked
+# packages, the compiled core, the small models. A second run does only what has changed.
+#
+# PYTHON=/path/to/python3.12   which interpreter to use (found by itself otherwise)
+# CARGO_TARGET_DIR=DIR         where Rust builds (target)
+# VIOLET_BUILD_CACHE=DIR       the same, for machines that keep builds between checkouts
+
+SHELL := bash
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+RUN := $(VENV)/bin
+ifdef VIOLET_BUILD_CACHE
+export CARGO_TARGET_DIR ?= $(VIOLET_BUILD_CACHE)
+endif
+# rustup's place, for shells that were open before it was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
+export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
+FULL := --features infer,proxy,hub
+LOGS := $(VENV)/logs
+SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
+CHECKED := $(wildcard python neurons tests/python benches)
+
+.PHONY: help demo build develop models test lint format bench lock clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
+	@$(RUN)/violet models fetch tiny.en
+	@$(RUN)/violet demo $(ARGS)
+
+build: $(VENV)/.installed ## Compile the core and install the package into .venv
+
+develop: $(VENV)/.locked-dev ## Install the package so that edits to Python files count at once
+	@.ci/check-rust
+	@$(RUN)/maturin develop --release --locked
+	@rm -f $(VENV)/.installed
+
+models: build ## Fetch the small models that the tests use
+	@$(RUN)/violet models fetch tiny.en base
+
+test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
+	@rm -rf $(LOGS) && mkdir -p $(LOGS)
+	@.ci/check-rust
+	@echo "== the bare core (no Python, HTTP or tensor crate)"
+	@.ci/bare-core
+	@set -o pipefail; cargo test --locked --no-default-features 2>&1 | tee $(LOGS)/core.log
+	@$(MAKE) models
+	@echo "== the whole crate"
+	@set -o pipefail; cargo test --locked $(FULL) 2>&1 | tee $(LOGS)/crate.log
+	@echo "== the package"
+	@# stubtest passes on an extension that is not there: import it first.
+	@$(RUN)/python -c 'import violet._core'
+	@$(RUN)/python -m mypy.stubtest violet._core
+	@set -o pipefail; $(RUN)/python -m pytest $(ARGS) 2>&1 | tee $(LOGS)/package.log
+	@.ci/tally $(LOGS)/*.log
+
+lint: $(VENV)/.locked-dev ## Check formatting, lints, types and licences
+	@.ci/check-rust
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets --no-default-features -- -D warnings
+	cargo clippy --locked --all-targets --features python -- -D warnings
+	$(RUN)/ruff check $(CHECKED)
+	$(RUN)/ruff format --check $(CHECKED)
+	$(RUN)/mypy $(CHECKED)
+	$(RUN)/python .ci/licences
+
+format: $(VENV)/.locked-dev ## Format the sources
+	cargo fmt --all
+	$(RUN)/ruff check --fix $(CHECKED)
+	$(RUN)/ruff format $(CHECKED)
+
+bench: models ## Compare with the peers, side by side in one run
+	@test -x .venv-bench/bin/python || "$$(cat $(VENV)/.interpreter)" -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet faster-whisper "$$(ls $(VENV)/wheels/*.whl)"
+	@for script in benches/compare/*.py; do .venv-bench/bin/python "$$script" || exit 1; done
+
+lock: ## Resolve the locked requirements again (needs uv)
+	uv pip compile pyproject.toml --group build $(UV_LOCK) -o requirements.lock
+	uv pip compile pyproject.toml --group dev -c requirements.lock $(UV_LOCK) -o requirements-dev.lock
+UV_LOCK := --universal --python-version 3.12 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet
+
+clean: ## Remove what these commands made here (models stay in the user's cache)
+	rm -rf $(VENV) .venv-bench target python/violet/*.so .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.interpreter:
+	@python="$$(.ci/find-python)" && echo "== Python: $$python" && rm -rf $(VENV) \
+		&& "$$python" -m venv $(VENV) && echo "$$python" > $@
+
+$(VENV)/.locked: requirements.lock $(VENV)/.interpreter
+	@echo "== installing the locked packages into $(VENV)"
+	@$(RUN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.locked-dev: requirements-dev.lock $(VENV)/.locked
+	@echo "== installing the locked development packages into $(VENV)"
+	@$(RUN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+# Installed as a wheel, so that what is tested and run is what a user gets.
+$(VENV)/.installed: $(SOURCES) $(VENV)/.locked
+	@.ci/check-rust
+	@echo "== compiling the package (some minutes the first time)"
+	@rm -rf $(VENV)/wheels
+	@$(RUN)/maturin build --release --locked --compatibility linux --interpreter "$$(cat $(VENV)/.interpreter)" --out $(VENV)/wheels
+	@$(RUN)/python -m pip install --quiet --no-deps --force-reinstall $(VENV)/wheels/*.whl
+	@touch $@

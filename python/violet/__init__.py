@@ -1,0 +1,38 @@
+"""Violet: speech recognition, its scoring, and a Bittensor subnet for audio.
+
+>>> import violet
+>>> violet.wer("hello world", "hello word")
+0.5
+"""
+
+from violet._core import (
+    LimitError,
+    Segment,
+    Transcript,
+    VioletError,
+    __version__,
+    cer,
+    char_counts,
+    load,
+    log_mel,
+    normalize,
+    wer,
+    word_counts,
+)
+from violet.transcriber import Transcriber
+
+__all__ = [
+    "LimitError",
+    "Segment",
+    "Transcriber",
+    "Transcript",
+    "VioletError",
+    "__version__",
+    "cer",
+    "char_counts",
+    "load",
+    "log_mel",
+    "normalize",
+    "wer",
+    "word_counts",
+]

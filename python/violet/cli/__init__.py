@@ -1,0 +1,99 @@
+"""The command line `violet`: finds the command, runs it, and turns failures into one line and an exit code.
+
+Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage, 130 stopped by Ctrl-C.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "transcribe": ("violet.cli.transcribe", "speech to text on this machine"),
+    "score": ("violet.cli.score", "word and character error rates of transcripts"),
+    "models": ("violet.cli.models", "Whisper models in the cache: list, fetch, path, verify"),
+    "miner": ("violet.miner", "work for the network: transcribe what the proxy and validators send"),
+    "validator": ("violet.validator", "judge miners and set weights on chain"),
+    "proxy": ("violet.cli.proxy", "the service between users, miners and validators"),
+    "metagraph": ("violet.cli.metagraph", "who is registered on the subnet, once or kept up to date in a file"),
+    "localnet": ("violet.cli.localnet", "a chain in a file, to try things without a chain"),
+    "demo": ("violet.demo", "a whole network on this machine, shown at work"),
+    "doctor": ("violet.doctor", "what is missing here, and how to mend it"),
+}
+"""The module whose `main(argv)` runs each command, and what the command does."""
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes of a command that did not do what it was asked."""
+
+DEBUG_FLAGS = frozenset({"--logging.debug", "--logging.trace"})
+"""Flags that show where an error comes from."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    is_debug = bool(DEBUG_FLAGS.intersection(arguments)) or os.environ.get("VIOLET_DEBUG", "") not in {"", "0"}
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("violet: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone (`violet .. | head`): nothing more to say, to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except Exception as error:
+        if is_debug:
+            raise
+        print(f"violet: error: {describe(error)}", file=sys.stderr)
+        return FAILURE
+    return code
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line: what was wrong, and for a fault of Violet's own, how to see where."""
+    from violet import VioletError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, (VioletError, ValueError)) and text:
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, OSError) and text:
+        return text
+    return f"{type(error).__name__}: {text or 'no message'} (set VIOLET_DEBUG=1 to see where)"
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(_help(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else USAGE
+    name, rest = arguments[0], arguments[1:]
+    if name in {"-V", "--version"}:
+        from violet import __version__
+
+        print(f"violet {__version__}")
+        return 0
+    if name not in COMMANDS:
+        print(f"violet: error: no command {name!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return USAGE
+    code: int = importlib.import_module(COMMANDS[name][0]).main(rest)
+    return code
+
+
+def _help() -> str:
+    commands = "\n".join(f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items())
+    return f"""usage: violet COMMAND [OPTION ..]
+
+Violet: speech recognition, its scoring, and a Bittensor subnet for audio.
+
+{commands}
+
+`violet COMMAND --help` explains one. For example:
+  violet demo                                  see the whole network at work
+  violet transcribe talk.mp3 --format srt      write subtitles to the screen
+  violet score truth.txt heard.txt             how good a transcript is
+  violet doctor                                what is missing on this machine
+
+VIOLET_CACHE=DIR keeps models elsewhere; VIOLET_OFFLINE=1 forbids fetching them; VIOLET_DEBUG=1 shows tracebacks."""

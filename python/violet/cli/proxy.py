@@ -1,0 +1,78 @@
+"""`violet proxy`: the service between users, miners and validators, with the reader of the metagraph beside it."""
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from violet import VioletError, _core
+from violet.chain import LOCALNET, Chain, connect
+from violet.cli.metagraph import Reader, add_interval_flag, interval_s, warn
+from violet.cli.parsing import Parser, add_debug_flag, add_network_flags, read_network
+
+LOCALNET_MAX_AGE_S = 60
+"""Age from which a localnet's metagraph is not trusted, seconds (docs/protocol.md)."""
+
+STOP_TIMEOUT_S = 2.0
+"""How long the reader may take to end; it has nothing to lose."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serves until a signal ends it; the proxy's own exit code."""
+    parser = Parser(
+        "proxy",
+        "Runs the proxy: users send it audio, miners fetch work from it, validators judge the answers.\n"
+        "Who is registered is read from the chain all the while. Options of the proxy itself are listed below.",
+        "  violet proxy --subtensor.network localnet --port 8080\n"
+        "  violet proxy --subtensor.network finney --host 0.0.0.0 --port 443 --public-url https://proxy.example\n"
+        "  violet proxy new-key alice --api-keys keys.json\n",
+    )
+    add_network_flags(parser)
+    add_interval_flag(parser, "--metagraph.interval")
+    add_debug_flag(parser)
+    if {"-h", "--help"}.intersection(argv):
+        parser.print_help()
+        print("\noptions of the proxy itself\n", flush=True)
+        return _core.run_proxy(["--help"])
+    found, rest = parser.parse_known_args(argv)
+    if _has(rest, "--metagraph") or (rest and not rest[0].startswith("-")):
+        # Somebody else keeps the file, or this does not serve at all (new-key).
+        return _core.run_proxy(rest)
+    read_network(parser, found)
+    path = _data_dir(rest) / "metagraph.json"
+
+    def open_chain() -> Chain:
+        return connect(found.network, found.netuid, None, chain_endpoint=found.chain_endpoint)
+
+    reader = Reader(open_chain, path, interval_s(found.interval, found.network), warn)
+    try:
+        reader.read()
+    except (VioletError, OSError) as error:
+        # With an older file the proxy can start; it answers 503 once that is too old.
+        if not path.is_file():
+            raise
+        warn(f"metagraph not read: {error}; starting with the one in {path}")
+    own = ["--metagraph", str(path)]
+    if found.network == LOCALNET and not _has(rest, "--metagraph-max-age-s"):
+        own += ["--metagraph-max-age-s", str(LOCALNET_MAX_AGE_S)]
+    thread = threading.Thread(target=reader.run, name="metagraph", daemon=True)
+    thread.start()
+    try:
+        return _core.run_proxy([*own, *rest])
+    finally:
+        reader.stop()
+        thread.join(STOP_TIMEOUT_S)
+        sys.stderr.flush()
+
+
+def _has(arguments: Sequence[str], flag: str) -> bool:
+    return any(argument == flag or argument.startswith(f"{flag}=") for argument in arguments)
+
+
+def _data_dir(arguments: Sequence[str]) -> Path:
+    """The proxy's directory, where the metagraph file goes as well."""
+    parser = Parser("proxy", "")
+    parser.add_argument("--data-dir", type=Path, default=Path("violet-proxy-data"))
+    found, _ = parser.parse_known_args(arguments)
+    directory: Path = found.data_dir
+    return directory

@@ -1,0 +1,141 @@
+"""`violet transcribe`: speech to text on this machine."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from violet.cli.parsing import Parser, add_debug_flag, number
+from violet.progress import Bar, Progress
+
+if TYPE_CHECKING:
+    from violet import Transcriber, Transcript
+
+FORMATS: Mapping[str, "Callable[[Transcript], str]"] = {
+    "txt": lambda transcript: transcript.text.strip() + "\n",
+    "srt": lambda transcript: transcript.to_srt(),
+    "vtt": lambda transcript: transcript.to_vtt(),
+    "json": lambda transcript: transcript.to_json().rstrip("\n") + "\n",
+}
+"""How a transcript is written, by format; the format is also the suffix of the file."""
+
+MAX_TEMPERATURE = 1.0
+"""Greatest decoding temperature."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Transcribes every file that can be; 1 if one could not."""
+    parser = _parser()
+    found = parser.parse_args(argv)
+    if len(found.files) > 1 and found.output_dir is None and found.format != "txt":
+        parser.error(f"--format {found.format} of {len(found.files)} files needs --output-dir to write them to")
+    if found.output_dir is not None:
+        found.output_dir.mkdir(parents=True, exist_ok=True)
+
+    from violet import Transcriber
+    from violet.cli import describe
+    from violet.models import resolve
+
+    progress = Bar()
+    model = Transcriber(str(resolve(found.model, progress=progress)), found.device, num_threads=found.threads)
+    outputs = _outputs(found.files, found.output_dir, found.format)
+    failures = 0
+    for path in found.files:
+        try:
+            transcript = _transcribe(model, path, found, progress)
+            _write(transcript, path, outputs.get(path), found, progress)
+        except (OSError, ValueError, RuntimeError) as error:
+            # One bad file does not cost the others their transcripts.
+            progress.end()
+            text = describe(error)
+            print(f"violet: error: {text if str(path) in text else f'{path}: {text}'}", file=sys.stderr)
+            failures += 1
+    return 1 if failures else 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "transcribe",
+        "Turns speech into text on this machine: wav, flac, mp3, m4a/aac, ogg-vorbis.",
+        "  violet transcribe talk.mp3\n"
+        "  violet transcribe talk.mp3 --format srt > talk.srt\n"
+        "  violet transcribe *.flac --model base --language de --format vtt --output-dir subtitles",
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="audio files")
+    parser.add_argument(
+        "--model",
+        default="tiny.en",
+        metavar="NAME",
+        help="name, directory or Hugging Face id (tiny.en); see violet models",
+    )
+    parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
+    parser.add_argument("--format", choices=FORMATS, default="txt", help="how to write the transcript (txt)")
+    parser.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="write FILE.txt (srt, ..) here, not to the screen"
+    )
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or metal (auto)")
+    parser.add_argument("--threads", type=number(int, 1, 1024), metavar="N", help="processor threads (all)")
+    parser.add_argument(
+        "--temperature",
+        type=_temperatures,
+        metavar="T[,T..]",
+        help="decoding temperatures to try in order while a result looks wrong (0,0.2,0.4,0.6,0.8,1)",
+    )
+    parser.add_argument(
+        "--beam-size", type=number(int, 1, 64), default=1, metavar="N", help="hypotheses kept (1: greedy)"
+    )
+    parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    add_debug_flag(parser)
+    return parser
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
+    return tuple(number(float, 0, MAX_TEMPERATURE)(part) for part in text.split(","))
+
+
+def _transcribe(model: "Transcriber", path: Path, found: argparse.Namespace, progress: Progress) -> "Transcript":
+    began = time.monotonic()
+
+    def show(fraction: float, text: str) -> None:
+        if not found.quiet:
+            progress.update(path.name, fraction, 1.0, text[-40:].strip())
+
+    options = {} if found.temperature is None else {"temperature": found.temperature}
+    transcript = model.transcribe(
+        path, language=found.language, beam_size=found.beam_size, prompt=found.prompt, progress=show, **options
+    )
+    progress.end()
+    if not found.quiet:
+        elapsed_s = max(time.monotonic() - began, 1e-3)
+        speed = f"{transcript.duration_s / elapsed_s:.0f} times real time"
+        progress.note(
+            f"{path.name}: {transcript.duration_s:.1f} s of audio in {elapsed_s:.1f} s ({speed}), {transcript.language}"
+        )
+    return transcript
+
+
+def _outputs(files: Sequence[Path], directory: Path | None, format_name: str) -> dict[Path, Path]:
+    """Where each transcript goes; two inputs that differ in their suffix alone keep it, so that none is lost."""
+    if directory is None:
+        return {}
+    stems = Counter(path.stem for path in dict.fromkeys(files))
+    names = {path: path.stem if stems[path.stem] == 1 else path.name for path in files}
+    return {path: directory / f"{name}.{format_name}" for path, name in names.items()}
+
+
+def _write(
+    transcript: "Transcript", path: Path, output: Path | None, found: argparse.Namespace, progress: Progress
+) -> None:
+    text = FORMATS[found.format](transcript)
+    if output is None:
+        if len(found.files) > 1:
+            print(f"# {path}")
+        print(text, end="", flush=True)
+        return
+    output.write_text(text, encoding="utf-8")
+    if not found.quiet:
+        progress.note(f"wrote {output}")

@@ -1,0 +1,261 @@
+"""A miner: it transcribes what the proxy leases to it and what validators ask over the axon, with one engine."""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from violet import __version__
+from violet.config import ANY_IP, MinerConfig
+from violet.engine import Engine
+from violet.errors import ProtocolError, ProxyError, VioletError
+from violet.neuron import MetagraphCache, Neuron, log, run_neuron
+from violet.protocol import TRANSCRIPTION, Lease, sha256_hex, sign_response
+from violet.proxy_client import ProxyClient
+from violet.transport import Capabilities, Forwards, MinerAxon, TranscribeRequest
+
+HEARTBEATS_PER_LEASE = 4
+"""A lease is extended this often before it would end, so that one lost request costs nothing."""
+
+MAX_INPUT_BYTES = 1 << 30
+"""Most bytes of one task's audio; the limit of `violet.load`."""
+
+DRAIN_S = 20.0
+"""How long a stopping miner goes on with the work that it has."""
+
+RETRY_S = 2.0
+"""Pause after a proxy that did not answer or refused."""
+
+
+PROXY_PRIORITY = 0.0
+"""Place of the proxy's tasks in the queue; direct requests have their caller's stake."""
+
+ENDED = frozenset({404, 409, 410})
+"""HTTP statuses by which the proxy says that a lease is no longer ours: nothing is left to tell it."""
+
+
+class _CancelledError(VioletError):
+    """The user cancelled the task."""
+
+
+class Miner(Neuron):
+    """One miner process: two doors, one engine."""
+
+    def __init__(self, config: MinerConfig) -> None:
+        super().__init__(config)
+        self._config = config
+        self._running: set[asyncio.Task[None]] = set()
+        self._answered = 0
+        self._random = random.Random(self.wallet.hotkey.ss58_address)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set, then finishes what it has begun."""
+        config = self._config
+        engine = Engine(await self.load_model(), config.capacity)
+        metagraph = MetagraphCache(self.chain, config.sync_interval_s)
+        await metagraph.refresh()
+        self.registered_uid(metagraph.now)
+        axon = MinerAxon(
+            self.wallet,
+            ip=config.axon_ip,
+            port=config.axon_port,
+            external_ip=config.published_ip or ANY_IP,
+            external_port=config.axon_external_port,
+            metagraph=lambda: metagraph.now,
+            forwards=Forwards(self._capabilities, self._answer_directly),
+            min_stake=config.min_stake,
+            capacity=config.capacity,
+            max_waiting=config.max_waiting,
+        )
+        async with self.proxy_client() as client:
+            self._doors = _Doors(engine, client, axon)
+            await axon.start()
+            try:
+                await self._publish()
+                log.info("axon on port %d; work from %s", axon.port, config.proxy_url)
+                await self._serve_until(stop, self._doors, metagraph)
+            finally:
+                await axon.stop()
+                engine.close()
+
+    async def _publish(self) -> None:
+        ip = self._config.published_ip
+        if ip is None:
+            log.warning("axon not published: give --axon.external_ip so that validators can reach this miner")
+        else:
+            await asyncio.to_thread(self.chain.serve, ip, self._config.axon_external_port)
+
+    async def _serve_until(self, stop: asyncio.Event, doors: "_Doors", metagraph: MetagraphCache) -> None:
+        background = [
+            asyncio.create_task(self._claim_forever(doors)),
+            asyncio.create_task(metagraph.refresh_forever()),
+        ]
+        await self.until_stopped(stop, background)
+        if self._running:
+            log.info("stopping: finishing %d tasks", len(self._running))
+            _, unfinished = await asyncio.wait(self._running, timeout=DRAIN_S)
+            for task in unfinished:
+                task.cancel()
+
+    async def _claim_forever(self, doors: "_Doors") -> None:
+        while True:
+            free = self._config.capacity - len(self._running)
+            if free <= 0:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            try:
+                leases = await doors.client.claim(
+                    claim_id=uuid.uuid4().hex,
+                    kinds=[TRANSCRIPTION],
+                    capacity=free,
+                    model=self._config.model,
+                    wait_s=self._config.poll_wait_s,
+                )
+            except (VioletError, OSError) as error:
+                log.warning("no work from the proxy: %s; trying again", error)
+                await asyncio.sleep(RETRY_S * (1 + random.random()))
+                continue
+            for lease in leases:
+                task = asyncio.create_task(self._serve(doors, lease))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def _serve(self, doors: "_Doors", lease: Lease) -> None:
+        """One lease from download to submit. Its failure is told to the proxy and never ends the miner."""
+        began = time.monotonic()
+        try:
+            await self._transcribe_lease(doors, lease)
+        except _CancelledError as error:
+            log.info("%s: %s", lease.task_id, error)
+        except (VioletError, OSError, ValueError) as error:
+            if isinstance(error, ProxyError) and error.status in ENDED:
+                log.warning("%s was given away: %s", lease.task_id, error)
+                return
+            log.warning("%s failed: %s", lease.task_id, error, exc_info=self.is_debug)
+            with contextlib.suppress(VioletError, OSError):
+                await doors.client.fail(lease, str(error))
+        else:
+            self._answered += 1
+            log.info("%s answered in %.2f s", lease.task_id, time.monotonic() - began)
+
+    async def _transcribe_lease(self, doors: "_Doors", lease: Lease) -> None:
+        progress = _Progress()
+        with tempfile.TemporaryDirectory(prefix="violet-miner-") as directory:
+            path = Path(directory) / "input"
+            work = asyncio.create_task(self._download_and_transcribe(doors, lease, path, progress))
+            beats = asyncio.create_task(_heartbeat(doors.client, lease, progress))
+            try:
+                await asyncio.wait({work, beats}, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done():
+                    await beats  # raises: the lease ended or the task was cancelled
+                result = await work
+            finally:
+                work.cancel()
+                beats.cancel()
+                await asyncio.gather(work, beats, return_exceptions=True)
+        digest = sha256_hex(result)
+        signature = sign_response(self.wallet.hotkey, lease.task_id, lease.slot, digest)
+        outcome = await doors.client.submit(lease, result, digest, signature)
+        if outcome.reason is not None:
+            log.warning("%s: the proxy rejected the answer: %s", lease.task_id, outcome.reason)
+
+    async def _download_and_transcribe(self, doors: "_Doors", lease: Lease, path: Path, progress: "_Progress") -> str:
+        await doors.client.download(lease.input, path, limit_bytes=MAX_INPUT_BYTES)
+        left_s = max(0.0, lease.deadline_ms / 1000 - time.time())
+        # The same gate as for direct requests: together they never exceed the capacity.
+        async with doors.axon.gate.enter(PROXY_PRIORITY, left_s):
+            transcript = await doors.engine.transcribe(path, lease.options, progress)
+        return self._spoil(transcript.to_json())
+
+    async def _answer_directly(self, request: TranscribeRequest) -> str:
+        """The result that a validator asked for over the axon, which has let the request through its gate."""
+        engine, client = self._doors.engine, self._doors.client
+        try:
+            if request.inline is not None:
+                return self._spoil((await engine.transcribe(request.inline, request.options)).to_json())
+            if request.input is None:
+                message = "the request carries no audio"
+                raise ProtocolError(message)
+            with tempfile.TemporaryDirectory(prefix="violet-miner-") as directory:
+                path = Path(directory) / "input"
+                await client.download(request.input, path, limit_bytes=MAX_INPUT_BYTES)
+                return self._spoil((await engine.transcribe(path, request.options)).to_json())
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+
+    async def _capabilities(self) -> Capabilities:
+        return Capabilities(
+            kinds=(TRANSCRIPTION,),
+            model=self._config.model,
+            capacity=self._config.capacity,
+            free=self._doors.axon.gate.free,
+            version=__version__,
+        )
+
+    def _spoil(self, result: str) -> str:
+        """`result`, without some of its words if `--dev.drop_words` asks for a bad miner."""
+        share = self._config.drop_words
+        return _drop_words(result, share, self._random) if share > 0 else result
+
+
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    """The engine, and the two ways by which work comes to it."""
+
+    engine: Engine
+    client: ProxyClient
+    axon: MinerAxon
+
+
+class _Progress:
+    """How far a transcription is; written by the engine's thread, read by the heartbeat."""
+
+    def __init__(self) -> None:
+        self.fraction = 0.0
+        self.partial = ""
+
+    def __call__(self, fraction: float, partial: str) -> None:
+        self.fraction, self.partial = fraction, partial
+
+
+async def _heartbeat(client: ProxyClient, lease: Lease, progress: _Progress) -> None:
+    """Extends the lease until cancelled.
+
+    Raises:
+        ProxyError: The proxy gave the slot away.
+        _CancelledError: The task was cancelled.
+    """
+    expires_at_ms = lease.expires_at_ms
+    while True:
+        left_s = (expires_at_ms - time.time() * 1000) / 1000
+        await asyncio.sleep(min(max(left_s / HEARTBEATS_PER_LEASE, 0.1), MAX_HEARTBEAT_S))
+        beat = await client.heartbeat(lease, progress.fraction, progress.partial)
+        if beat.cancel:
+            message = "the task was cancelled"
+            raise _CancelledError(message)
+        expires_at_ms = beat.expires_at_ms
+
+
+MAX_HEARTBEAT_S = 1.0
+"""Longest time between two reports of progress: people watch them."""
+
+
+def _drop_words(result: str, share: float, generator: random.Random) -> str:
+    import json
+
+    value = json.loads(result)
+    for segment in value["segments"]:
+        words = str(segment["text"]).split(" ")
+        segment["text"] = " ".join(word for word in words if not word or generator.random() >= share)
+    value["text"] = "".join(segment["text"] for segment in value["segments"]).strip()
+    return json.dumps(value)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a miner with these command-line arguments; its exit code."""
+    return run_neuron(lambda: MinerConfig.from_args(argv), Miner)

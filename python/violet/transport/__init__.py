@@ -1,0 +1,25 @@
+"""Validators call miners directly: the SDK's axon and dendrite, hardened.
+
+What is hardened, and against what, stands at the place that does it; `docs/protocol.md` says what travels. Importing
+this imports the SDK.
+"""
+
+from violet.sdk_logging import log_levels_kept
+
+with log_levels_kept():
+    from violet.transport.axon import Forwards, MinerAxon
+    from violet.transport.dendrite import Answer, ValidatorDendrite
+    from violet.transport.gate import PriorityGate
+    from violet.transport.synapses import Capabilities, TranscribeRequest, VioletCapabilities, VioletTranscribe
+
+__all__ = [
+    "Answer",
+    "Capabilities",
+    "Forwards",
+    "MinerAxon",
+    "PriorityGate",
+    "TranscribeRequest",
+    "ValidatorDendrite",
+    "VioletCapabilities",
+    "VioletTranscribe",
+]

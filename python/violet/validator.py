@@ -1,0 +1,227 @@
+"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain."""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from violet import _core
+from violet.chain import Metagraph
+from violet.chain import Neuron as ChainNeuron
+from violet.challenge import Clip, clips_in, draw, packaged_clips
+from violet.config import PRIVATE_NETWORKS, ValidatorConfig
+from violet.engine import Engine
+from violet.errors import ProxyError, VioletError, WeightsTooSoonError
+from violet.judge import score_responses, score_text
+from violet.neuron import MetagraphCache, Neuron, log, run_neuron
+from violet.protocol import TRANSCRIPTION, Evaluation, TaskId, commitment, new_salt, scores_text
+from violet.proxy_client import ProxyClient
+from violet.scoreboard import Scoreboard
+from violet.transport import Answer, Capabilities, TranscribeRequest, ValidatorDendrite
+
+MAX_INPUT_BYTES = 1 << 30
+"""Most bytes of one task's audio; the limit of `violet.load`."""
+
+MAX_EVALUATIONS = 8
+"""Evaluations in hand at once: one is judged while others wait for their reveal."""
+
+RETRY_S = 2.0
+"""Pause after a proxy or chain that did not answer or refused."""
+
+REVEAL_RETRY_S = 0.5
+"""Pause while other validators may still commit."""
+
+
+class Validator(Neuron):
+    """One validator process."""
+
+    def __init__(self, config: ValidatorConfig) -> None:
+        super().__init__(config)
+        self._config = config
+        self._clips = packaged_clips() if config.challenge_dir is None else clips_in(config.challenge_dir)
+        self._scores = Scoreboard.open(config.neuron_path / "scores.json")
+        self._random = random.SystemRandom()
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._weights_set_s = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Judges until `stop` is set."""
+        config = self._config
+        metagraph = MetagraphCache(self.chain, config.sync_interval_s)
+        await metagraph.refresh()
+        uid = self.registered_uid(metagraph.now)
+        if not metagraph.now.neurons[uid].validator_permit:
+            log.warning("uid %d has no validator permit yet: nothing to judge until it has more stake", uid)
+        if config.publish_axon and config.published_ip is not None:
+            await asyncio.to_thread(self.chain.serve, config.published_ip, config.axon_external_port)
+        # One at a time: two references at once would take twice as long each.
+        engine = Engine(await self.load_model(), 1)
+        log.info("uid %d judges for %s", uid, config.proxy_url)
+        try:
+            async with (
+                self.proxy_client() as client,
+                _closing(self._dendrite()) as dendrite,
+            ):
+                background = [
+                    asyncio.create_task(metagraph.refresh_forever()),
+                    asyncio.create_task(self._evaluate_forever(engine, client)),
+                    asyncio.create_task(self._challenge_forever(dendrite, metagraph)),
+                    asyncio.create_task(self._set_weights_forever(metagraph)),
+                ]
+                await self.until_stopped(stop, background)
+                for task in self._in_hand:
+                    task.cancel()
+                await asyncio.gather(*self._in_hand, return_exceptions=True)
+        finally:
+            engine.close()
+            self._scores.save()
+
+    def _dendrite(self) -> ValidatorDendrite:
+        return ValidatorDendrite(
+            self.wallet.hotkey,
+            timeout_s=self._config.query_timeout_s,
+            allow_private=self._config.network in PRIVATE_NETWORKS,
+        )
+
+    async def _evaluate_forever(self, engine: Engine, client: ProxyClient) -> None:
+        while True:
+            if len(self._in_hand) >= MAX_EVALUATIONS:
+                await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            try:
+                evaluations = await client.lease(
+                    claim_id=uuid.uuid4().hex, kinds=[TRANSCRIPTION], limit=1, wait_s=self._config.poll_wait_s
+                )
+            except (VioletError, OSError) as error:
+                log.warning("nothing to judge from the proxy: %s; trying again", error)
+                await asyncio.sleep(RETRY_S * (1 + random.random()))
+                continue
+            for evaluation in evaluations:
+                task = asyncio.create_task(self._evaluate(engine, client, evaluation))
+                self._in_hand.add(task)
+                task.add_done_callback(self._in_hand.discard)
+
+    async def _evaluate(self, engine: Engine, client: ProxyClient, evaluation: Evaluation) -> None:
+        """One evaluation from download to reveal. Its failure is logged and never ends the validator."""
+        try:
+            await self._judge(engine, client, evaluation)
+        except (VioletError, OSError, ValueError) as error:
+            log.warning("%s not judged: %s", evaluation.task_id, error, exc_info=self.is_debug)
+
+    async def _judge(self, engine: Engine, client: ProxyClient, evaluation: Evaluation) -> None:
+        with tempfile.TemporaryDirectory(prefix="violet-validator-") as directory:
+            path = Path(directory) / "input"
+            await client.download(evaluation.input, path, limit_bytes=MAX_INPUT_BYTES)
+            reference = await engine.transcribe(path, evaluation.options)
+        scores = await asyncio.to_thread(score_responses, evaluation.responses, evaluation.task_id, reference)
+        text, salt = scores_text(scores), new_salt()
+        hotkey = self.wallet.hotkey.ss58_address
+        await client.commit(evaluation.task_id, commitment(evaluation.task_id, hotkey, salt, text))
+        now_s = time.time()
+        for response in evaluation.responses:
+            self._scores.add_quality(response.miner, TRANSCRIPTION, scores[response.response_id].score, now_s)
+        self._scores.save()
+        log.info(
+            "%s judged: %s",
+            evaluation.task_id,
+            ", ".join(f"{r.miner[:8]} {scores[r.response_id].score:.2f}" for r in evaluation.responses),
+        )
+        await self._reveal(client, evaluation, salt, text)
+
+    async def _reveal(self, client: ProxyClient, evaluation: Evaluation, salt: str, scores: str) -> None:
+        while True:
+            try:
+                await client.reveal(evaluation.task_id, salt, scores)
+            except ProxyError as error:
+                if error.code != "commits_open" or time.time() * 1000 > evaluation.reveal_by_ms:
+                    raise
+                await asyncio.sleep(REVEAL_RETRY_S)
+            else:
+                return
+
+    async def _challenge_forever(self, dendrite: ValidatorDendrite, metagraph: MetagraphCache) -> None:
+        while True:
+            miners = [n for n in metagraph.now.neurons if n.is_serving and n.hotkey != self.wallet.hotkey.ss58_address]
+            capabilities = await dendrite.capabilities(miners)
+            await asyncio.gather(*(self._challenge(dendrite, n, capabilities[n.hotkey]) for n in miners))
+            self._scores.save()
+            # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
+            await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
+
+    async def _challenge(
+        self, dendrite: ValidatorDendrite, miner: ChainNeuron, capabilities: Answer[Capabilities]
+    ) -> None:
+        """Counts whether one miner is there, and asks it for words that this validator knows."""
+        self._scores.add_probe(miner.hotkey, answered=capabilities.ok)
+        if capabilities.value is None or TRANSCRIPTION not in capabilities.value.kinds:
+            log.info("uid %d does not answer: %s", miner.uid, capabilities.error)
+            return
+        clip = draw(self._clips, self._random)
+        audio = await asyncio.to_thread(clip.path.read_bytes)
+        task_id = TaskId(f"challenge_{uuid.uuid4().hex}")
+        reply = await dendrite.transcribe(miner, TranscribeRequest(task_id, None, audio))
+        if reply.busy:
+            return
+        score, passed = await asyncio.to_thread(_score_challenge, clip, reply)
+        self._scores.add_challenge(miner.hotkey, passed=passed)
+        self._scores.add_quality(miner.hotkey, TRANSCRIPTION, score, time.time())
+        log.info("uid %d challenged: %.2f in %.2f s", miner.uid, score, reply.latency_s)
+
+    async def _set_weights_forever(self, metagraph: MetagraphCache) -> None:
+        while True:
+            wait_s = RETRY_S
+            try:
+                wait_s = await self._set_weights(metagraph.now)
+            except WeightsTooSoonError as error:
+                wait_s = error.blocks_to_wait * self.chain.block_time_s
+            except (VioletError, OSError) as error:
+                log.warning("weights not set: %s", error, exc_info=self.is_debug)
+                wait_s = max(RETRY_S, self.chain.block_time_s)
+            await asyncio.sleep(wait_s)
+
+    async def _set_weights(self, metagraph: Metagraph) -> float:
+        """Sets weights if it is time and there is something to say; seconds until it is worth looking again."""
+        epoch = await asyncio.to_thread(self.chain.epoch)
+        pause_s = self._weights_set_s + self._config.weights_interval_s - time.monotonic()
+        if epoch.blocks_until_weights > 0 or pause_s > 0:
+            return max(pause_s, epoch.blocks_until_weights * self.chain.block_time_s, self.chain.block_time_s)
+        weights = self._scores.weights(metagraph)
+        if not weights:
+            return max(RETRY_S, self.chain.block_time_s)
+        await asyncio.to_thread(self.chain.set_weights, list(weights), list(weights.values()))
+        self._weights_set_s = time.monotonic()
+        log.info("weights set: %s", ", ".join(f"uid {uid} {weight:.3f}" for uid, weight in weights.items()))
+        return max(self._config.weights_interval_s, self.chain.block_time_s)
+
+
+@contextlib.asynccontextmanager
+async def _closing(dendrite: ValidatorDendrite) -> AsyncIterator[ValidatorDendrite]:
+    try:
+        yield dendrite
+    finally:
+        await dendrite.close()
+
+
+def _score_challenge(clip: Clip, reply: Answer[str]) -> tuple[float, bool]:
+    """Reward of an answer to a challenge, and whether it passes as honest work."""
+    if reply.value is None:
+        return 0.0, False
+    try:
+        transcript = _core.Transcript.from_json(reply.value)
+    except ValueError:
+        return 0.0, False
+    score = score_text(clip.text, transcript.text, "en", transcript.duration_s, reply.latency_s)
+    return score.score, score.error_rate is not None and score.error_rate <= PASSING_ERROR_RATE
+
+
+PASSING_ERROR_RATE = 0.35
+"""A challenge with more errors than this earns nothing: the zero of the quality curve."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a validator with these command-line arguments; its exit code."""
+    return run_neuron(lambda: ValidatorConfig.from_args(argv), Validator)

@@ -1,0 +1,105 @@
+//! The subnet's rules for Python: weights and Yuma consensus.
+
+#![allow(clippy::needless_pass_by_value, reason = "lists of Python arrive as owned vectors")]
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::subnet::weights::{Ema, KindQuality, Miner};
+use crate::subnet::yuma::{Epoch, Row, Subnet};
+use crate::subnet::{weights, yuma};
+
+/// Adds the functions of this file to the module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(ema_update, module)?)?;
+    module.add_function(wrap_pyfunction!(miner_score, module)?)?;
+    module.add_function(wrap_pyfunction!(availability, module)?)?;
+    module.add_function(wrap_pyfunction!(credibility, module)?)?;
+    module.add_function(wrap_pyfunction!(miner_weights, module)?)?;
+    module.add_function(wrap_pyfunction!(weights_to_u16, module)?)?;
+    module.add_function(wrap_pyfunction!(yuma_permits, module)?)?;
+    module.add_function(wrap_pyfunction!(yuma_epoch, module)?)
+}
+
+/// `Ema::update` on a tuple (value, mass, `updated_s`).
+#[pyfunction]
+fn ema_update(ema: (f64, f64, f64), x: f64, now_s: f64) -> (f64, f64, f64) {
+    let (value, mass, updated_s) = ema;
+    let ema = Ema { value, mass, updated_s }.update(x, now_s);
+    (ema.value, ema.mass, ema.updated_s)
+}
+
+/// A miner's score from tuples (weight, confidence, quality) by kind of task, availability and credibility.
+#[pyfunction]
+fn miner_score(kinds: Vec<(f64, f64, f64)>, availability: f64, credibility: f64) -> f64 {
+    let kind = |(weight, confidence, quality)| KindQuality { weight, confidence, quality };
+    let kinds: Vec<KindQuality> = kinds.into_iter().map(kind).collect();
+    weights::score(&kinds, availability, credibility)
+}
+
+/// The Wilson lower bound of the share of requests that were answered.
+#[pyfunction]
+fn availability(answered: u32, asked: u32) -> f64 {
+    weights::availability(answered, asked)
+}
+
+/// Credibility from challenges passed and failed.
+#[pyfunction]
+fn credibility(passed: u32, failed: u32) -> f64 {
+    weights::credibility(passed, failed)
+}
+
+/// Weights (uid, share) from tuples (uid, score, coldkey, ip or None).
+#[pyfunction]
+#[pyo3(signature = (miners, burn_uid=None))]
+fn miner_weights(miners: Vec<(u16, f64, String, Option<String>)>, burn_uid: Option<u16>) -> Vec<(u16, f64)> {
+    let miner = |(uid, score, coldkey, ip)| Miner { uid, score, coldkey, ip };
+    let miners: Vec<Miner> = miners.into_iter().map(miner).collect();
+    weights::weights(&miners, burn_uid)
+}
+
+/// Weights as the chain takes them: the greatest becomes 65,535.
+#[pyfunction]
+fn weights_to_u16(weights: Vec<(u16, f64)>) -> Vec<(u16, u16)> {
+    weights::to_u16(&weights)
+}
+
+/// The uids that get a validator permit, as one flag per uid.
+#[pyfunction]
+fn yuma_permits(stake: Vec<f64>, count: usize) -> Vec<bool> {
+    yuma::permits(&stake, count)
+}
+
+/// One epoch of Yuma consensus, as a dictionary of what it finds and pays.
+#[pyfunction]
+#[pyo3(signature = (stake, permits, active, weights, bonds, emission, owner=None))]
+#[allow(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+fn yuma_epoch(
+    py: Python<'_>,
+    stake: Vec<f64>,
+    permits: Vec<bool>,
+    active: Vec<bool>,
+    weights: Vec<Row>,
+    bonds: Vec<Row>,
+    emission: f64,
+    owner: Option<usize>,
+) -> PyResult<Bound<'_, PyDict>> {
+    let subnet = Subnet { stake, permits, active, weights, bonds, owner };
+    let found = py.detach(|| yuma::epoch(&subnet, emission))?;
+    let Epoch { consensus, incentive, trust, validator_trust, dividends, bonds, emission, owner_cut, burned } = found;
+    let dict = PyDict::new(py);
+    for (name, values) in [
+        ("consensus", consensus),
+        ("incentive", incentive),
+        ("trust", trust),
+        ("validator_trust", validator_trust),
+        ("dividends", dividends),
+        ("emission", emission),
+    ] {
+        dict.set_item(name, values)?;
+    }
+    dict.set_item("bonds", bonds)?;
+    dict.set_item("owner_cut", owner_cut)?;
+    dict.set_item("burned", burned)?;
+    Ok(dict)
+}

@@ -1,0 +1,386 @@
+//! From what a validator knows about each miner to the weights that it sets on chain.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// Scores up to this earn nothing.
+pub const SCORE_FLOOR: f64 = 0.30;
+
+/// Exponent of the score above the floor: the best earn much more than the middling.
+pub const SCORE_EXPONENT: i32 = 3;
+
+/// Most that one group may earn. With fewer earning groups than `1 / GROUP_CAP`, the cap is `1 / groups`.
+pub const GROUP_CAP: f64 = 0.20;
+
+/// Best score from which nothing is burned for low quality; below it the burnt share grows linearly, to all at
+/// [`SCORE_FLOOR`].
+pub const BURN_FREE_SCORE: f64 = 0.60;
+
+/// Time after which a measurement counts half, seconds.
+pub const HALF_LIFE_S: f64 = 6.0 * 3600.0;
+
+/// Width of the availability's interval, standard deviations: one-sided confidence of 84 %.
+pub const WILSON_Z: f64 = 1.0;
+
+/// Exponent of availability in the score.
+pub const AVAILABILITY_EXPONENT: i32 = 2;
+
+/// Exponent of credibility in the score.
+pub const CREDIBILITY_EXPONENT: f64 = 2.5;
+
+/// A mean in which a measurement of age `a` counts `0.5^(a / HALF_LIFE_S)`.
+///
+/// Time alone changes nothing: a miner that nobody asks keeps its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Ema {
+    /// The mean, in [0, 1]; 0 before the first measurement.
+    pub value: f64,
+    /// How many fresh measurements the mean is worth.
+    pub mass: f64,
+    /// Time of the newest measurement, seconds of any one clock.
+    pub updated_s: f64,
+}
+
+impl Ema {
+    /// The mean after a measurement `x` (clipped to [0, 1]; 0 when not a number) at `now_s`.
+    ///
+    /// A clock that goes backwards counts as one that stands.
+    #[must_use]
+    pub fn update(self, x: f64, now_s: f64) -> Self {
+        let age_s = (now_s - self.updated_s).max(0.0);
+        let mass = self.mass * (-age_s / HALF_LIFE_S).exp2() + 1.0;
+        let value = self.value + (clip(x) - self.value) / mass;
+        Self { value, mass, updated_s: self.updated_s.max(now_s) }
+    }
+}
+
+/// How one kind of task enters a miner's score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KindQuality {
+    /// The kind's share of the reward; the shares of all kinds sum to 1.
+    pub weight: f64,
+    /// How sure the validator is, in [0, 1].
+    pub confidence: f64,
+    /// The quality's [`Ema`] value, in [0, 1].
+    pub quality: f64,
+}
+
+/// A miner's score in [0, 1]: `S = A^2 * C^2.5 * sum_k w_k c_k s_k`.
+///
+/// The parts multiply, so that no part can buy another: a miner that answers always and wrongly earns nothing.
+#[must_use]
+pub fn score(kinds: &[KindQuality], availability: f64, credibility: f64) -> f64 {
+    let quality: f64 = kinds.iter().map(|kind| clip(kind.weight) * clip(kind.confidence) * clip(kind.quality)).sum();
+    clip(availability).powi(AVAILABILITY_EXPONENT) * clip(credibility).powf(CREDIBILITY_EXPONENT) * clip(quality)
+}
+
+/// Availability in [0, 1): the Wilson lower bound of the share of requests that were answered; 0 before the first.
+///
+/// Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+#[must_use]
+pub fn availability(answered: u32, asked: u32) -> f64 {
+    if asked == 0 {
+        return 0.0;
+    }
+    let n = f64::from(asked);
+    let share = f64::from(answered.min(asked)) / n;
+    let z2 = WILSON_Z * WILSON_Z;
+    let center = share + z2 / (2.0 * n);
+    let spread = WILSON_Z * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    clip((center - spread) / (1.0 + z2 / n))
+}
+
+/// Credibility in (0, 1]: 1 until a challenge is failed, then the share passed, with one pass given for free.
+#[must_use]
+pub fn credibility(passed: u32, failed: u32) -> f64 {
+    let passed = f64::from(passed) + 1.0;
+    passed / (passed + f64::from(failed))
+}
+
+/// One miner, as the weights see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Miner {
+    /// Its place on chain.
+    pub uid: u16,
+    /// Its [`score`].
+    pub score: f64,
+    /// Who owns it.
+    pub coldkey: String,
+    /// Where it runs, when that should count: miners with an equal address are one group, like those of one owner.
+    pub ip: Option<String>,
+}
+
+/// Weights by uid, ascending; they sum to 1, or there are none when nobody earns and nothing can be burned.
+///
+/// A group (miners linked by coldkey or address) earns what its best member would earn alone, `(S - 0.30)^3`, divided
+/// among its members in proportion to theirs; a group's share is at most [`GROUP_CAP`]. What the cap takes, and what is
+/// withheld while even the best score is below [`BURN_FREE_SCORE`], goes to `burn_uid`: the chain burns what the owner's
+/// uid would earn. Without a `burn_uid` there is nowhere to put it, so the capped shares are scaled up to sum to 1: the
+/// order stays, and the cap limits what a group is counted for.
+#[must_use]
+pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
+    let raw: Vec<f64> = miners.iter().map(|miner| earning(miner.score)).collect();
+    let groups = groups(miners);
+    let best = |group: &Vec<usize>| group.iter().map(|&index| raw[index]).fold(0.0, f64::max);
+    let total: f64 = groups.iter().map(best).sum();
+    let n_earning = groups.iter().filter(|group| best(group) > 0.0).count();
+    let burned = burn_uid.map_or(0.0, |_| low_quality_burn(miners));
+
+    let mut weights: BTreeMap<u16, f64> = BTreeMap::new();
+    if total > 0.0 {
+        #[allow(clippy::cast_precision_loss, reason = "a subnet has at most 65,536 groups")]
+        let cap = GROUP_CAP.max(1.0 / n_earning as f64);
+        for group in &groups {
+            let share = (best(group) / total).min(cap) * (1.0 - burned);
+            let sum: f64 = group.iter().map(|&index| raw[index]).sum();
+            for &index in group.iter().filter(|index| raw[**index] > 0.0) {
+                *weights.entry(miners[index].uid).or_default() += share * raw[index] / sum;
+            }
+        }
+    }
+    let given: f64 = weights.values().sum();
+    if let Some(uid) = burn_uid {
+        *weights.entry(uid).or_default() += (1.0 - given).max(0.0);
+    }
+    let sum: f64 = weights.values().sum();
+    weights.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(uid, weight)| (uid, weight / sum)).collect()
+}
+
+/// Weights as the chain takes them: the greatest becomes 65,535, those that round to 0 are left out.
+#[must_use]
+pub fn to_u16(weights: &[(u16, f64)]) -> Vec<(u16, u16)> {
+    let max = weights.iter().map(|entry| entry.1).fold(0.0, f64::max);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is in [0, 65535]")]
+    let upscale = |weight: f64| (clip(weight / max) * f64::from(u16::MAX)).round_ties_even() as u16;
+    weights.iter().map(|&(uid, weight)| (uid, upscale(weight))).filter(|entry| entry.1 > 0).collect()
+}
+
+/// What a score earns before it is shared and capped.
+fn earning(score: f64) -> f64 {
+    (clip(score) - SCORE_FLOOR).max(0.0).powi(SCORE_EXPONENT)
+}
+
+/// The share withheld because even the best miner is not good enough.
+fn low_quality_burn(miners: &[Miner]) -> f64 {
+    let top = miners.iter().map(|miner| clip(miner.score)).fold(0.0, f64::max);
+    clip((BURN_FREE_SCORE - top) / (BURN_FREE_SCORE - SCORE_FLOOR))
+}
+
+/// Indices of miners by group: linked by coldkey or address, over any number of steps; in order of first members.
+fn groups(miners: &[Miner]) -> Vec<Vec<usize>> {
+    fn root(parents: &mut [usize], mut index: usize) -> usize {
+        while parents[index] != index {
+            parents[index] = parents[parents[index]];
+            index = parents[index];
+        }
+        index
+    }
+    let mut parents: Vec<usize> = (0..miners.len()).collect();
+    let mut first: HashMap<(bool, &str), usize> = HashMap::new();
+    for (index, miner) in miners.iter().enumerate() {
+        let coldkey = Some((true, miner.coldkey.as_str()));
+        for key in coldkey.into_iter().chain(miner.ip.as_deref().map(|ip| (false, ip))) {
+            let (a, b) = (*first.entry(key).or_insert(index), index);
+            let (a, b) = (root(&mut parents, a), root(&mut parents, b));
+            parents[a.max(b)] = a.min(b);
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for index in 0..miners.len() {
+        groups.entry(root(&mut parents, index)).or_default().push(index);
+    }
+    groups.into_values().collect()
+}
+
+/// `x` within [0, 1]; 0 when not a number.
+fn clip(x: f64) -> f64 {
+    if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn miner(uid: u16, score: f64, coldkey: &str) -> Miner {
+        Miner { uid, score, coldkey: coldkey.to_owned(), ip: None }
+    }
+
+    fn assert_weights(got: &[(u16, f64)], expected: &[(u16, f64)]) {
+        let uids = |weights: &[(u16, f64)]| weights.iter().map(|entry| entry.0).collect::<Vec<_>>();
+        assert_eq!(uids(got), uids(expected));
+        for (got, expected) in got.iter().zip(expected) {
+            assert!((got.1 - expected.1).abs() < 1e-12, "{got:?}, expected {expected:?}");
+        }
+    }
+
+    #[test]
+    fn ema_counts_a_measurement_of_one_half_life_half() {
+        let first = Ema::default().update(1.0, 0.0);
+        assert!((first.value - 1.0).abs() < 1e-12);
+        // (0.5 * 1 + 1 * 0.4) / 1.5
+        let second = first.update(0.4, HALF_LIFE_S);
+        assert!((second.value - 0.6).abs() < 1e-12);
+        assert!((second.mass - 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ema_of_measurements_at_one_moment_is_their_mean() {
+        let ema = [0.2, 0.4, 0.9].iter().fold(Ema::default(), |ema, x| ema.update(*x, 5.0));
+        assert!((ema.value - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ema_takes_a_backward_clock_as_a_standing_one_and_nan_as_zero() {
+        let ema = Ema::default().update(1.0, 100.0).update(f64::NAN, 50.0);
+        assert!((ema.value - 0.5).abs() < 1e-12);
+        assert!((ema.updated_s - 100.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn availability_worked_by_hand() {
+        // z = 1: (1 + 1/8 - sqrt(1/64)) / (1 + 1/4) = 1 / 1.25
+        assert!((availability(4, 4) - 0.8).abs() < 1e-12);
+        assert!((availability(0, 9)).abs() < 1e-12);
+        assert!((availability(0, 0)).abs() < 1e-12);
+        assert!(availability(90, 100) > availability(9, 10), "more evidence, more trust");
+    }
+
+    #[test]
+    fn credibility_falls_with_failed_challenges_only() {
+        assert!((credibility(0, 0) - 1.0).abs() < 1e-12);
+        assert!((credibility(100, 0) - 1.0).abs() < 1e-12);
+        assert!((credibility(1, 2) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn score_worked_by_hand() {
+        let kinds = [
+            KindQuality { weight: 0.75, confidence: 1.0, quality: 0.8 },
+            KindQuality { weight: 0.25, confidence: 0.5, quality: 0.4 },
+        ];
+        // 0.9^2 * 0.25^2.5 * (0.6 + 0.05)
+        assert!((score(&kinds, 0.9, 0.25) - 0.81 / 32.0 * 0.65).abs() < 1e-12);
+    }
+
+    #[test]
+    fn two_groups_worked_by_hand() {
+        // (0.7)^3 = 0.343 and (0.4)^3 = 0.064 of 0.407; the cap for two groups is a half.
+        let miners = [miner(1, 1.0, "a"), miner(2, 0.7, "b")];
+        let small = 0.064 / 0.407;
+        assert_weights(&weights(&miners, Some(9)), &[(1, 0.5), (2, small), (9, 0.5 - small)]);
+        assert_weights(&weights(&miners, None), &[(1, 0.5 / (0.5 + small)), (2, small / (0.5 + small))]);
+    }
+
+    #[test]
+    fn a_group_earns_as_its_best_member_and_divides_by_theirs() {
+        let miners = [miner(1, 1.0, "a"), miner(2, 0.65, "a"), miner(3, 1.0, "b")];
+        // 0.343 : 0.042875 = 8 : 1
+        assert_weights(&weights(&miners, None), &[(1, 0.5 * 8.0 / 9.0), (2, 0.5 / 9.0), (3, 0.5)]);
+    }
+
+    #[test]
+    fn a_group_is_linked_by_coldkey_or_address_over_several_steps() {
+        let at = |uid, coldkey, ip: Option<&str>| Miner { ip: ip.map(str::to_owned), ..miner(uid, 1.0, coldkey) };
+        let miners = [at(1, "a", Some("x")), at(2, "b", Some("y")), at(3, "c", None), at(4, "a", Some("y"))];
+        let sixth = 1.0 / 6.0;
+        assert_weights(&weights(&miners, None), &[(1, sixth), (2, sixth), (3, 0.5), (4, sixth)]);
+    }
+
+    #[test]
+    fn the_cap_takes_the_excess_of_a_big_group_when_it_can_be_burned() {
+        let mut miners: Vec<Miner> = (1..=5).map(|uid| miner(uid, 0.5, &uid.to_string())).collect();
+        miners.push(miner(6, 1.0, "best"));
+        let found = weights(&miners, Some(0));
+        // 0.343 / (0.343 + 5 * 0.008) is far above 0.2.
+        assert!((found[6].1 - GROUP_CAP).abs() < 1e-12);
+        assert!((found[1].1 - 0.008 / 0.383).abs() < 1e-12);
+    }
+
+    #[test]
+    fn low_quality_burns_and_nobody_good_burns_all() {
+        // Best 0.45: half-way between the floor and the burn-free score.
+        assert_weights(&weights(&[miner(1, 0.45, "a")], Some(0)), &[(0, 0.5), (1, 0.5)]);
+        assert_weights(&weights(&[miner(1, 0.30, "a")], Some(0)), &[(0, 1.0)]);
+        assert_weights(&weights(&[miner(1, 0.30, "a")], None), &[]);
+        assert_weights(&weights(&[], Some(3)), &[(3, 1.0)]);
+    }
+
+    #[test]
+    fn u16_weights_are_upscaled_to_the_greatest() {
+        assert_eq!(to_u16(&[(1, 0.5), (2, 0.25), (3, 1e-9)]), [(1, 65_535), (2, 32_768)]);
+        assert_eq!(to_u16(&[]), []);
+    }
+
+    prop_compose! {
+        fn any_miners()(scores in prop::collection::vec((prop_oneof![Just(f64::NAN), -0.5..1.5_f64], 0_u8..8), 0..20))
+            -> Vec<Miner> {
+            let miner = |(uid, (score, owner)): (u16, (f64, u8))| miner(uid, score, &owner.to_string());
+            (0_u16..).zip(scores).map(miner).collect()
+        }
+    }
+
+    fn of(weights: &[(u16, f64)], uid: u16) -> f64 {
+        weights.iter().find(|entry| entry.0 == uid).map_or(0.0, |entry| entry.1)
+    }
+
+    proptest! {
+        #[test]
+        fn weights_are_shares(miners in any_miners(), burn in prop::option::of(Just(100_u16))) {
+            let found = weights(&miners, burn);
+            prop_assert!(found.iter().all(|entry| entry.1 > 0.0 && entry.1 <= 1.0 + 1e-12));
+            let sum: f64 = found.iter().map(|entry| entry.1).sum();
+            prop_assert!((found.is_empty() && burn.is_none()) || (sum - 1.0).abs() < 1e-9);
+        }
+
+        #[test]
+        fn no_group_is_above_the_cap_when_the_rest_can_be_burned(miners in any_miners()) {
+            let found = weights(&miners, Some(100));
+            let mut groups: HashMap<&str, f64> = HashMap::new();
+            for miner in &miners {
+                *groups.entry(&miner.coldkey).or_default() += of(&found, miner.uid);
+            }
+            let earning: Vec<f64> = groups.into_values().filter(|share| *share > 0.0).collect();
+            let cap = earning.iter().fold(0.0, |n, _| n + 1.0_f64).recip().max(GROUP_CAP);
+            prop_assert!(earning.iter().all(|share| *share <= cap + 1e-9));
+        }
+
+        #[test]
+        fn the_order_of_miners_does_not_matter(miners in any_miners()) {
+            let mut reversed = miners.clone();
+            reversed.reverse();
+            let (a, b) = (weights(&miners, Some(100)), weights(&reversed, Some(100)));
+            for uid in 0..=100 {
+                prop_assert!((of(&a, uid) - of(&b, uid)).abs() < 1e-9);
+            }
+        }
+
+        #[test]
+        fn a_better_score_never_earns_less(miners in any_miners(), index in any::<prop::sample::Index>(), more in 0.0..1.0_f64) {
+            prop_assume!(!miners.is_empty());
+            let index = index.index(miners.len());
+            let mut better = miners.clone();
+            better[index].score = if better[index].score.is_nan() { more } else { better[index].score + more };
+            for burn in [None, Some(100)] {
+                let uid = miners[index].uid;
+                prop_assert!(of(&weights(&better, burn), uid) >= of(&weights(&miners, burn), uid) - 1e-9);
+            }
+        }
+
+        #[test]
+        fn one_owner_never_earns_more_by_splitting(miners in any_miners(), parts in prop::collection::vec(0.0..1.0_f64, 1..6)) {
+            prop_assume!(!miners.is_empty());
+            let owner = miners[0].coldkey.clone();
+            let mut split = miners.clone();
+            for (uid, part) in (50..).zip(parts) {
+                split.push(miner(uid, part * miners[0].score, &owner));
+            }
+            for burn in [None, Some(100)] {
+                let earned = |miners: &[Miner]| {
+                    let found = weights(miners, burn);
+                    miners.iter().filter(|miner| miner.coldkey == owner).map(|miner| of(&found, miner.uid)).sum::<f64>()
+                };
+                prop_assert!(earned(&split) <= earned(&miners) + 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+"""What the Python tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.servers import HubServer, SilentServer, hub_server, silent_server
+from violet import models
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """A model hub of the test's own."""
+    with hub_server() as server:
+        yield server
+
+
+@pytest.fixture
+def silent() -> Iterator[SilentServer]:
+    """A server that takes connections and never answers."""
+    with silent_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> Path:
+    """The real Whisper tiny.en; `make test` has fetched it."""
+    return models.resolve("tiny.en")

@@ -1,0 +1,129 @@
+"""The neurons' settings: flag > environment > default, and one line for a wrong one."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from violet.config import HOSTED_PROXY_URL, LOCAL_PROXY_URL, MinerConfig, ValidatorConfig
+
+DOCUMENTED = (
+    "--netuid 49 --subtensor.network finney --wallet.name w --wallet.hotkey h --logging.debug --axon.ip 0.0.0.0 "
+    "--axon.port 8091 --axon.external_ip 8.8.8.8 --axon.external_port 8092 --proxy.url http://10.0.0.1:9"
+)
+
+
+@pytest.mark.parametrize("read", [MinerConfig.from_args, ValidatorConfig.from_args], ids=["miner", "validator"])
+def test_every_documented_flag_is_taken(read: Callable[..., MinerConfig | ValidatorConfig]) -> None:
+    config = read(DOCUMENTED.split(), {})
+    assert (config.netuid, config.network, config.wallet_name, config.wallet_hotkey) == (49, "finney", "w", "h")
+    assert (config.axon_ip, config.axon_port) == ("0.0.0.0", 8091)
+    assert (config.axon_external_ip, config.axon_external_port) == ("8.8.8.8", 8092)
+    assert (config.proxy_url, config.log_level) == ("http://10.0.0.1:9", "debug")
+
+
+ENV = {
+    "BT_NETUID": "424", "BT_NETWORK": "test", "BT_WALLET_NAME": "w", "BT_WALLET_HOTKEY": "h",
+    "BT_WALLET_PATH": "/wallets", "VIOLET_PROXY_URL": "https://p.example/", "WANDB_MODE": "offline",
+    "CUDA_VISIBLE_DEVICES": "",
+}  # fmt: skip
+
+
+def test_the_environment_fills_what_no_flag_says() -> None:
+    config = MinerConfig.from_args([], ENV)
+    assert (config.netuid, config.network, config.wallet_name, config.wallet_hotkey) == (424, "test", "w", "h")
+    assert (config.wallet_path, config.proxy_url) == (Path("/wallets"), "https://p.example")
+    assert (config.wandb_mode, config.device) == ("offline", "cpu")
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    config = MinerConfig.from_args(["--netuid=7", "--subtensor.network=localnet", "--device=cuda:1"], ENV)
+    assert (config.netuid, config.network, config.device) == (7, "localnet", "cuda:1")
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert MinerConfig.from_args([], {"BT_NETUID": "", "VIOLET_PROXY_URL": ""}).netuid == 49
+
+
+@pytest.mark.parametrize(
+    ("network", "netuid", "proxy", "published"),
+    [
+        pytest.param("finney", 49, HOSTED_PROXY_URL, None, id="mainnet"),
+        pytest.param("test", 424, HOSTED_PROXY_URL, None, id="testnet"),
+        pytest.param("localnet", 1, LOCAL_PROXY_URL, "127.0.0.1", id="localnet"),
+    ],
+)
+def test_each_network_has_its_defaults(network: str, netuid: int, proxy: str, published: str | None) -> None:
+    config = ValidatorConfig.from_args(["--subtensor.network", network], {})
+    assert (config.netuid, config.proxy_url, config.published_ip) == (netuid, proxy, published)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "named"),
+    [
+        pytest.param("--bogus", {}, "--bogus", id="unknown-flag"),
+        pytest.param("--net 49", {}, "--net", id="abbreviated-flag"),
+        pytest.param("--netuid forty", {}, "--netuid", id="not-a-number"),
+        pytest.param("--netuid -1", {}, "--netuid", id="negative-netuid"),
+        pytest.param("--subtensor.network mainnet", {}, "--subtensor.network", id="unknown-network"),
+        pytest.param("--subtensor.network local", {}, "--netuid", id="local-needs-a-netuid"),
+        pytest.param("--subtensor.chain_endpoint http://x", {}, "--subtensor.chain_endpoint", id="endpoint-not-ws"),
+        pytest.param("--axon.port 1024", {}, "--axon.port", id="port-too-low"),
+        pytest.param("--axon.port 65535", {}, "--axon.port", id="port-too-high"),
+        pytest.param("--axon.external_ip example.com", {}, "--axon.external_ip", id="name-instead-of-ip"),
+        pytest.param("--proxy.url ftp://x", {}, "--proxy.url", id="proxy-not-http"),
+        pytest.param("--wallet.name ../x", {}, "--wallet.name", id="wallet-name-with-a-slash"),
+        pytest.param("--device gpu", {}, "--device", id="unknown-device"),
+        pytest.param("--device cuda:", {}, "--device", id="device-without-an-index"),
+        pytest.param("--capacity 0", {}, "--capacity", id="no-capacity"),
+        pytest.param("--blacklist.min_stake nan", {}, "--blacklist.min_stake", id="nan"),
+        pytest.param("--dev.drop_words 1.5", {}, "--dev.drop_words", id="share-above-one"),
+        pytest.param("--dev.drop_words 0.5", {}, "--dev.drop_words", id="bad-on-purpose-on-mainnet"),
+        pytest.param("", {"BT_NETUID": "x"}, "BT_NETUID", id="bad-environment"),
+        pytest.param("", {"BT_NETWORK": "x"}, "BT_NETWORK", id="bad-network-in-environment"),
+        pytest.param("", {"WANDB_MODE": "loud"}, "WANDB_MODE", id="bad-wandb-mode"),
+    ],
+)
+def test_an_impossible_setting_is_one_line_that_names_it(
+    arguments: str, env: dict[str, str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        MinerConfig.from_args(arguments.split(), env)
+    said = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert named in said
+    assert said.count("\n") == 1
+
+
+def test_a_missing_challenge_directory_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        ValidatorConfig.from_args(["--challenge.dir", "/does/not/exist"], {})
+    assert "--challenge.dir: got '/does/not/exist'" in capsys.readouterr().err
+
+
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        MinerConfig.from_args(["--help"], {})
+    assert exit_.value.code == 0
+    said = capsys.readouterr().out
+    for flag in DOCUMENTED.split()[::2]:
+        assert not flag.startswith("--") or flag in said
+    assert "BT_NETUID" in said
+
+
+def test_settings_cannot_change() -> None:
+    config = MinerConfig.from_args([], {})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.netuid = 1  # type: ignore[misc]
+
+
+def test_state_of_two_neurons_never_shares_a_directory() -> None:
+    env = {"XDG_DATA_HOME": "/data"}
+    first = MinerConfig.from_args(["--wallet.hotkey", "a"], env).neuron_path
+    assert first == Path("/data/violet/neurons/finney-49/default-a/miner")
+    others = [
+        MinerConfig.from_args(["--wallet.hotkey", "b"], env),
+        ValidatorConfig.from_args(["--wallet.hotkey", "a"], env),
+    ]
+    assert first not in {config.neuron_path for config in others}

@@ -1,0 +1,145 @@
+"""The whole network as real processes on a local chain, with real speech, and with parts of it killed in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import openai
+import pytest
+
+import violet
+from violet.challenge import packaged_clips
+from violet.local_network import LocalNetwork
+
+JFK = next(clip for clip in packaged_clips() if clip.path.name.startswith("jfk"))
+REPEATS = 6
+DEADLINE_S = 120.0
+
+
+def until[T](claim: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
+    """The first true value of `claim`; fails after the deadline."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        value = claim()
+        if value:
+            return value
+        time.sleep(0.1)
+    pytest.fail(f"not within {deadline_s:.0f} s: {what}")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
+    with LocalNetwork(tmp_path_factory.mktemp("network"), has_bad_miner=False) as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def client(network: LocalNetwork) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{network.url}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip several times over: long enough to be interrupted."""
+    samples, sample_rate = violet.load(JFK.path, 16_000)
+    path = tmp_path_factory.mktemp("clips") / "long.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes((np.tile(samples, REPEATS) * 32767).astype("<i2").tobytes())
+    return path
+
+
+def submit(network: LocalNetwork, path: Path) -> str:
+    command = ["curl", "-sS", "--fail-with-body", f"{network.url}/v1/tasks", "-F", f"file=@{path}"]
+    reply = subprocess.run(command, capture_output=True, text=True, check=True)
+    task_id: str = json.loads(reply.stdout)["id"]
+    return task_id
+
+
+def task(network: LocalNetwork, task_id: str) -> Mapping[str, Any]:
+    return network.get(f"/v1/tasks/{task_id}") or {"state": "unreachable", "slots": []}
+
+
+def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwork, long_clip: Path) -> None:
+    miners = {member.hotkey: member.name for member in network.members if member.role == "miner"}
+    task_id = submit(network, long_clip)
+
+    def leased() -> str | None:
+        slots = [slot for slot in task(network, task_id)["slots"] if slot["state"] == "leased"]
+        return slots[0]["miner"] if slots else None
+
+    victim = miners[until(leased, "a miner has leased the task")]
+    network.kill(victim)
+    network.kill("proxy")
+    network.spawn("proxy")
+    state = until(
+        lambda: (found := task(network, task_id))["state"] in {"verified", "unverified", "failed"} and found,
+        "the task is final after the proxy came back",
+    )
+    assert state["state"] == "verified"
+    words = f"{JFK.text} " * REPEATS
+    rate = violet.wer(words, state["answer"]["text"], "whisper-basic")
+    assert rate is not None
+    assert rate < 0.05
+    network.spawn(victim)
+    again = submit(network, JFK.path)
+    until(lambda: task(network, again)["state"] == "verified", "the network goes on with the miner back")
+
+
+@pytest.mark.parametrize("response_format", ["json", "text", "srt", "verbose_json", "vtt"])
+def test_the_official_client_reads_every_format(
+    network: LocalNetwork, client: openai.OpenAI, response_format: Literal["json", "text", "srt", "verbose_json", "vtt"]
+) -> None:
+    with JFK.path.open("rb") as file:
+        answer = client.audio.transcriptions.create(model="whisper-1", file=file, response_format=response_format)
+    text = answer if isinstance(answer, str) else answer.text
+    assert "ask not what your country can do for you" in text.replace("\n", " ").replace(",", "").lower() or (
+        response_format in {"srt", "vtt"} and "-->" in text
+    )
+    if response_format == "verbose_json":
+        assert answer.duration == pytest.approx(11.0, abs=0.1)
+        assert answer.segments[0].start == 0.0
+
+
+def test_the_official_client_gets_an_error_that_it_knows(client: openai.OpenAI, tmp_path: Path) -> None:
+    path = tmp_path / "not-audio.mp3"
+    path.write_text("these are not the bytes of a song" * 100)
+    with path.open("rb") as file, pytest.raises(openai.BadRequestError, match="audio"):
+        client.audio.transcriptions.create(model="whisper-1", file=file)
+
+
+def demo_processes(directory: Path) -> list[str]:
+    """Command lines of the processes that work in `directory`."""
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.splitlines() if str(directory) in line and " demo " not in line]
+
+
+def test_demo_shows_a_verified_transcript_and_pays_the_honest_miners(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "violet", "demo", "--directory", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "every honest miner earns more than miner-3" in run.stdout
+    assert "WER    0.0%" in run.stdout
+    assert demo_processes(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_leaves_no_process_behind_when_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "violet", "demo", "--directory", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ) as run:
+        assert run.stdout is not None
+        until(lambda: len(demo_processes(tmp_path)) >= 3, "processes of the demo run")
+        run.send_signal(number)
+        run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert demo_processes(tmp_path) == []
