@@ -84,7 +84,7 @@ pub(crate) struct Config {
     #[arg(long, value_name = "MS", env = "VIOLET_PROXY_TICK_MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub(crate) tick_ms: u64,
     /// What to log, in the form of `RUST_LOG`.
-    #[arg(long, value_name = "FILTER", env = "VIOLET_PROXY_LOG", default_value = "info", value_parser = log_filter)]
+    #[arg(long, value_name = "FILTER", env = "VIOLET_PROXY_LOG", default_value = "info,symphonia=off", value_parser = log_filter)]
     pub(crate) log: String,
     /// File to write the URL into once the proxy listens.
     #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_READY_FILE")]

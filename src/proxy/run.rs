@@ -1,6 +1,6 @@
 //! From the command line to a running proxy and to its exit code.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +53,9 @@ fn new_key(path: &Path, name: &str) -> Result<(), Failure> {
 fn start(config: Config) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log)?;
     // A program that embeds the proxy may have its own subscriber.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let is_terminal = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
+    let _ = subscriber.with_writer(std::io::stderr).try_init();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("violet-proxy").enable_all().build()?;
     let done = runtime.block_on(listen(config));
     // Whatever still runs on a blocking thread is only a read.

@@ -179,7 +179,7 @@ mod tests {
             ],
             &[Candidate { response_id: &response, submitted_at_ms: 0 }],
         );
-        assert_eq!(verdict.scores[&response], 1.0);
+        assert!((verdict.scores[&response] - 1.0).abs() < 1e-12);
     }
 
     #[test]
@@ -236,7 +236,8 @@ mod tests {
             lies in proptest::collection::vec(0.0..=1.0f64, 1..8),
         ) {
             let honest_weight: f64 = honest.iter().map(|v| v.1).sum();
-            let each = honest_weight * 0.49 / lies.len() as f64;
+            let n_lies = u32::try_from(lies.len()).unwrap();
+            let each = honest_weight * 0.49 / f64::from(n_lies);
             let mut all = honest.clone();
             all.extend(lies.into_iter().map(|lie| (lie, each)));
             let median = weighted_median(&all).unwrap();

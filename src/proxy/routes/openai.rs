@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::tasks::answer;
@@ -17,7 +18,7 @@ use crate::proxy::request::Name;
 use crate::proxy::tasks::{self as work, TaskOptions};
 use crate::proxy::{clock, form, languages, request};
 use crate::subnet::task::{TaskId, seconds};
-use crate::text::transcript::Transcript;
+use crate::text::transcript::{Segment, Transcript};
 
 /// The model that is always there: whatever the miners run.
 const DEFAULT_MODEL: &str = "whisper-1";
@@ -129,21 +130,46 @@ impl Drop for CancelOnDrop {
     }
 }
 
+/// The answer in `json` and, with the members that are not always there, `verbose_json`.
+#[derive(Serialize)]
+struct Transcription<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<f64>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<&'a [Segment]>,
+    usage: Usage,
+}
+
+/// What is paid for at OpenAI.
+#[derive(Serialize)]
+struct Usage {
+    r#type: &'static str,
+    seconds: f64,
+}
+
 fn render(transcript: &Transcript, format: &str) -> Response {
     let text = transcript.text.trim();
     // OpenAI's clients expect plain text for everything that is not JSON.
     let plain = |body: String| ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response();
-    let usage = json!({"type": "duration", "seconds": transcript.duration_s.ceil()});
+    let is_verbose = format == "verbose_json";
     match format {
         "text" => plain(format!("{text}\n")),
         "srt" => plain(transcript.to_srt()),
         "vtt" => plain(transcript.to_vtt()),
-        "verbose_json" => Json(json!({
-            "task": "transcribe", "language": languages::name(&transcript.language), "duration": transcript.duration_s,
-            "text": text, "segments": transcript.segments, "usage": usage,
-        }))
+        _ => Json(Transcription {
+            task: is_verbose.then_some("transcribe"),
+            language: is_verbose.then(|| languages::name(&transcript.language)),
+            duration: is_verbose.then_some(transcript.duration_s),
+            text,
+            segments: is_verbose.then_some(&transcript.segments),
+            usage: Usage { r#type: "duration", seconds: transcript.duration_s.ceil() },
+        })
         .into_response(),
-        _ => Json(json!({"text": text, "usage": usage})).into_response(),
     }
 }
 

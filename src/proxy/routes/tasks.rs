@@ -64,11 +64,12 @@ struct JsonTask {
     deadline_s: Option<u32>,
 }
 
+/// One of the two; an enum would make serde call two of them malformed JSON.
 #[derive(Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum JsonInput {
-    UploadId(String),
-    Base64(String),
+#[serde(deny_unknown_fields)]
+struct JsonInput {
+    upload_id: Option<String>,
+    base64: Option<String>,
 }
 
 /// Makes a task.
@@ -112,8 +113,8 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
     let bytes = request::read_body(&parts.headers, body, MAX_JSON_BYTES).await?;
     let body: JsonTask = request::json(&bytes)?;
     drop(bytes);
-    let probed = match body.input {
-        JsonInput::UploadId(id) => {
+    let probed = match (body.input.upload_id, body.input.base64) {
+        (Some(id), None) => {
             let (owner, wanted) = (owner.to_owned(), id.clone());
             let row = app.store.read(move |sql| store::upload(sql, &owner, &wanted)).await?;
             let row = row.ok_or_else(|| {
@@ -121,7 +122,7 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
             })?;
             Probed { stored: Stored { sha256: row.sha256, bytes: row.bytes }, name: row.name, audio: row.audio }
         }
-        JsonInput::Base64(text) => {
+        (None, Some(text)) => {
             let bytes = BASE64_STANDARD.decode(text).map_err(|error| {
                 ApiError::invalid("not_base64", format!("input.base64 is not base64: {error}")).at("input")
             })?;
@@ -133,6 +134,10 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
             let mut incoming = app.blobs.begin().await?;
             incoming.write(&bytes).await?;
             work::probe(app, incoming, None).await?
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            let message = "input must have either upload_id or base64";
+            return Err(ApiError::invalid("invalid_value", message).at("input"));
         }
     };
     let options = TaskOptions {
@@ -298,7 +303,6 @@ type Sender = mpsc::Sender<Result<Event, Infallible>>;
 async fn feed(app: Arc<App>, id: TaskId, mut last: u64, sender: Sender) {
     let mut changes = app.hub.subscribe(&id);
     let mut look = tokio::time::interval(QUEUE_LOOK);
-    let mut position = None;
     loop {
         match send_states(&app, &id, &mut last, &sender).await {
             Ok(true) => {}
@@ -308,6 +312,7 @@ async fn feed(app: Arc<App>, id: TaskId, mut last: u64, sender: Sender) {
                 return;
             }
         }
+        let mut position = app.store.board().get(&id).and_then(|task| app.store.board().queue_position(&task));
         // Inner loop: everything that is not a new state.
         loop {
             let task = tokio::select! {

@@ -1,0 +1,21 @@
+//! The proxy as its users, miners and validators meet it: the real program, real sockets, real signatures.
+#![cfg(feature = "proxy")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+#[path = "proxy/http.rs"]
+mod http;
+#[path = "proxy/network.rs"]
+mod network;
+#[path = "proxy/neuron.rs"]
+mod neuron;
+
+#[path = "proxy/crashes.rs"]
+mod crashes;
+#[path = "proxy/events.rs"]
+mod events;
+#[path = "proxy/leases.rs"]
+mod leases;
+#[path = "proxy/path.rs"]
+mod path;
+#[path = "proxy/process.rs"]
+mod process;

@@ -1,0 +1,87 @@
+//! The program: its exit codes, its one-line errors, its end.
+
+use std::process::{Command, Output};
+
+use crate::http::{get, send};
+use crate::network::{Network, wav};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_violet-proxy")).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn wrong_usage_is_2_and_names_the_flag() {
+    let output = run(&["--metagraph", "m.json", "--redundancy", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--redundancy"), "{}", stderr(&output));
+    assert_eq!(run(&["--metagraph", "m.json", "--no-such-flag"]).status.code(), Some(2));
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--metagraph <FILE>"));
+}
+
+#[test]
+fn a_taken_port_is_1_and_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
+    let output =
+        command.args(["--metagraph", "m.json", "--port", &port, "--data-dir"]).arg(dir.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(&port) && text.contains("--port"), "{text}");
+}
+
+#[test]
+fn two_proxies_do_not_share_a_data_directory() {
+    let network = Network::start(&[]);
+    let mut second = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
+    let output = second
+        .args(["--metagraph", "m.json", "--port", "0", "--log", "error", "--data-dir"])
+        .arg(network.path("data"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("used by another proxy"), "{}", stderr(&output));
+}
+
+#[test]
+fn keys_are_made_shown_once_and_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    let keys = keys.to_str().unwrap();
+    let made = run(&["new-key", "ann", "--api-keys", keys]);
+    assert_eq!(made.status.code(), Some(0));
+    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let other = String::from_utf8(run(&["new-key", "bob", "--api-keys", keys]).stdout).unwrap().trim().to_owned();
+    assert_eq!(run(&["new-key", "ann", "--api-keys", keys]).status.code(), Some(1), "a name has one key");
+
+    let network = Network::start(&["--api-keys", keys]);
+    assert_eq!(get(network.url(), "/v1/tasks").error(401), "missing_api_key");
+    assert_eq!(get(network.url(), "/v1/models").error(401), "missing_api_key");
+    let (ann, bob) = (format!("Bearer {key}"), format!("Bearer {other}"));
+    let sound = wav(1.0);
+    let parts: [(&str, Option<&str>, &[u8]); 1] = [("file", Some("a.wav"), &sound)];
+    let task = crate::http::post_form(network.url(), "/v1/tasks", &[("authorization", &ann)], &parts).expect(201);
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    let with = |key: &str, path: &str| send(network.url(), "GET", path, &[("authorization", key)], b"");
+    with(&ann, &path).expect(200);
+    assert_eq!(with(&bob, &path).error(404), "no_such_task", "others do not see it");
+    assert_eq!(with(&bob, "/v1/tasks").expect(200)["data"].as_array().unwrap().len(), 0);
+    assert_eq!(with("Bearer vk_x", &path).error(401), "invalid_api_key");
+}
+
+#[test]
+fn the_url_is_written_once_it_listens_and_sigterm_ends_it_well() {
+    let mut network = Network::start(&[]);
+    assert!(network.url().starts_with("http://127.0.0.1:"));
+    assert_eq!(get(network.url(), "/healthz").status, 200);
+    assert_eq!(get(network.url(), "/readyz").status, 200);
+    assert_eq!(network.terminate(), Some(0));
+}
