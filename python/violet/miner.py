@@ -56,10 +56,10 @@ class Miner(Neuron):
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then finishes what it has begun."""
         config = self._config
-        engine = Engine(await self.load_model(), config.capacity)
         metagraph = MetagraphCache(self.chain, config.sync_interval_s)
         await metagraph.refresh()
         self.registered_uid(metagraph.now)
+        engine = Engine(await self.load_model(), config.capacity)
         axon = MinerAxon(
             self.wallet,
             ip=config.axon_ip,

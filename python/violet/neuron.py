@@ -69,7 +69,8 @@ class Neuron(ABC):
             )
             message = (
                 f"hotkey {hotkey} is not registered on netuid {settings.netuid} of {settings.network}; "
-                f"register it with: {how} --wallet.name {settings.wallet_name} --wallet.hotkey {settings.wallet_hotkey}"
+                f"register it with: {how} --wallet.name {settings.wallet_name} --wallet.hotkey {settings.wallet_hotkey} "
+                f"--wallet.path {settings.wallet_path}"
             )
             raise NotRegisteredError(message)
         return neuron.uid

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from violet import _core
-from violet.chain import Metagraph
+from violet.chain import Hotkey, Metagraph
 from violet.chain import Neuron as ChainNeuron
 from violet.challenge import Clip, clips_in, draw, packaged_clips
 from violet.config import PRIVATE_NETWORKS, ValidatorConfig
@@ -54,7 +54,7 @@ class Validator(Neuron):
         metagraph = MetagraphCache(self.chain, config.sync_interval_s)
         await metagraph.refresh()
         uid = self.registered_uid(metagraph.now)
-        if not metagraph.now.neurons[uid].validator_permit:
+        if not metagraph.now.by_hotkey[Hotkey(self.wallet.hotkey.ss58_address)].validator_permit:
             log.warning("uid %d has no validator permit yet: nothing to judge until it has more stake", uid)
         if config.publish_axon and config.published_ip is not None:
             await asyncio.to_thread(self.chain.serve, config.published_ip, config.axon_external_port)
