@@ -22,6 +22,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
 FULL := --features infer,proxy,hub
+# The last word is with a patient try: some package indexes fetch a file themselves before they answer.
+FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 CHECKED := $(wildcard python neurons tests/python benches)
@@ -32,7 +34,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
-	@$(RUN)/violet models fetch tiny.en
+	@$(call FETCH,tiny.en)
 	@$(RUN)/violet demo $(ARGS)
 
 build: $(VENV)/.installed ## Compile the core and install the package into .venv
@@ -43,7 +45,7 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 	@rm -f $(VENV)/.installed
 
 models: build ## Fetch the small models that the tests use
-	@$(RUN)/violet models fetch tiny.en base
+	@$(call FETCH,tiny.en base)
 
 test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import violet
 from faster_whisper import WhisperModel
+
+import violet
 
 SAMPLE_RATE = 16_000
 #: What Violet's rate may exceed faster-whisper's by.

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import violet
 from faster_whisper import WhisperModel
+
+import violet
 
 SAMPLE_RATE = 16_000
 
@@ -37,7 +38,8 @@ class Timing:
 
 def best_time(transcribe: Transcribe, clips: list[Samples], repeats: int) -> Timing:
     """Transcribe all clips a few times; keep the shortest total."""
-    seconds, texts = float("inf"), ()
+    seconds = float("inf")
+    texts: tuple[str, ...] = ()
     for _ in range(repeats):
         start = time.perf_counter()
         texts = tuple(transcribe(clip) for clip in clips)

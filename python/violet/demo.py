@@ -25,10 +25,10 @@ from violet.local_network import LocalNetwork, Member
 NORMALIZER = "whisper-basic"
 """What texts go through before their words are compared."""
 
-TASK_TIMEOUT_S = 60.0
+TASK_TIMEOUT_S = 240.0
 """Longest wait for one verified transcript."""
 
-EMISSION_TIMEOUT_S = 40.0
+EMISSION_TIMEOUT_S = 120.0
 """Longest wait for an epoch in which every validator's weights count."""
 
 FINAL = frozenset({"verified", "unverified", "failed", "cancelled"})
@@ -190,16 +190,15 @@ def _show_outcome(network: LocalNetwork, outcome: Outcome) -> None:
     task, clip = outcome.task, outcome.clip
     heard = (task.get("answer") or {}).get("text", "").strip()
     _say(
-        f"{clip.path.name}  {task['input']['duration_s']:.1f} s of speech, {task['state']} after {outcome.duration_s:.1f} s"
+        f"{clip.path.name}  {task['input']['duration_s']:.1f} s of speech, "
+        f"{task['state']} after {outcome.duration_s:.1f} s"
     )
     _say(f"  heard  {heard}")
     _say(f"  truth  {clip.text}")
     rate = wer(clip.text, heard, NORMALIZER)
     hits, substitutions, deletions, insertions = word_counts(clip.text, heard, NORMALIZER)
-    errors = substitutions + deletions + insertions
-    _say(
-        f"  WER    {'none' if rate is None else f'{rate:.1%}'} ({errors} errors in {hits + substitutions + deletions} words)"
-    )
+    errors, words = substitutions + deletions + insertions, hits + substitutions + deletions
+    _say(f"  WER    {'none' if rate is None else f'{rate:.1%}'} ({errors} errors in {words} words)")
     verdict = task.get("verdict") or {}
     names = {member.hotkey: member for member in network.members if member.hotkey}
     for slot in task["slots"]:

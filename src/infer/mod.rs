@@ -1,5 +1,12 @@
 //! Neural inference: devices, model files, the tensor operations that models share, and Whisper.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
+)]
+
 pub mod device;
 mod kernels;
 mod ops;

@@ -56,7 +56,7 @@ pub(crate) struct Config {
     /// How long the other miners have after the first answer, seconds; at least as long as that one took.
     #[arg(long, value_name = "S", env = "VIOLET_PROXY_GRACE_S", default_value_t = 20.0, value_parser = duration_s)]
     pub(crate) grace_s: f64,
-    /// How long validators have to commit their scores, seconds.
+    /// How long validators have to commit their scores, seconds; and as long as the audio lasts.
     #[arg(long, value_name = "S", env = "VIOLET_PROXY_COMMIT_S", default_value_t = 120.0, value_parser = duration_s)]
     pub(crate) commit_s: f64,
     /// How long validators have to reveal them after that, seconds.

@@ -1,5 +1,7 @@
 //! The extension module `violet._core`: conversions between Python and the core, nothing else.
 
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+
 mod audio;
 mod errors;
 mod hub;

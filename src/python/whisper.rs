@@ -120,12 +120,12 @@ impl Transcript {
         self.0.segments.iter().cloned().map(Segment).collect()
     }
 
-    /// SubRip subtitles.
+    /// Subtitles in the form of `SubRip` (srt).
     fn to_srt(&self) -> String {
         self.0.to_srt()
     }
 
-    /// WebVTT subtitles.
+    /// Subtitles in the form of `WebVTT`.
     fn to_vtt(&self) -> String {
         self.0.to_vtt()
     }
@@ -136,7 +136,10 @@ impl Transcript {
     }
 
     fn __repr__(&self) -> String {
-        format!("Transcript(language={:?}, duration_s={:.2}, text={:?})", self.0.language, self.0.duration_s, self.0.text)
+        format!(
+            "Transcript(language={:?}, duration_s={:.2}, text={:?})",
+            self.0.language, self.0.duration_s, self.0.text
+        )
     }
 }
 

@@ -42,3 +42,10 @@ pub const MAX_REASON_BYTES: usize = 500;
 pub fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }
+
+/// Seconds as milliseconds; 0 for what is no duration.
+#[must_use]
+#[allow(clippy::cast_possible_truncation, reason = "`as` saturates, and takes not-a-number for 0")]
+pub fn ms(seconds: f64) -> i64 {
+    (seconds.max(0.0) * 1_000.0).round() as i64
+}

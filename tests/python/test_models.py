@@ -366,8 +366,8 @@ def test_every_known_model_is_pinned_and_complete_in_its_packages() -> None:
         assert len(model.revision) == 40
         names = {file.name for file in model.files}
         assert names == {name for wheel in model.wheels for _, name in wheel.members}
-        for pinned in (*model.files, *model.wheels):
-            assert len(bytes.fromhex(pinned.sha256)) == 32
+        hashes = [file.sha256 for file in model.files] + [wheel.sha256 for wheel in model.wheels]
+        assert all(len(bytes.fromhex(digest)) == 32 for digest in hashes)
 
 
 def test_cache_directory_follows_the_environment() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import openai
 import pytest
+from openai.types.audio import TranscriptionVerbose
 
 import violet
 from violet.challenge import packaged_clips
@@ -24,7 +25,7 @@ REPEATS = 6
 DEADLINE_S = 120.0
 
 
-def until[T](claim: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:
+def until[T](claim: Callable[[], T | Literal[False] | None], what: str, deadline_s: float = DEADLINE_S) -> T:
     """The first true value of `claim`; fails after the deadline."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
@@ -71,7 +72,7 @@ def task(network: LocalNetwork, task_id: str) -> Mapping[str, Any]:
 
 
 def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwork, long_clip: Path) -> None:
-    miners = {member.hotkey: member.name for member in network.members if member.role == "miner"}
+    miners = {str(member.hotkey): member.name for member in network.members if member.role == "miner"}
     task_id = submit(network, long_clip)
 
     def leased() -> str | None:
@@ -82,10 +83,12 @@ def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwo
     network.kill(victim)
     network.kill("proxy")
     network.spawn("proxy")
-    state = until(
-        lambda: (found := task(network, task_id))["state"] in {"verified", "unverified", "failed"} and found,
-        "the task is final after the proxy came back",
-    )
+
+    def final() -> Mapping[str, Any] | None:
+        found = task(network, task_id)
+        return found if found["state"] in {"verified", "unverified", "failed"} else None
+
+    state = until(final, "the task is final after the proxy came back")
     assert state["state"] == "verified"
     words = f"{JFK.text} " * REPEATS
     rate = violet.wer(words, state["answer"]["text"], "whisper-basic")
@@ -106,7 +109,9 @@ def test_the_official_client_reads_every_format(
     assert "ask not what your country can do for you" in text.replace("\n", " ").replace(",", "").lower() or (
         response_format in {"srt", "vtt"} and "-->" in text
     )
-    if response_format == "verbose_json":
+    assert isinstance(answer, TranscriptionVerbose) == (response_format == "verbose_json")
+    if isinstance(answer, TranscriptionVerbose):
+        assert answer.segments is not None
         assert answer.duration == pytest.approx(11.0, abs=0.1)
         assert answer.segments[0].start == 0.0
 
@@ -120,7 +125,7 @@ def test_the_official_client_gets_an_error_that_it_knows(client: openai.OpenAI, 
 
 def demo_processes(directory: Path) -> list[str]:
     """Command lines of the processes that work in `directory`."""
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listing.splitlines() if str(directory) in line and " demo " not in line]
 
 

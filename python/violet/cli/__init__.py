@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage, 130 stopped by 
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -55,7 +56,7 @@ def describe(error: BaseException) -> str:
     """An error in one line: what was wrong, and for a fault of Violet's own, how to see where."""
     from violet import VioletError
 
-    text = " ".join(str(error).split())
+    text = re.sub(r" \(os error \d+\)$", "", " ".join(str(error).split()))
     if isinstance(error, (VioletError, ValueError)) and text:
         return text
     if isinstance(error, OSError) and error.strerror:

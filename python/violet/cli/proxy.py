@@ -22,7 +22,8 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(
         "proxy",
         "Runs the proxy: users send it audio, miners fetch work from it, validators judge the answers.\n"
-        "Who is registered is read from the chain all the while. Options of the proxy itself are listed below.",
+        "Who is registered is read from the chain all the while, unless --metagraph names a file that something else\n"
+        "keeps up to date. Options of the proxy itself are listed below.",
         "  violet proxy --subtensor.network localnet --port 8080\n"
         "  violet proxy --subtensor.network finney --host 0.0.0.0 --port 443 --public-url https://proxy.example\n"
         "  violet proxy new-key alice --api-keys keys.json\n",

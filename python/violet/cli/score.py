@@ -32,13 +32,12 @@ class Counts:
         """Errors per unit of the references; None where these are empty."""
         return self.errors / self.reference_len if self.reference_len else None
 
-    def __add__(self, other: tuple[int, int, int, int]) -> "Counts":
-        hits, substitutions, deletions, insertions = other
+    def __add__(self, other: "Counts") -> "Counts":
         return Counts(
-            self.hits + hits,
-            self.substitutions + substitutions,
-            self.deletions + deletions,
-            self.insertions + insertions,
+            self.hits + other.hits,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
         )
 
 
@@ -75,8 +74,8 @@ def main(argv: Sequence[str]) -> int:
         )
     words, characters, n_exact = Counts(), Counts(), 0
     for reference, hypothesis in zip(references, hypotheses, strict=True):
-        words += word_counts(reference, hypothesis, found.normalizer)
-        characters += char_counts(reference, hypothesis, found.normalizer)
+        words += Counts(*word_counts(reference, hypothesis, found.normalizer))
+        characters += Counts(*char_counts(reference, hypothesis, found.normalizer))
         n_exact += normalize(reference, found.normalizer).split() == normalize(hypothesis, found.normalizer).split()
     if found.json:
         print(_json(words, characters, len(references), n_exact, found.normalizer))

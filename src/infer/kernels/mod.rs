@@ -2,6 +2,11 @@
 //!
 //! Each has a plain counterpart in [`super::ops`] (used on GPUs), with which the tests compare it.
 
+#![allow(
+    clippy::inline_always,
+    reason = "only what is inlined into a dispatch is compiled for the vector instructions that were found"
+)]
+
 mod attention;
 mod matmul;
 mod pointwise;

@@ -1,5 +1,5 @@
-//! CTranslate2's `model.bin`: a version, a name, then variables (name, shape, type, bytes) and aliases, little-endian.
-//! Source: CTranslate2 4 `model_spec.py` (writer) and `models/model.cc` (reader).
+//! `CTranslate2`'s `model.bin`: a version, a name, then variables (name, shape, type, bytes) and aliases, little-endian.
+//! Source: `CTranslate2` 4 `model_spec.py` (writer) and `models/model.cc` (reader).
 
 use std::collections::BTreeMap;
 
@@ -35,10 +35,7 @@ fn read_variables(file: &ModelFile, number: usize) -> Result<BTreeMap<String, En
     }
     let spec = cursor.string()?;
     if spec != "WhisperSpec" {
-        return Err(Error::Unsupported(format!(
-            "{}: holds a {spec} model; expected WhisperSpec",
-            file.path.display()
-        )));
+        return Err(Error::Unsupported(format!("{}: holds a {spec} model; expected WhisperSpec", file.path.display())));
     }
     let _revision = cursor.u32()?;
     let n_variables = cursor.u32()?;

@@ -62,7 +62,7 @@ struct ModelFile {
 }
 
 impl Checkpoint {
-    /// Opens a directory with CTranslate2's `model.bin` or with Hugging Face's `model.safetensors` (one or sharded).
+    /// Opens a directory with `CTranslate2`'s `model.bin` or with Hugging Face's `model.safetensors` (one or sharded).
     ///
     /// # Errors
     /// [`Error::NotFound`] when the directory holds neither; [`Error::Weights`] naming the file and the place in it
@@ -238,7 +238,6 @@ impl Encoding {
             Self::BF16 => pairs.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
             Self::I8 => bytes.iter().map(|b| f32::from(b.cast_signed())).collect(),
             Self::I16 => pairs.iter().map(|b| f32::from(i16::from_le_bytes(*b))).collect(),
-            #[allow(clippy::cast_precision_loss, reason = "settings, not weights")]
             Self::I32 => quads.iter().map(|b| i32::from_le_bytes(*b) as f32).collect(),
         }
     }
@@ -253,9 +252,7 @@ pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
         Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
     };
     let mut text = String::new();
-    file.take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     serde_json::from_str(&text)
         .map(Some)
         .map_err(|error| Error::Weights { path: path.to_owned(), reason: format!("not JSON: {error}") })

@@ -72,7 +72,8 @@ impl Dimensions {
 }
 
 fn n_layers(checkpoint: &Checkpoint, side: &str) -> usize {
-    (0..).take_while(|layer| checkpoint.shape(&format!("{side}.layers.{layer}.fc1.weight")).is_some()).count()
+    let exists = |layer: &usize| checkpoint.shape(&format!("{side}.layers.{layer}.fc1.weight")).is_some();
+    (0..checkpoint.names().count()).take_while(exists).count()
 }
 
 fn damaged(checkpoint: &Checkpoint, reason: String) -> Error {

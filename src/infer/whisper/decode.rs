@@ -170,7 +170,7 @@ impl Sequence {
 
 /// Asks every few tokens whether to go on.
 pub(super) fn go_on(n_tokens: usize, check: &mut dyn FnMut() -> ControlFlow<()>) -> Result<()> {
-    if n_tokens % TOKENS_PER_CHECK == 0 && check().is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    if n_tokens.is_multiple_of(TOKENS_PER_CHECK) && check().is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Index of the largest value, the first of equal ones.
@@ -208,6 +208,7 @@ pub fn compression_ratio(text: &str) -> f32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
 
@@ -217,7 +218,11 @@ mod tests {
         for (text, bytes, compressed) in [
             ("", 0, 8),
             ("a", 1, 9),
-            ("And so my fellow Americans ask not what your country can do for you ask what you can do for your country", 104, 75),
+            (
+                "And so my fellow Americans ask not what your country can do for you ask what you can do for your country",
+                104,
+                75,
+            ),
         ] {
             assert_eq!(text.len(), bytes);
             assert_eq!(compression_ratio(text), bytes as f32 / compressed as f32, "{text}");

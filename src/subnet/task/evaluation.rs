@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ids::{Hotkey, ResponseId};
 use super::record::{Evaluation, EvaluationLease, Member, Phase, Scores, SlotState, Task, TaskState, Terms};
-use super::{Refusal, seconds};
+use super::{Refusal, ms, seconds};
 use crate::subnet::consensus::{self, ACCEPTED_FROM, Ballot, Candidate};
 
 /// What a validator may do about a task now.
@@ -48,9 +48,10 @@ impl Task {
                 changed |= raise(&mut lease.expires_at_ms, now_ms + terms.lease_ms);
             }
         }
+        let commit_ms = self.commit_window_ms(terms);
         if let Some(evaluation) = self.evaluation.as_mut() {
             if evaluation.phase == Phase::Commit {
-                changed |= raise(&mut evaluation.commit_by_ms, now_ms + terms.commit_ms);
+                changed |= raise(&mut evaluation.commit_by_ms, now_ms + commit_ms);
                 changed |= raise(&mut evaluation.reveal_by_ms, evaluation.commit_by_ms + terms.reveal_ms);
             } else {
                 changed |= raise(&mut evaluation.reveal_by_ms, now_ms + terms.reveal_ms);
@@ -60,6 +61,11 @@ impl Task {
             self.touch(now_ms);
         }
         changed
+    }
+
+    /// How long validators have to commit: the terms' time, and as long as the audio lasts, for they listen to all of it.
+    fn commit_window_ms(&self, terms: &Terms) -> i64 {
+        terms.commit_ms + ms(self.input.duration_s.unwrap_or_default())
     }
 
     /// Whether this validator should get the responses to judge under this claim.
@@ -90,13 +96,14 @@ impl Task {
             self.open_evaluation()?.member(validator).ok_or(Refusal::NotOnCommittee)?;
             return Err(Refusal::SlotTaken);
         }
+        let commit_ms = self.commit_window_ms(terms);
         let evaluation = self.open_evaluation_mut()?;
         let member = evaluation.member_mut(validator)?;
         if member.lease.as_ref().is_some_and(|lease| lease.claim_id == claim_id && lease.expires_at_ms > now_ms) {
             return Ok(());
         }
         // Half of the window: a validator that dies at once leaves its successor the other half.
-        let expires_at_ms = now_ms + terms.commit_ms / 2;
+        let expires_at_ms = now_ms + commit_ms / 2;
         member.lease = Some(EvaluationLease { claim_id: claim_id.to_owned(), expires_at_ms });
         self.touch(now_ms);
         Ok(())
@@ -206,7 +213,7 @@ impl Task {
             return false;
         }
         if committee.is_empty() {
-            if now_ms < settled_at_ms + terms.commit_ms + terms.reveal_ms {
+            if now_ms < settled_at_ms + self.commit_window_ms(terms) + terms.reveal_ms {
                 return false;
             }
             self.end(
@@ -215,7 +222,7 @@ impl Task {
             );
             return true;
         }
-        let commit_by_ms = now_ms + terms.commit_ms;
+        let commit_by_ms = now_ms + self.commit_window_ms(terms);
         self.evaluation = Some(Evaluation {
             phase: Phase::Commit,
             started_at_ms: now_ms,

@@ -6,7 +6,7 @@ use crate::subnet::consensus::ACCEPTED_FROM;
 pub(super) const TERMS: Terms = Terms { lease_ms: 100, grace_ms: 50, commit_ms: 200, reveal_ms: 80 };
 
 pub(super) fn task(redundancy: u8) -> Task {
-    let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: Some(1.0), name: None };
+    let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None };
     let new = NewTask {
         id: TaskId::from("t"),
         owner: String::new(),
@@ -367,4 +367,15 @@ fn a_record_survives_json() {
     task.commit(&Hotkey::from("v"), "h", 30).unwrap();
     let json = serde_json::to_string(&task).unwrap();
     assert_eq!(serde_json::from_str::<Task>(&json).unwrap(), task);
+}
+
+#[test]
+fn long_audio_gives_validators_as_long_again_to_commit() {
+    let mut task = judged(&["v"]);
+    let short = task.evaluation.as_ref().unwrap().commit_by_ms;
+    task.evaluation = None;
+    task.input.duration_s = Some(60.0);
+    let now_ms = task.updated_at_ms;
+    task.tick(now_ms, &TERMS, &members(&[("v", 1.0)])).unwrap();
+    assert_eq!(task.evaluation.unwrap().commit_by_ms, short + 60_000);
 }

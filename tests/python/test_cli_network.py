@@ -1,0 +1,230 @@
+"""`violet localnet`, `metagraph`, `proxy` and `doctor` against a real localnet file and a real proxy."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from violet.chain import Metagraph
+from violet.cli.metagraph import Reader
+from violet.doctor import clock, model_cache
+from violet.errors import ChainUnreachableError
+from violet.models.registry import TINY_EN
+
+type Run = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BT_", "VIOLET_"))}
+    return kept | {"VIOLET_LOCALNET": str(tmp_path / "localnet.sqlite"), "PYTHONUNBUFFERED": "1"}
+
+
+def run(*arguments: str | Path, env: Mapping[str, str]) -> Run:
+    command = [sys.executable, "-m", "violet", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
+
+
+def output(*arguments: str | Path, env: Mapping[str, str]) -> str:
+    done = run(*arguments, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def until[T](claim: Callable[[], T | None], what: str, deadline_s: float = 30.0) -> T:
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        value = claim()
+        if value:
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"not within {deadline_s:.0f} s: {what}")
+
+
+@pytest.fixture
+def wallets(tmp_path: Path) -> list[str]:
+    return ["--wallet.path", str(tmp_path / "wallets")]
+
+
+@pytest.fixture
+def localnet(env: dict[str, str], wallets: list[str]) -> dict[str, str]:
+    """A localnet with one validator that has stake."""
+    output("localnet", "create", "--block-time", "0.05", "--tempo", "5", env=env)
+    output("localnet", "register", "--create-wallet", "--wallet.name", "alice", *wallets, env=env)
+    output("localnet", "stake", "1000", "--wallet.name", "alice", *wallets, env=env)
+    return env
+
+
+def test_localnet_is_created_filled_and_shown(localnet: dict[str, str], wallets: list[str]) -> None:
+    shown = json.loads(output("localnet", "show", "--json", env=localnet))
+    assert shown["rules"]["tempo"] == 5
+    (neuron,) = shown["metagraph"]["neurons"]
+    assert neuron["stake"] == 1000.0
+    assert neuron["validator_permit"] is True
+    assert neuron["hotkey"] in output("localnet", "show", env=localnet)
+    before = int(output("localnet", "step", "0", env=localnet).removeprefix("block "))
+    assert int(output("localnet", "step", "1000", env=localnet).removeprefix("block ")) >= before + 1000
+    again = run("localnet", "create", env=localnet)
+    assert again.returncode == 1
+    assert len(again.stderr.splitlines()) == 1
+    assert localnet["VIOLET_LOCALNET"] in again.stderr
+
+
+def test_missing_wallet_and_missing_localnet_say_what_to_do(env: dict[str, str], wallets: list[str]) -> None:
+    done = run("localnet", "register", "--wallet.name", "nobody", *wallets, env=env)
+    assert done.returncode == 1
+    assert "btcli wallet new_coldkey" in done.stderr
+    done = run("metagraph", "--subtensor.network", "localnet", env=env)
+    assert done.returncode == 1
+    assert env["VIOLET_LOCALNET"] in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_metagraph_is_printed_once_or_kept_in_a_file(localnet: dict[str, str], tmp_path: Path) -> None:
+    flags = ["metagraph", "--subtensor.network", "localnet"]
+    printed = Metagraph.from_json(output(*flags, env=localnet))
+    assert [neuron.stake for neuron in printed.neurons] == [1000.0]
+    path = tmp_path / "metagraph.json"
+    command = [sys.executable, "-m", "violet", *flags, "--output", str(path), "--interval", "0.1"]
+    with subprocess.Popen(command, env=localnet) as process:
+        until(path.is_file, "the file is there")
+        first = Metagraph.from_json(path.read_text())
+        until(lambda: Metagraph.from_json(path.read_text()).block > first.block, "the file follows the chain")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+
+
+class BrokenChain:
+    """A chain that fails the first times."""
+
+    def __init__(self, failures: list[int], metagraph: Metagraph) -> None:
+        self._failures = failures
+        self._metagraph = metagraph
+        self.is_closed = False
+
+    def metagraph(self) -> Metagraph:
+        if self._failures[0] > 0:
+            self._failures[0] -= 1
+            raise ChainUnreachableError("node is away")
+        return self._metagraph
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_reader_outlives_a_chain_that_is_away(tmp_path: Path) -> None:
+    path = tmp_path / "metagraph.json"
+    metagraph = Metagraph(1, "localnet", 7, 20, (), 0)
+    failures, opened, warnings = [2], list[BrokenChain](), list[str]()
+
+    def open_chain() -> BrokenChain:
+        opened.append(BrokenChain(failures, metagraph))
+        return opened[-1]
+
+    reader = Reader(open_chain, path, 0.01, warnings.append)  # type: ignore[arg-type]
+    thread = threading.Thread(target=reader.run)
+    thread.start()
+    until(path.is_file, "the file is there")
+    reader.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert Metagraph.from_json(path.read_text()).block == 7
+    assert len(warnings) == 2
+    assert "node is away" in warnings[0]
+    assert len(opened) == 3
+    assert all(chain.is_closed for chain in opened)
+
+
+@pytest.fixture
+def proxy(localnet: dict[str, str], tmp_path: Path) -> Iterator[str]:
+    """The address of a running `violet proxy`, which is ended with a signal."""
+    ready = tmp_path / "ready"
+    flags = ["--subtensor.network", "localnet", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    command = [
+        sys.executable,
+        "-m",
+        "violet",
+        "proxy",
+        *flags,
+        "--ready-file",
+        str(ready),
+        "--metagraph.interval",
+        "0.2",
+    ]
+    with subprocess.Popen(command, env=localnet) as process:
+        yield until(lambda: ready.read_text().strip() if ready.is_file() else None, "the proxy listens")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_proxy_serves_with_a_metagraph_that_follows_the_chain(
+    proxy: str, localnet: dict[str, str], wallets: list[str]
+) -> None:
+    with urllib.request.urlopen(f"{proxy}/readyz", timeout=5) as answer:
+        assert answer.status == 200
+
+    def validators() -> list[str]:
+        with urllib.request.urlopen(f"{proxy}/v1/network", timeout=5) as answer:
+            return [validator["hotkey"] for validator in json.load(answer)["validators"]]
+
+    assert len(validators()) == 1
+    output("localnet", "register", "--create-wallet", "--wallet.name", "bob", *wallets, env=localnet)
+    output("localnet", "stake", "2000", "--wallet.name", "bob", *wallets, env=localnet)
+    until(lambda: len(validators()) == 2, "the proxy has heard of the second validator")
+
+
+def test_doctor_finds_wallet_chain_and_proxy_in_order(proxy: str, localnet: dict[str, str], wallets: list[str]) -> None:
+    flags = ["--subtensor.network", "localnet", "--wallet.name", "alice", *wallets, "--proxy.url", proxy]
+    text = output("doctor", *flags, env=localnet)
+    assert "the hotkey has uid 0, with validator permit" in text
+    assert f"{proxy} is ready" in text
+    assert "agrees with the proxy's" in text
+
+
+def test_doctor_counts_what_was_named_and_is_broken(env: dict[str, str], wallets: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    done = run(
+        *("doctor", "--subtensor.network", "localnet", "--wallet.name", "nobody", *wallets),
+        *("--proxy.url", f"http://127.0.0.1:{port}"),
+        env=env,
+    )
+    assert done.returncode == 1
+    broken = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("broken")]
+    assert broken == ["wallet", "chain", "proxy"]
+    assert "-> violet localnet create" in done.stdout
+    assert "-> make one with: btcli wallet new_coldkey" in done.stdout
+
+
+def test_doctor_sees_a_damaged_model(tmp_path: Path) -> None:
+    env = {"VIOLET_CACHE": str(tmp_path)}
+    assert model_cache(env).state == "note"
+    directory = tmp_path / "models" / TINY_EN.name
+    directory.mkdir(parents=True)
+    (directory / "model.bin").write_bytes(b"cut short")
+    finding = model_cache(env)
+    assert (finding.state, finding.mend) == ("broken", "violet models fetch --update tiny.en")
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "state"),
+    [
+        pytest.param(0.0, "ok", id="equal"),
+        pytest.param(-30.0, "broken", id="we-are-ahead"),
+        pytest.param(30.0, "broken", id="we-are-behind"),
+        pytest.param(9.0, "ok", id="behind-within-the-window"),
+    ],
+)
+def test_doctor_compares_clocks(offset_s: float, state: str) -> None:
+    now_s = 1_700_000_000.0
+    assert clock(formatdate(now_s + offset_s, usegmt=True), now_s, now_s + 0.1).state == state

@@ -1,0 +1,96 @@
+"""`violet transcribe` on the speech that comes with Violet, with the real tiny.en."""
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import violet
+
+SPEECH = Path(str(files("violet"))) / "data" / "speech"
+CLIPS: list[dict[str, Any]] = json.loads((SPEECH / "manifest.json").read_text(encoding="utf-8"))["clips"]
+INLINE_LIMIT_BYTES = 64 << 10  # docs/protocol.md
+MAX_CLIP_BYTES = 400_000
+
+
+def transcribe(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "violet", "transcribe", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240, check=False)
+
+
+def errors(reference: str, hypothesis: str) -> int:
+    _, substitutions, deletions, insertions = violet.word_counts(reference, hypothesis, "whisper-basic")
+    return substitutions + deletions + insertions
+
+
+def test_speech_is_whole_small_licensed_and_in_every_format() -> None:
+    licences = (SPEECH / "LICENSES.md").read_text(encoding="utf-8")
+    in_directory = {path.name for path in SPEECH.iterdir()} - {"manifest.json", "LICENSES.md"}
+    assert in_directory == {clip["file"] for clip in CLIPS}
+    assert {Path(clip["file"]).suffix for clip in CLIPS} == {".wav", ".flac", ".mp3", ".m4a", ".ogg"}
+    for clip in CLIPS:
+        body = (SPEECH / clip["file"]).read_bytes()
+        assert len(body) <= MAX_CLIP_BYTES
+        assert sha256(body).hexdigest() == clip["sha256"]
+        assert clip["file"] in licences
+    assert sum((SPEECH / clip["file"]).stat().st_size <= INLINE_LIMIT_BYTES for clip in CLIPS) >= 3
+
+
+@pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: str(clip["file"]))
+def test_speech_lasts_as_long_as_the_manifest_says(clip: dict[str, Any]) -> None:
+    samples, sample_rate = violet.load(SPEECH / clip["file"], 16_000)
+    # Lossy encoders pad by up to a few frames.
+    assert len(samples) / sample_rate == pytest.approx(clip["duration_s"], abs=0.1)
+
+
+def test_every_clip_is_heard_word_for_word(tiny_en: Path, tmp_path: Path) -> None:
+    names = [SPEECH / clip["file"] for clip in CLIPS]
+    done = transcribe(*names, "--model", tiny_en, "--output-dir", "out", "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    heard = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}
+    wrong = {
+        clip["file"]: heard[Path(clip["file"]).stem]
+        for clip in CLIPS
+        if errors(clip["text"], heard[Path(clip["file"]).stem])
+    }
+    assert wrong == {}
+    for name in names:
+        assert f"{name.name}: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [("srt", "1\n00:00:00,"), ("vtt", "WEBVTT\n"), ("json", "{")],
+)
+def test_formats_begin_as_they_should(tiny_en: Path, tmp_path: Path, name: str, beginning: str) -> None:
+    done = transcribe(SPEECH / "wizard.ogg", "--model", tiny_en, "--format", name, "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(beginning)
+    assert done.stderr == ""
+    assert "wizard" in done.stdout
+
+
+def test_one_bad_file_costs_the_others_nothing(tiny_en: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.wav").write_bytes(b"this is not audio" * 100)
+    done = transcribe("noise.wav", "nowhere.mp3", SPEECH / "wizard.ogg", "--model", tiny_en, "--quiet", cwd=tmp_path)
+    assert done.returncode == 1
+    complaints = done.stderr.splitlines()
+    assert len(complaints) == 2
+    assert "noise.wav" in complaints[0]
+    assert complaints[1] == "violet: error: nowhere.mp3: No such file or directory"
+    assert "wizard" in done.stdout
+
+
+def test_inputs_that_differ_in_their_suffix_alone_do_not_overwrite_each_other(tiny_en: Path, tmp_path: Path) -> None:
+    for name in ("a.ogg", "b.ogg"):
+        (tmp_path / name).write_bytes((SPEECH / "wizard.ogg").read_bytes())
+    (tmp_path / "a.m4a").write_bytes((SPEECH / "cold.m4a").read_bytes())
+    done = transcribe("a.ogg", "a.m4a", "b.ogg", "--model", tiny_en, "--output-dir", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.ogg.txt", "a.m4a.txt", "b.txt"}
