@@ -5,6 +5,7 @@
 //! raises its version by one, or refuses and changes nothing. A final state never changes.
 
 mod evaluation;
+mod ids;
 mod record;
 mod refusal;
 mod work;
@@ -15,9 +16,10 @@ mod properties;
 mod scenario;
 
 pub use evaluation::Standing;
+pub use ids::{Coldkey, Hotkey, ResponseId, TaskId};
 pub use record::{
-    Coldkey, Deferral, Evaluation, EvaluationLease, Hotkey, Input, Kind, Lease, Member, NewTask, Options, Phase,
-    Refused, ResponseId, Score, Scores, Slot, SlotState, Submission, Task, TaskId, TaskState, Terms,
+    Deferral, Evaluation, EvaluationLease, Input, Kind, Lease, Member, NewTask, Options, Phase, Refused, Score, Scores,
+    Slot, SlotState, Submission, Task, TaskState, Terms,
 };
 pub use refusal::Refusal;
 pub use work::{Beat, Claim, Holding, Receipt, Submit};

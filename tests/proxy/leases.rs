@@ -78,7 +78,7 @@ fn a_waiting_miner_is_woken_by_new_work() {
 
 #[test]
 fn a_silent_miner_loses_its_lease_and_its_late_answer_is_refused() {
-    let network = Network::start(&["--redundancy", "1", "--lease-s", "0.4"]);
+    let network = Network::start(&["--redundancy", "1", "--lease-s", "1.5"]);
     network.create_task(&[]);
     let [slow, quick, ..] = network.miners.as_slice() else { panic!() };
     let old = slow.claim_one(&network.peer, "c");

@@ -1,211 +1,23 @@
-//! `/v1/miner`: work out, results in.
+//! `/v1/miner/heartbeat`, `submit` and `fail`: what becomes of a lease.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use metrics::counter;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::proxy::app::{App, no_task};
-use crate::proxy::blobs::URL_LIFE_MS;
 use crate::proxy::error::{ApiError, ApiResult};
-use crate::proxy::presence::Seen;
 use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES};
 use crate::proxy::request::{self, SMALL_BODY_BYTES, Signed};
 use crate::proxy::store::{ResponseRow, Tx};
 use crate::proxy::{clock, reaper};
-use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, assign};
-use crate::subnet::task::{Claim, Coldkey, Holding, Hotkey, Kind, ResponseId, Slot, Submit, Task, TaskId, Terms};
+use crate::subnet::task::{Holding, ResponseId, Submit, TaskId};
 
 /// Largest body of a submit: a result's text may double when its quotes and line ends are escaped, and more.
 const SUBMIT_BODY_BYTES: usize = 3 * MAX_RESULT_BYTES;
-
-/// Longest name of a claim, bytes.
-const MAX_CLAIM_ID_BYTES: usize = 128;
-
-/// Longest `wait_s`.
-const MAX_WAIT_S: f64 = 30.0;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClaimBody {
-    claim_id: String,
-    kinds: Vec<String>,
-    capacity: u32,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    wait_s: f64,
-}
-
-/// A miner's claim, checked.
-#[derive(Clone)]
-struct Wanted {
-    miner: Hotkey,
-    coldkey: Coldkey,
-    claim_id: String,
-    kinds: Vec<Kind>,
-    capacity: u32,
-}
-
-/// A slot as lent, ready to be told to its miner.
-type Lent = (Arc<Task>, u8);
-
-/// Lends work, or waits for some.
-pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
-    let signed = request::signed(&app, request, SMALL_BODY_BYTES).await?;
-    let body: ClaimBody = signed.json()?;
-    check_claim(&body.claim_id, body.wait_s)?;
-    if body.capacity == 0 {
-        return Err(
-            ApiError::invalid("invalid_value", "capacity is 0; expected how many leases to hold in all").at("capacity")
-        );
-    }
-    let known = |kind: &String| (kind == "transcription").then_some(Kind::Transcription);
-    let wanted = Wanted {
-        miner: signed.hotkey.clone(),
-        coldkey: signed.neuron.coldkey.clone(),
-        claim_id: body.claim_id,
-        // Kinds that this proxy does not have are no error: a miner may be newer.
-        kinds: body.kinds.iter().filter_map(known).collect(),
-        capacity: body.capacity,
-    };
-    let seen = Seen {
-        kinds: body.kinds.into_iter().take(16).map(|kind| kind.chars().take(40).collect()).collect(),
-        capacity: body.capacity.min(MAX_CAPACITY),
-        model: body.model.map(|model| model.chars().take(80).collect()),
-        last_seen_ms: clock::now_ms(),
-    };
-    app.presence.note(&signed.hotkey, seen);
-    let leases = wait_for_work(&app, &wanted, Duration::from_secs_f64(body.wait_s)).await?;
-    app.presence.touch(&signed.hotkey, clock::now_ms());
-    let outcome = if leases.is_empty() { "empty" } else { "leased" };
-    counter!("violet_claims_total", "outcome" => outcome).increment(1);
-    let leases: Vec<Value> = leases.iter().filter_map(|(task, slot)| lease_view(&app, task, *slot)).collect();
-    Ok(Json(json!({"leases": leases})))
-}
-
-async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<Vec<Lent>> {
-    let until = Instant::now() + wait;
-    loop {
-        let woken = app.hub.work.notified();
-        tokio::pin!(woken);
-        // From here on nothing is missed: what is committed while we look wakes us.
-        woken.as_mut().enable();
-        let (lent, next_at_ms) = take_work(app, wanted).await?;
-        if !lent.is_empty() || Instant::now() >= until {
-            return Ok(lent);
-        }
-        let look_again = next_at_ms.map_or(until, |at_ms| {
-            let ms = u64::try_from(at_ms - clock::now_ms()).unwrap_or(0).max(1);
-            until.min(Instant::now() + Duration::from_millis(ms))
-        });
-        tokio::select! {
-            () = woken => {}
-            () = tokio::time::sleep_until(look_again) => {}
-            () = app.shutdown.cancelled() => return Ok(Vec::new()),
-        }
-    }
-}
-
-/// One try. The board is looked at first: only where it shows something does the writer have to run.
-async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>)> {
-    let tasks = app.store.board().tasks();
-    // The best quality sees the most, so what it does not see is not there.
-    let look = choose(wanted, tasks.iter(), 1.0, clock::now_ms());
-    if look.offers.is_empty() && held_under(tasks.iter(), wanted).is_empty() {
-        return Ok((Vec::new(), look.next_at_ms));
-    }
-    let (wanted, terms) = (wanted.clone(), app.terms);
-    app.store.write(move |tx| lend(tx, &wanted, clock::now_ms(), &terms)).await
-}
-
-fn lend(tx: &mut Tx<'_>, wanted: &Wanted, now_ms: i64, terms: &Terms) -> ApiResult<(Vec<Lent>, Option<i64>)> {
-    let held = held_under(tx.open_tasks(), wanted);
-    if !held.is_empty() {
-        return Ok((held, None));
-    }
-    let quality = tx.quality(&wanted.miner)?;
-    let assignment = choose(wanted, tx.open_tasks(), quality, now_ms);
-    let mut lent = Vec::with_capacity(assignment.offers.len());
-    for offer in assignment.offers {
-        let Some(before) = tx.task(&offer.task_id)? else { continue };
-        let mut after = (*before).clone();
-        let claim = Claim {
-            slot: offer.slot,
-            miner: wanted.miner.clone(),
-            coldkey: wanted.coldkey.clone(),
-            claim_id: wanted.claim_id.clone(),
-        };
-        after.claim(claim, now_ms, terms)?;
-        tx.update(&before, after.clone(), now_ms)?;
-        counter!("violet_leases_total").increment(1);
-        lent.push((Arc::new(after), offer.slot));
-    }
-    Ok((lent, assignment.next_at_ms))
-}
-
-fn choose<'a>(
-    wanted: &Wanted,
-    tasks: impl Iterator<Item = &'a Arc<Task>> + Clone,
-    quality: f64,
-    now_ms: i64,
-) -> Assignment {
-    let held = tasks.clone().flat_map(|task| task.leases()).filter(|(_, lease)| lease.miner == wanted.miner).count();
-    let claimant = Claimant {
-        coldkey: &wanted.coldkey,
-        kinds: &wanted.kinds,
-        capacity: wanted.capacity,
-        held: u32::try_from(held).unwrap_or(u32::MAX),
-        quality,
-    };
-    assign(&claimant, tasks.map(Arc::as_ref), now_ms)
-}
-
-/// The live leases that the miner got under this claim.
-fn held_under<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, wanted: &Wanted) -> Vec<Lent> {
-    tasks
-        .flat_map(|task| task.leases().map(move |(slot, lease)| (task, slot, lease)))
-        .filter(|(_, _, lease)| lease.miner == wanted.miner && lease.claim_id == wanted.claim_id)
-        .map(|(task, slot, _)| (Arc::clone(task), slot.index))
-        .collect()
-}
-
-fn lease_view(app: &App, task: &Task, slot: u8) -> Option<Value> {
-    let slot: &Slot = task.slots.get(usize::from(slot))?;
-    let lease = slot.lease.as_ref()?;
-    Some(json!({
-        "task_id": task.id, "kind": task.kind, "slot": slot.index, "token": slot.token,
-        "expires_at_ms": lease.expires_at_ms, "deadline_ms": task.deadline_ms, "options": task.options,
-        "input": input_view(app, task, &lease.miner),
-    }))
-}
-
-/// A task's input as its holder may fetch it.
-pub(super) fn input_view(app: &App, task: &Task, holder: &Hotkey) -> Value {
-    let input = &task.input;
-    let query = app.blobs.query(&input.sha256, holder.as_str(), clock::now_ms() + URL_LIFE_MS);
-    let url = format!("{}/v1/blobs/{}?{query}", app.public_url, input.sha256);
-    json!({"url": url, "sha256": input.sha256, "bytes": input.bytes, "duration_s": input.duration_s})
-}
-
-/// Refuses a claim's name or wait that is out of range.
-pub(super) fn check_claim(claim_id: &str, wait_s: f64) -> ApiResult<()> {
-    if !(1..=MAX_CLAIM_ID_BYTES).contains(&claim_id.len()) {
-        let message = format!("claim_id has {} bytes; expected 1 to {MAX_CLAIM_ID_BYTES}", claim_id.len());
-        return Err(ApiError::invalid("invalid_value", message).at("claim_id"));
-    }
-    if !(0.0..=MAX_WAIT_S).contains(&wait_s) {
-        return Err(
-            ApiError::invalid("invalid_value", format!("wait_s is {wait_s}; expected 0 to {MAX_WAIT_S}")).at("wait_s")
-        );
-    }
-    Ok(())
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,8 @@
 //! The routes of `docs/protocol.md`.
 
 mod blobs;
+mod claims;
+mod events;
 mod miners;
 mod network;
 mod openai;
@@ -44,11 +46,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/result", get(tasks::result))
-        .route("/v1/tasks/{id}/events", get(tasks::events))
+        .route("/v1/tasks/{id}/events", get(events::watch))
         .route("/v1/audio/transcriptions", post(openai::transcribe))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{id}", get(openai::model))
-        .route("/v1/miner/claim", post(miners::claim))
+        .route("/v1/miner/claim", post(claims::claim))
         .route("/v1/miner/heartbeat", post(miners::heartbeat))
         .route("/v1/miner/submit", post(miners::submit))
         .route("/v1/miner/fail", post(miners::fail))

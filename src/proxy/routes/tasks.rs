@@ -1,20 +1,16 @@
 //! `/v1/tasks`: what users ask for and get.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::proxy::app::{App, no_task};
 use crate::proxy::blobs::Stored;
@@ -23,7 +19,7 @@ use crate::proxy::request::{Name, Params};
 use crate::proxy::store;
 use crate::proxy::tasks::{self as work, Probed, TaskOptions};
 use crate::proxy::{form, request, views};
-use crate::subnet::task::{Task, TaskId, TaskState};
+use crate::subnet::task::{Task, TaskId};
 use crate::text::transcript::Transcript;
 
 /// Largest input inside a JSON body, bytes before base64.
@@ -37,18 +33,6 @@ const MAX_WAIT_S: f64 = 60.0;
 
 /// Longest `Idempotency-Key`, bytes.
 const MAX_KEY_BYTES: usize = 255;
-
-/// Events that a slow reader may be behind before the feed waits for it.
-const EVENT_BUFFER: usize = 16;
-
-/// How often a comment keeps a stream open.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How often a waiting task's place in the queue is looked at.
-const QUEUE_LOOK: Duration = Duration::from_secs(1);
-
-/// Stored events that are read at a time.
-const EVENT_PAGE: u32 = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -274,96 +258,8 @@ pub(super) async fn answer(app: &App, task: &Task) -> ApiResult<store::ResponseR
     row.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
 }
 
-/// Server-sent events of the task until it ended.
-pub(super) async fn events(
-    State(app): State<Arc<App>>,
-    Name(id): Name,
-    headers: HeaderMap,
-) -> ApiResult<impl IntoResponse> {
-    let task = owned(&app, &headers, id).await?;
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let last = if let Some(last) = last {
-        last
-    } else {
-        let id = task.id.clone();
-        app.store.read(move |sql| store::last_event(sql, &id)).await?.saturating_sub(1)
-    };
-    let (sender, receiver) = mpsc::channel(EVENT_BUFFER);
-    tokio::spawn(feed(app, task.id.clone(), last, sender));
-    let stream = ReceiverStream::new(receiver);
-    Ok((
-        [(header::CACHE_CONTROL, "no-cache"), (header::HeaderName::from_static("x-accel-buffering"), "no")],
-        Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)),
-    ))
-}
-
-type Sender = mpsc::Sender<Result<Event, Infallible>>;
-
-/// Sends events until the task ended, the reader left or the proxy ends.
-async fn feed(app: Arc<App>, id: TaskId, mut last: u64, sender: Sender) {
-    let mut changes = app.hub.subscribe(&id);
-    let mut look = tokio::time::interval(QUEUE_LOOK);
-    loop {
-        match send_states(&app, &id, &mut last, &sender).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                tracing::warn!(task = %id, ?error, "an event stream broke off");
-                return;
-            }
-        }
-        let mut position = app.store.board().get(&id).and_then(|task| app.store.board().queue_position(&task));
-        // Inner loop: everything that is not a new state.
-        loop {
-            let task = tokio::select! {
-                () = app.shutdown.cancelled() => return,
-                () = sender.closed() => return,
-                change = changes.next() => match change {
-                    Some(change) if change.event.is_none() => change.task,
-                    _ => break,
-                },
-                _ = look.tick() => match app.store.board().get(&id) {
-                    Some(task) if task.state == TaskState::Queued => {
-                        if app.store.board().queue_position(&task) == position {
-                            continue;
-                        }
-                        task
-                    }
-                    _ => continue,
-                },
-            };
-            position = app.store.board().queue_position(&task);
-            let Ok(event) = Event::default().event("progress").json_data(views::progress(&app, &task)) else { return };
-            if sender.send(Ok(event)).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Sends the stored events after `last`; false when the stream is to end.
-async fn send_states(app: &App, id: &TaskId, last: &mut u64, sender: &Sender) -> ApiResult<bool> {
-    loop {
-        let (wanted, from) = (id.clone(), *last);
-        let rows = app.store.read(move |sql| store::event_rows(sql, &wanted, from, EVENT_PAGE)).await?;
-        if rows.is_empty() {
-            // Resumed behind the last event of a task that ended.
-            return Ok(!app.task(id).await?.state.is_final());
-        }
-        for row in rows {
-            *last = row.number;
-            let view = views::task(app, &row.task).await?;
-            let event = Event::default().event("state").id(row.number.to_string());
-            let event = event.json_data(view).map_err(ApiError::internal)?;
-            if sender.send(Ok(event)).await.is_err() || row.task.state.is_final() {
-                return Ok(false);
-            }
-        }
-    }
-}
-
 /// The task, if it belongs to the user who asks.
-async fn owned(app: &App, headers: &HeaderMap, id: String) -> ApiResult<Arc<Task>> {
+pub(super) async fn owned(app: &App, headers: &HeaderMap, id: String) -> ApiResult<Arc<Task>> {
     let (owner, id) = (request::owner(app, headers)?, TaskId::from(id));
     let task = app.task(&id).await?;
     // Another user's task is as good as none: its name alone tells nothing.

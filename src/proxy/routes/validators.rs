@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::miners::{check_claim, input_view};
+use super::claims::{check_claim, input_view};
 use crate::proxy::app::{App, no_task};
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, Name, Signed};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::record::{Evaluation, EvaluationLease, Hotkey, Member, Phase, Scores, SlotState, Task, TaskState, Terms};
-use super::{Refusal, ResponseId, ms, seconds};
+use super::ids::{Hotkey, ResponseId};
+use super::record::{Evaluation, EvaluationLease, Member, Phase, Scores, SlotState, Task, TaskState, Terms};
+use super::{Refusal, ms, seconds};
 use crate::subnet::consensus::{self, ACCEPTED_FROM, Ballot, Candidate};
 
 /// What a validator may do about a task now.

@@ -1,8 +1,7 @@
 //! Miners' side of a task: claim, heartbeat, submit, fail, and what time does to leases.
 
-use super::record::{
-    Coldkey, Deferral, Hotkey, Lease, Refused, ResponseId, Slot, SlotState, Submission, Task, TaskState, Terms,
-};
+use super::ids::{Coldkey, Hotkey, ResponseId};
+use super::record::{Deferral, Lease, Refused, Slot, SlotState, Submission, Task, TaskState, Terms};
 use super::{DEFERRAL_MS, MAX_ATTEMPTS, MAX_PARTIAL_BYTES, MAX_REASON_BYTES, Refusal, seconds};
 
 /// A miner's wish for a slot.
