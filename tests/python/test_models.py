@@ -308,7 +308,10 @@ def test_directory_is_taken_as_it_is(tmp_path: Path, env: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("name", ["tiny.enn", "", "a/b/c", "../x", "org/name@", "org/na me", "./nowhere"])
-def test_unknown_name_is_refused_with_the_known_ones(name: str, env: dict[str, str]) -> None:
+def test_unknown_name_is_refused_with_the_known_ones(
+    name: str, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(models.UnknownModelError, match=r"tiny\.en, base"):
         models.resolve(name, env=env)
 
