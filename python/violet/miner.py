@@ -112,7 +112,7 @@ class Miner(Neuron):
                 leases = await doors.client.claim(
                     claim_id=uuid.uuid4().hex,
                     kinds=[TRANSCRIPTION],
-                    capacity=free,
+                    capacity=self._config.capacity,
                     model=self._config.model,
                     wait_s=self._config.poll_wait_s,
                 )

@@ -69,8 +69,8 @@ class Neuron(ABC):
             )
             message = (
                 f"hotkey {hotkey} is not registered on netuid {settings.netuid} of {settings.network}; "
-                f"register it with: {how} --wallet.name {settings.wallet_name} --wallet.hotkey {settings.wallet_hotkey} "
-                f"--wallet.path {settings.wallet_path}"
+                f"register it with: {how} --wallet.name {settings.wallet_name} "
+                f"--wallet.hotkey {settings.wallet_hotkey} --wallet.path {settings.wallet_path}"
             )
             raise NotRegisteredError(message)
         return neuron.uid

@@ -20,8 +20,9 @@ import violet
 from violet.challenge import packaged_clips
 from violet.local_network import LocalNetwork
 
-JFK = next(clip for clip in packaged_clips() if clip.path.name.startswith("jfk"))
-REPEATS = 6
+CLIPS = packaged_clips()
+JFK = next(clip for clip in CLIPS if clip.path.name.startswith("jfk"))
+REPEATS = 2
 DEADLINE_S = 120.0
 
 
@@ -49,14 +50,15 @@ def client(network: LocalNetwork) -> openai.OpenAI:
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The clip several times over: long enough to be interrupted."""
-    samples, sample_rate = violet.load(JFK.path, 16_000)
+    """All clips one after the other, twice: long enough to be interrupted."""
+    sample_rate = 16_000
+    samples = np.concatenate([violet.load(clip.path, sample_rate)[0] for clip in CLIPS])
     path = tmp_path_factory.mktemp("clips") / "long.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)
-        file.writeframes((np.tile(samples, REPEATS) * 32767).astype("<i2").tobytes())
+        file.writeframes((np.tile(samples, REPEATS).clip(-1, 1) * 32767).astype("<i2").tobytes())
     return path
 
 
@@ -90,10 +92,10 @@ def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwo
 
     state = until(final, "the task is final after the proxy came back")
     assert state["state"] == "verified"
-    words = f"{JFK.text} " * REPEATS
+    words = " ".join(clip.text for clip in CLIPS * REPEATS)
     rate = violet.wer(words, state["answer"]["text"], "whisper-basic")
     assert rate is not None
-    assert rate < 0.05
+    assert rate < 0.1
     network.spawn(victim)
     again = submit(network, JFK.path)
     until(lambda: task(network, again)["state"] == "verified", "the network goes on with the miner back")
