@@ -36,7 +36,7 @@ pub(crate) struct Config {
     #[arg(long, env = "VIOLET_PROXY_HOST", default_value = "127.0.0.1")]
     pub(crate) host: std::net::IpAddr,
     /// Port to listen on; 0 for a free one.
-    #[arg(long, env = "VIOLET_PROXY_PORT", default_value_t = 8091)]
+    #[arg(long, env = "VIOLET_PROXY_PORT", default_value_t = 8080)]
     pub(crate) port: u16,
     /// Directory of the database, the audio and the proxy's key.
     #[arg(long, value_name = "DIR", env = "VIOLET_PROXY_DATA_DIR", default_value = "violet-proxy-data")]
