@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_metagraph_is_all_that_must_be_given() {
         let config = parse(&["--metagraph", "m.json"]).unwrap().config.unwrap();
-        assert_eq!((config.port, config.redundancy), (8091, 3));
+        assert_eq!((config.port, config.redundancy), (8080, 3));
         assert_eq!(config.terms().lease_ms, 60_000);
         let error = parse(&[]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
