@@ -4,6 +4,7 @@
 //! Needs the models tiny.en and base: in the directory `VIOLET_TEST_MODELS`, else in the user's cache.
 
 #![cfg(feature = "infer")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     ops::ControlFlow,
@@ -19,7 +20,8 @@ use violet::{
     text::transcript::Transcript,
 };
 
-const JFK: &str = "And so my fellow Americans ask not what your country can do for you ask what you can do for your country";
+const JFK: &str =
+    "And so my fellow Americans ask not what your country can do for you ask what you can do for your country";
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)

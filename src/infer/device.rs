@@ -29,9 +29,11 @@ impl FromStr for Choice {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
             "metal" => Ok(Self::Metal),
-            other => other.strip_prefix("cuda:").and_then(|index| index.parse().ok()).map(Self::Cuda).ok_or_else(|| {
-                Error::InvalidInput(format!("unknown device `{other}`; expected auto, cpu, cuda, cuda:N or metal"))
-            }),
+            other => {
+                other.strip_prefix("cuda:").and_then(|index| index.parse().ok()).map(Self::Cuda).ok_or_else(|| {
+                    Error::InvalidInput(format!("unknown device `{other}`; expected auto, cpu, cuda, cuda:N or metal"))
+                })
+            }
         }
     }
 }
@@ -76,7 +78,9 @@ fn open_metal() -> Result<Device> {
 /// Whether the kernel's half of an NVIDIA driver is there (Linux, WSL, Jetson; elsewhere the libraries are tried).
 fn has_nvidia_driver() -> bool {
     !cfg!(target_os = "linux")
-        || ["/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu"].iter().any(|path| Path::new(path).exists())
+        || ["/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu"]
+            .iter()
+            .any(|path| Path::new(path).exists())
 }
 
 #[cfg(test)]

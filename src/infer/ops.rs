@@ -203,14 +203,8 @@ pub(super) fn attention(
     }
     let mut out = vec![0.0; n_rows * n_queries * width];
     let (asked, compared, mixed) = (queries.read()?, keys.read()?, values.read()?);
-    let inputs = Attention {
-        queries: asked.heads()?,
-        keys: compared.heads()?,
-        values: mixed.heads()?,
-        n_heads,
-        width,
-        causal,
-    };
+    let inputs =
+        Attention { queries: asked.heads()?, keys: compared.heads()?, values: mixed.heads()?, n_heads, width, causal };
     kernels::attention(&mut out, &inputs);
     Tensor::from_vec(out, (n_rows, n_queries, width), queries.device())
 }

@@ -110,8 +110,13 @@ pub(in crate::infer) fn matvec(out: &mut [f32], inputs: &[f32], weight: &[f32], 
     let chunk = if parallel { n_outputs.div_ceil(4 * rayon::current_num_threads()) } else { n_outputs };
     if n_rows == 1 {
         let work = out.par_chunks_mut(chunk).zip(weight.par_chunks(chunk * n_inputs));
-        let product = |(out, weight): (&mut [f32], &[f32])| Arch::new().dispatch(Dots { out, inputs, weight, n_inputs });
-        if parallel { work.for_each(product) } else { product((out, weight)) }
+        let product =
+            |(out, weight): (&mut [f32], &[f32])| Arch::new().dispatch(Dots { out, inputs, weight, n_inputs });
+        if parallel {
+            work.for_each(product)
+        } else {
+            product((out, weight))
+        }
         return;
     }
     // Several rows: output-major, so that a weight is read from memory once for all of them.

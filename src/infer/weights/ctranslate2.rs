@@ -35,10 +35,7 @@ fn read_variables(file: &ModelFile, number: usize) -> Result<BTreeMap<String, En
     }
     let spec = cursor.string()?;
     if spec != "WhisperSpec" {
-        return Err(Error::Unsupported(format!(
-            "{}: holds a {spec} model; expected WhisperSpec",
-            file.path.display()
-        )));
+        return Err(Error::Unsupported(format!("{}: holds a {spec} model; expected WhisperSpec", file.path.display())));
     }
     let _revision = cursor.u32()?;
     let n_variables = cursor.u32()?;

@@ -252,9 +252,7 @@ pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
         Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
     };
     let mut text = String::new();
-    file.take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     serde_json::from_str(&text)
         .map(Some)
         .map_err(|error| Error::Weights { path: path.to_owned(), reason: format!("not JSON: {error}") })

@@ -36,8 +36,10 @@ pub(super) fn search<C: Compute>(
         for (row, (beam, logits)) in beams.iter().zip(logits.chunks_exact_mut(n_vocab)).enumerate() {
             decoder.rules.apply(logits, &beam.tokens);
             let total = log_sum_exp(logits);
-            candidates.extend(best(logits, beam_size + 1).into_iter().map(|token| {
-                Candidate { row, token, sum_logprob: beam.sum_logprob + f64::from(logits[token] - total) }
+            candidates.extend(best(logits, beam_size + 1).into_iter().map(|token| Candidate {
+                row,
+                token,
+                sum_logprob: beam.sum_logprob + f64::from(logits[token] - total),
             }));
         }
         candidates.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));

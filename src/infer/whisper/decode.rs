@@ -217,7 +217,11 @@ mod tests {
         for (text, bytes, compressed) in [
             ("", 0, 8),
             ("a", 1, 9),
-            ("And so my fellow Americans ask not what your country can do for you ask what you can do for your country", 104, 75),
+            (
+                "And so my fellow Americans ask not what your country can do for you ask what you can do for your country",
+                104,
+                75,
+            ),
         ] {
             assert_eq!(text.len(), bytes);
             assert_eq!(compression_ratio(text), bytes as f32 / compressed as f32, "{text}");

@@ -2,7 +2,10 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::{cache::{Cache, Cross}, config::Dimensions};
+use super::{
+    cache::{Cache, Cross},
+    config::Dimensions,
+};
 use crate::{
     Result,
     infer::{
@@ -98,9 +101,8 @@ impl Whisper {
 
     /// The keys and values that every decoder layer takes from the audio features; computed once a window.
     pub(crate) fn cross(&self, features: &Tensor) -> Result<Cross> {
-        let layer = |layer: &DecoderLayer| {
-            Ok((layer.cross_keys.forward(features)?, layer.cross_values.forward(features)?))
-        };
+        let layer =
+            |layer: &DecoderLayer| Ok((layer.cross_keys.forward(features)?, layer.cross_values.forward(features)?));
         Ok(Cross { layers: self.decoder.layers.iter().map(layer).collect::<CandleResult<_>>()? })
     }
 

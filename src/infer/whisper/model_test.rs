@@ -41,7 +41,8 @@ fn encoder_values_equal_openais() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let golden: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(data.join("whisper_jfk.json")).unwrap()).unwrap();
-    let mut samples = audio::load(data.join("jfk.flac"), Some(16_000), &Limits::default()).unwrap().waveform.into_samples();
+    let mut samples =
+        audio::load(data.join("jfk.flac"), Some(16_000), &Limits::default()).unwrap().waveform.into_samples();
     samples.resize(N_SAMPLES, 0.0);
     for name in ["tiny.en", "base"] {
         let model = load(&model_directory(name));
@@ -49,7 +50,8 @@ fn encoder_values_equal_openais() {
         let shape = (1, mel.nrows(), mel.ncols());
         let mel = Tensor::from_iter(mel.iter().copied(), &Device::Cpu).unwrap().reshape(shape).unwrap();
         let features = model.encode(&mel).unwrap();
-        let expected = golden[format!("{name} encoder output, first 8 values of frames 0, 100, 500")].as_array().unwrap();
+        let expected =
+            golden[format!("{name} encoder output, first 8 values of frames 0, 100, 500")].as_array().unwrap();
         for (frame, expected) in [0, 100, 500].into_iter().zip(expected) {
             let got = features.get(0).unwrap().get(frame).unwrap().narrow(0, 0, 8).unwrap().to_vec1::<f32>().unwrap();
             let expected: Vec<f32> = serde_json::from_value(expected.clone()).unwrap();
@@ -90,7 +92,9 @@ fn random_weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
                     }
                 }
             }
-            for (name, shape) in [("final_layer_norm", vec![WIDTH]), ("fc1", vec![2 * WIDTH, WIDTH]), ("fc2", vec![WIDTH, 2 * WIDTH])] {
+            for (name, shape) in
+                [("final_layer_norm", vec![WIDTH]), ("fc1", vec![2 * WIDTH, WIDTH]), ("fc2", vec![WIDTH, 2 * WIDTH])]
+            {
                 add(format!("{prefix}.{name}.weight"), &shape);
                 add(format!("{prefix}.{name}.bias"), &shape[..1]);
             }
@@ -126,7 +130,8 @@ fn write_safetensors(directory: &Path, dtype: Dtype, n_shards: usize) {
     let mut weight_map = serde_json::Map::new();
     for (number, shard) in encoded.chunks(encoded.len().div_ceil(n_shards)).enumerate() {
         let file = if n_shards == 1 { "model.safetensors".to_owned() } else { format!("model-{number}.safetensors") };
-        let views = shard.iter().map(|(name, shape, bytes)| (name, TensorView::new(dtype, shape.clone(), bytes).unwrap()));
+        let views =
+            shard.iter().map(|(name, shape, bytes)| (name, TensorView::new(dtype, shape.clone(), bytes).unwrap()));
         safetensors::serialize_to_file(views, None, &directory.join(&file)).unwrap();
         weight_map.extend(shard.iter().map(|(name, ..)| (name.clone(), json!(file))));
     }

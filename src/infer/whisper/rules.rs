@@ -23,7 +23,12 @@ impl Rules {
     pub(super) fn new(tokenizer: &Tokenizer, n_vocab: usize) -> Result<Self> {
         let special = tokenizer.special();
         let mut suppressed = tokenizer.non_speech_tokens()?;
-        suppressed.extend([special.transcribe, special.translate, special.start_of_transcript, special.start_of_previous]);
+        suppressed.extend([
+            special.transcribe,
+            special.translate,
+            special.start_of_transcript,
+            special.start_of_previous,
+        ]);
         suppressed.extend([special.no_speech, special.no_timestamps]);
         suppressed.extend(special.start_of_lm);
         let mut blank = tokenizer.encode(" ")?;

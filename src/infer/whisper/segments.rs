@@ -1,7 +1,10 @@
 //! Cutting a window's tokens into segments at its time tokens. Source: openai/whisper `transcribe.py` (20250625).
 
 use super::{decode::Decoded, tokenizer::Tokenizer};
-use crate::{audio::mel::{HOP_LENGTH, SAMPLE_RATE}, text::transcript::Segment};
+use crate::{
+    audio::mel::{HOP_LENGTH, SAMPLE_RATE},
+    text::transcript::Segment,
+};
 
 /// Mel frames in one step of a time token: 0.02 s.
 const FRAMES_PER_TIMESTAMP: usize = 2;
@@ -53,7 +56,13 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
     (segments, advance.max(FRAMES_PER_TIMESTAMP))
 }
 
-fn new_segment(tokenizer: &Tokenizer, window: Window, decoded: &Decoded, (start, end): (f64, f64), tokens: &[u32]) -> Segment {
+fn new_segment(
+    tokenizer: &Tokenizer,
+    window: Window,
+    decoded: &Decoded,
+    (start, end): (f64, f64),
+    tokens: &[u32],
+) -> Segment {
     let text = tokenizer.decode(tokens);
     // Source: an instantaneous or empty segment is cleared, but keeps its place.
     let is_empty = start >= end || text.trim().is_empty();

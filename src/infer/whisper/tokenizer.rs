@@ -118,7 +118,9 @@ impl Tokenizer {
         const MUSIC: &str = "♩ ♪ ♫ ♬ ♭ ♮ ♯";
         let mut tokens = vec![self.encode(" -")?, self.encode(" '")?];
         for symbol in SYMBOLS.split(' ') {
-            tokens.extend([self.encode(symbol)?, self.encode(&format!(" {symbol}"))?].into_iter().filter(|t| t.len() == 1));
+            tokens.extend(
+                [self.encode(symbol)?, self.encode(&format!(" {symbol}"))?].into_iter().filter(|t| t.len() == 1),
+            );
         }
         for symbol in MUSIC.split(' ') {
             tokens.extend([self.encode(symbol)?, self.encode(&format!(" {symbol}"))?]);
@@ -163,21 +165,30 @@ impl Files {
 
     fn build(mut self) -> Result<Tokenizer, String> {
         let is_special = |name: &str| name.starts_with("<|") && name.ends_with("|>");
-        self.special.extend(self.vocab.iter().filter(|(name, _)| is_special(name)).map(|(name, id)| (name.clone(), *id)));
+        self.special
+            .extend(self.vocab.iter().filter(|(name, _)| is_special(name)).map(|(name, id)| (name.clone(), *id)));
         let special = self.special_ids()?;
         if special.end_of_text as usize > self.vocab.len() {
-            return Err(format!("{} text tokens are fewer than the {} expected", self.vocab.len(), special.end_of_text));
+            return Err(format!(
+                "{} text tokens are fewer than the {} expected",
+                self.vocab.len(),
+                special.end_of_text
+            ));
         }
         self.vocab.retain(|_, id| *id < special.end_of_text);
         if self.vocab.contains_key("Ġt") && !self.merges.iter().any(|(left, right)| left == "Ġ" && right == "t") {
             self.merges.insert(0, ("Ġ".into(), "t".into()));
         }
         let (bytes, ends) = self.pieces(special.end_of_text)?;
-        let mut languages: Vec<_> = self.special.iter().filter_map(|(name, &id)| {
-            let last = special.translate.min(special.transcribe);
-            let is_language = special.start_of_transcript < id && id < last;
-            is_language.then(|| (name.trim_matches(['<', '|', '>']).to_owned(), id))
-        }).collect();
+        let mut languages: Vec<_> = self
+            .special
+            .iter()
+            .filter_map(|(name, &id)| {
+                let last = special.translate.min(special.transcribe);
+                let is_language = special.start_of_transcript < id && id < last;
+                is_language.then(|| (name.trim_matches(['<', '|', '>']).to_owned(), id))
+            })
+            .collect();
         languages.sort_by_key(|(_, id)| *id);
         let vocab: Vocab = self.vocab.into_iter().collect();
         let model = BPE::builder().vocab_and_merges(vocab, self.merges).build().map_err(|error| error.to_string())?;
@@ -243,5 +254,9 @@ fn vocabulary(json: &Value) -> Option<BTreeMap<String, u32>> {
 fn byte_alphabet() -> BTreeMap<char, u8> {
     let is_printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let moved = (0..=255_u8).filter(|&byte| !is_printable(byte)).zip('\u{100}'..);
-    (0..=255).filter(|&byte| is_printable(byte)).map(|byte| (char::from(byte), byte)).chain(moved.map(|(b, c)| (c, b))).collect()
+    (0..=255)
+        .filter(|&byte| is_printable(byte))
+        .map(|byte| (char::from(byte), byte))
+        .chain(moved.map(|(b, c)| (c, b)))
+        .collect()
 }

@@ -166,7 +166,8 @@ impl<'a, C: Compute> Run<'a, C> {
         let options = self.options;
         let is_repetitive = options.compression_ratio_threshold.is_some_and(|limit| decoded.compression_ratio > limit);
         let is_improbable = options.logprob_threshold.is_some_and(|limit| decoded.avg_logprob < limit);
-        let is_silence = is_improbable && options.no_speech_threshold.is_some_and(|limit| decoded.no_speech_prob > limit);
+        let is_silence =
+            is_improbable && options.no_speech_threshold.is_some_and(|limit| decoded.no_speech_prob > limit);
         (is_repetitive || is_improbable) && !is_silence
     }
 
