@@ -5,6 +5,7 @@
 
 #![cfg(feature = "infer")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "lengths here are small; these values are exact")]
 
 use std::{
     ops::ControlFlow,
@@ -117,4 +118,150 @@ fn beam_search_of_tiny_en_equals_openais() {
 fn beam_search_of_base_equals_openais() {
     let options = Options { beam_size: 5, ..Options::default() };
     assert_equals_golden(&transcribe(base(), &jfk(), &options), &golden("base beam 5"), 50_364);
+}
+
+#[test]
+fn long_audio_is_decoded_window_after_window() {
+    let clip = jfk();
+    let samples: Vec<f32> = (0..7).flat_map(|_| clip.clone()).collect();
+    let mut fractions = Vec::new();
+    let transcript = tiny()
+        .transcribe(&samples, &Options::default(), &mut |progress| {
+            fractions.push(progress.fraction);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    transcript.check().unwrap();
+    let times = words(&transcript.text).windows(4).filter(|four| *four == ["ask", "not", "what", "your"]).count();
+    assert!((6..=7).contains(&times), "{}", transcript.text);
+    let seeks: Vec<usize> = transcript.segments.iter().map(|segment| segment.seek).collect();
+    assert!(seeks.is_sorted() && *seeks.last().unwrap() > 3000, "{seeks:?}");
+    assert!(transcript.segments.windows(2).all(|pair| pair[0].start <= pair[1].start && pair[0].id + 1 == pair[1].id));
+    assert!(transcript.segments.last().unwrap().end > 70.0);
+    assert!(fractions.is_sorted() && fractions.first() == Some(&0.0) && fractions.last() == Some(&1.0));
+}
+
+#[test]
+fn silence_and_what_is_not_a_number_have_no_words() {
+    for samples in [vec![], vec![0.0; 100], vec![0.0; 40 * 16_000], vec![f32::NAN; 16_000], vec![f32::INFINITY; 16_000]]
+    {
+        let transcript = transcribe(base(), &samples, &Options::default());
+        assert_eq!((transcript.text.as_str(), transcript.segments.len()), ("", 0));
+        assert_eq!(transcript.duration_s, samples.len() as f64 / 16_000.0);
+    }
+}
+
+#[test]
+fn damaged_samples_do_not_hide_the_words_around_them() {
+    let mut samples = jfk();
+    samples[1000] = f32::NAN;
+    assert_eq!(words(&transcribe(tiny(), &samples, &Options::default()).text), words(JFK));
+}
+
+#[test]
+fn the_caller_can_stop_at_once_and_between_tokens() {
+    let samples = jfk();
+    for stop_at in [0, 2] {
+        let mut n_calls = 0;
+        let result = tiny().transcribe(&samples, &Options::default(), &mut |_: Progress<'_>| {
+            n_calls += 1;
+            if n_calls > stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
+        assert_eq!(n_calls, stop_at + 1);
+    }
+}
+
+#[test]
+fn the_language_is_detected_with_its_probability_or_taken_as_given() {
+    let detected = transcribe(base(), &jfk(), &Options::default());
+    // openai-whisper 20250625 says 0.959 for the clip padded with silence before the features are made.
+    assert!((detected.language_probability.unwrap() - 0.959).abs() < 0.03, "{detected:?}");
+    let given = Options { language: Some("EN".into()), ..Options::default() };
+    let given = transcribe(base(), &jfk(), &given);
+    assert_eq!((given.language.as_str(), given.language_probability), ("en", None));
+    assert_eq!(given.segments, detected.segments);
+    assert!(base().is_multilingual() && !tiny().is_multilingual());
+    assert_eq!((base().languages().len(), tiny().languages()), (99, vec!["en"]));
+}
+
+#[test]
+fn unknown_languages_are_refused_with_the_known_ones() {
+    for (model, language, known) in [(base(), "klingon", "en, zh, de"), (tiny(), "de", "en")] {
+        let options = Options { language: Some(language.into()), ..Options::default() };
+        let error = model.transcribe(&jfk(), &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(
+            matches!(&error, Error::InvalidInput(message) if message.contains(known) && message.contains(language)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn impossible_options_are_refused() {
+    let default = Options::default;
+    for options in [
+        Options { beam_size: 0, ..default() },
+        Options { beam_size: 1000, ..default() },
+        Options { temperatures: vec![], ..default() },
+        Options { temperatures: vec![f32::NAN], ..default() },
+        Options { temperatures: vec![-0.1], ..default() },
+    ] {
+        let result = tiny().transcribe(&[0.0; 400], &options, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(result, Err(Error::InvalidInput(_))), "{options:?}");
+    }
+}
+
+#[test]
+fn an_improbable_result_is_tried_again_at_the_next_temperature() {
+    let options = |logprob_threshold| Options { temperatures: vec![0.0, 0.4], logprob_threshold, ..Options::default() };
+    let at_last = transcribe(tiny(), &jfk(), &options(Some(0.0)));
+    assert_eq!(at_last.segments[0].temperature, 0.4);
+    let at_once = transcribe(tiny(), &jfk(), &options(Some(-1.0)));
+    assert_eq!(at_once.segments[0].temperature, 0.0);
+    let never = transcribe(tiny(), &jfk(), &options(None));
+    assert_eq!(never.segments[0].temperature, 0.0);
+}
+
+#[test]
+fn a_repetitive_result_is_tried_again() {
+    let options =
+        Options { temperatures: vec![0.0, 0.2], compression_ratio_threshold: Some(1.0), ..Options::default() };
+    assert_eq!(transcribe(tiny(), &jfk(), &options).segments[0].temperature, 0.2);
+}
+
+#[test]
+fn equal_seeds_draw_equal_tokens() {
+    let draw = |seed| {
+        let options = Options { temperatures: vec![1.0], logprob_threshold: None, seed, ..Options::default() };
+        transcribe(tiny(), &jfk(), &options)
+    };
+    assert_eq!(draw(1), draw(1));
+    assert!((2..6).any(|seed| draw(seed) != draw(1)));
+}
+
+#[test]
+fn a_prompt_guides_the_spelling_and_is_not_part_of_the_text() {
+    let options = Options { prompt: Some("KENNEDY SAID: AND SO, MY FELLOW AMERICANS,".into()), ..Options::default() };
+    let prompted = transcribe(tiny(), &jfk(), &options);
+    assert_eq!(words(&prompted.text), words(JFK));
+    assert_ne!(prompted.text, JFK);
+    let long = Options { prompt: Some("word ".repeat(1000)), ..Options::default() };
+    transcribe(tiny(), &jfk(), &long);
+}
+
+#[test]
+fn one_thread_hears_what_two_hear() {
+    let one = Transcriber::load(&model_directory("tiny.en"), "cpu", Some(1)).unwrap();
+    let two = Transcriber::load(&model_directory("tiny.en"), "cpu", Some(2)).unwrap();
+    let (one, two) = (transcribe(&one, &jfk(), &Options::default()), transcribe(&two, &jfk(), &Options::default()));
+    assert_eq!(one.segments[0].tokens, two.segments[0].tokens);
+}
+
+#[test]
+fn impossible_places_are_refused() {
+    let tiny = model_directory("tiny.en");
+    assert!(matches!(Transcriber::load(&tiny, "cpu", Some(0)), Err(Error::InvalidInput(_))));
+    assert!(matches!(Transcriber::load(&tiny, "tpu", None), Err(Error::InvalidInput(_))));
+    assert!(matches!(Transcriber::load(Path::new("/no/such/model"), "cpu", None), Err(Error::NotFound(_))));
 }

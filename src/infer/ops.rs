@@ -39,7 +39,7 @@ pub(super) struct Conv3 {
     pub stride: usize,
 }
 
-/// Added to the variance before the root. Source: openai/whisper `model.py` (PyTorch's default).
+/// Added to the variance before the root. Source: openai/whisper `model.py` (`PyTorch`'s default).
 const EPSILON: f32 = 1e-5;
 
 impl Linear {

@@ -113,9 +113,9 @@ pub(in crate::infer) fn matvec(out: &mut [f32], inputs: &[f32], weight: &[f32], 
         let product =
             |(out, weight): (&mut [f32], &[f32])| Arch::new().dispatch(Dots { out, inputs, weight, n_inputs });
         if parallel {
-            work.for_each(product)
+            work.for_each(product);
         } else {
-            product((out, weight))
+            product((out, weight));
         }
         return;
     }

@@ -1,5 +1,5 @@
-//! CTranslate2's `model.bin`: a version, a name, then variables (name, shape, type, bytes) and aliases, little-endian.
-//! Source: CTranslate2 4 `model_spec.py` (writer) and `models/model.cc` (reader).
+//! `CTranslate2`'s `model.bin`: a version, a name, then variables (name, shape, type, bytes) and aliases, little-endian.
+//! Source: `CTranslate2` 4 `model_spec.py` (writer) and `models/model.cc` (reader).
 
 use std::collections::BTreeMap;
 

@@ -62,7 +62,7 @@ struct ModelFile {
 }
 
 impl Checkpoint {
-    /// Opens a directory with CTranslate2's `model.bin` or with Hugging Face's `model.safetensors` (one or sharded).
+    /// Opens a directory with `CTranslate2`'s `model.bin` or with Hugging Face's `model.safetensors` (one or sharded).
     ///
     /// # Errors
     /// [`Error::NotFound`] when the directory holds neither; [`Error::Weights`] naming the file and the place in it

@@ -1,8 +1,8 @@
-//! CTranslate2's variables under Hugging Face's tensor names.
+//! `CTranslate2`'s variables under Hugging Face's tensor names.
 
 use super::Entry;
 
-/// The tensors that one variable of CTranslate2 holds, by their Hugging Face names without the leading `model.`.
+/// The tensors that one variable of `CTranslate2` holds, by their Hugging Face names without the leading `model.`.
 ///
 /// Fused projections are split by rows. Settings (`encoder/num_heads` and so on) keep their names.
 pub(super) fn from_ctranslate2(name: &str, entry: &Entry) -> Vec<(String, Entry)> {

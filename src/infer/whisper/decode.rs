@@ -208,6 +208,7 @@ pub fn compression_ratio(text: &str) -> f32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
 

@@ -10,7 +10,11 @@ mod model_test;
 mod options;
 mod rules;
 mod segments;
+#[cfg(test)]
+mod small_model;
 pub mod tokenizer;
+#[cfg(test)]
+mod tokenizer_test;
 mod transcribe;
 mod transcriber;
 

@@ -30,7 +30,7 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
     let position = |token: Option<&u32>| token.map_or(0, |&token| token.saturating_sub(begin) as usize);
     let start_s = frames_to_s(window.seek);
     let at = |position: usize| start_s + frames_to_s(position * FRAMES_PER_TIMESTAMP);
-    let segment = |start: f64, end: f64, tokens: &[u32]| new_segment(tokenizer, window, decoded, (start, end), tokens);
+    let cut_out = |start: f64, end: f64, tokens: &[u32]| new_segment(tokenizer, window, decoded, (start, end), tokens);
 
     let tokens = &decoded.tokens;
     let mut cuts: Vec<usize> =
@@ -38,18 +38,18 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
     if cuts.is_empty() {
         let last = tokens.iter().rev().find(|&&token| is_time(token)).map_or(0, |token| position(Some(token)));
         let end = if last > 0 { at(last) } else { start_s + frames_to_s(window.n_frames) };
-        return (vec![segment(start_s, end, tokens)], window.n_frames);
+        return (vec![cut_out(start_s, end, tokens)], window.n_frames);
     }
     let ends_on_single = matches!(tokens[..], [.., before, last] if !is_time(before) && is_time(last));
     if ends_on_single {
         cuts.push(tokens.len());
     }
     let starts = std::iter::once(0).chain(cuts.iter().copied());
-    let segments = starts.zip(&cuts).map(|(from, &to)| {
-        let tokens = &tokens[from..to];
-        segment(at(position(tokens.first())), at(position(tokens.last())), tokens)
+    let parts = starts.zip(&cuts).map(|(from, &to)| {
+        let part = &tokens[from..to];
+        cut_out(at(position(part.first())), at(position(part.last())), part)
     });
-    let segments = segments.collect();
+    let segments = parts.collect();
     // A single time at the end says that nothing is spoken after it; otherwise the unfinished segment is heard again.
     let last_cut = cuts.last().map_or(0, |&cut| position(tokens.get(cut - 1)));
     let advance = if ends_on_single { window.n_frames } else { last_cut * FRAMES_PER_TIMESTAMP };

@@ -32,7 +32,7 @@ pub struct Transcriber {
 }
 
 impl Transcriber {
-    /// Loads the model of a directory: CTranslate2's files or Hugging Face's.
+    /// Loads the model of a directory: `CTranslate2`'s files or Hugging Face's.
     ///
     /// `device` is `auto`, `cpu`, `cuda`, `cuda:N` or `metal`; `num_threads` bounds the processor threads that the
     /// model uses, all of them together when absent.
