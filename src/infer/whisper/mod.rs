@@ -4,6 +4,7 @@ mod beam;
 mod cache;
 mod config;
 mod decode;
+mod fallback;
 mod model;
 #[cfg(test)]
 mod model_test;

@@ -8,6 +8,7 @@ use ndarray::Array2;
 use super::{
     cache::{Cache, Cross},
     decode::{Compute, Decoded, Decoder, Request},
+    fallback,
     options::{Options, Progress},
     segments::{Window, split},
 };
@@ -115,8 +116,8 @@ impl<'a, C: Compute> Run<'a, C> {
         if self.language.is_none() {
             self.detect_language(&cross)?;
         }
-        let decoded = self.decode_with_fallback(&cross, window, check)?;
-        if self.is_without_speech(&decoded) {
+        let (decoded, last_temperature) = self.decode_with_fallback(&cross, window, check)?;
+        if fallback::is_without_speech(self.options, &decoded) {
             return Ok(window.n_frames);
         }
         let (segments, advance) = split(self.decoder.tokenizer, window, &decoded);
@@ -127,21 +128,22 @@ impl<'a, C: Compute> Run<'a, C> {
                 self.segments.push(Segment { id: self.segments.len(), ..segment });
             }
         }
-        if !self.options.condition_on_previous_text || decoded.temperature > MAX_PROMPT_TEMPERATURE {
+        if !self.options.condition_on_previous_text || last_temperature > MAX_PROMPT_TEMPERATURE {
             self.prompt_start = self.tokens.len();
         }
         Ok(advance)
     }
 
-    /// Tries one temperature after the other until a result is neither repetitive nor improbable.
+    /// Tries one temperature after the other until a result is neither repetitive nor improbable; returns the one to
+    /// believe and the last temperature.
     fn decode_with_fallback(
         &mut self,
         cross: &Cross,
         window: Window,
         check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
-    ) -> Result<Decoded> {
+    ) -> Result<(Decoded, f32)> {
         let start = self.start_tokens();
-        let mut decoded = None;
+        let mut tries = Vec::new();
         for (index, &temperature) in self.options.temperatures.iter().enumerate() {
             let request = Request {
                 prompt: &self.tokens[self.prompt_start..],
@@ -153,28 +155,17 @@ impl<'a, C: Compute> Run<'a, C> {
             };
             let segments = &self.segments;
             let result = self.decoder.decode(&request, cross, &mut self.cache, &mut || check(segments))?;
-            let is_last_try = !self.needs_fallback(&result);
-            decoded = Some(result);
-            if is_last_try {
+            let is_good = !fallback::needs_fallback(self.options, &result);
+            tries.push(result);
+            if is_good {
                 break;
             }
         }
-        decoded.ok_or_else(|| Error::InvalidInput("no temperature was given".into()))
-    }
-
-    fn needs_fallback(&self, decoded: &Decoded) -> bool {
-        let options = self.options;
-        let is_repetitive = options.compression_ratio_threshold.is_some_and(|limit| decoded.compression_ratio > limit);
-        let is_improbable = options.logprob_threshold.is_some_and(|limit| decoded.avg_logprob < limit);
-        let is_silence =
-            is_improbable && options.no_speech_threshold.is_some_and(|limit| decoded.no_speech_prob > limit);
-        (is_repetitive || is_improbable) && !is_silence
-    }
-
-    fn is_without_speech(&self, decoded: &Decoded) -> bool {
-        let options = self.options;
-        let is_probable = options.logprob_threshold.is_some_and(|limit| decoded.avg_logprob > limit);
-        options.no_speech_threshold.is_some_and(|limit| decoded.no_speech_prob > limit) && !is_probable
+        let last_temperature = tries.last().map_or(0.0, |last| last.temperature);
+        let chosen = fallback::choose(self.options, tries);
+        chosen
+            .map(|chosen| (chosen, last_temperature))
+            .ok_or_else(|| Error::InvalidInput("no temperature was given".into()))
     }
 
     fn start_tokens(&self) -> Vec<u32> {
