@@ -44,8 +44,8 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
     if ends_on_single {
         cuts.push(tokens.len());
     }
-    let starts = std::iter::once(0).chain(cuts.iter().copied());
-    let parts = starts.zip(&cuts).map(|(from, &to)| {
+    let first_tokens = std::iter::once(0).chain(cuts.iter().copied());
+    let parts = first_tokens.zip(&cuts).map(|(from, &to)| {
         let part = &tokens[from..to];
         cut_out(at(position(part.first())), at(position(part.last())), part)
     });
