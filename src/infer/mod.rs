@@ -10,6 +10,8 @@
 pub mod device;
 mod kernels;
 mod ops;
+#[cfg(test)]
+mod ops_test;
 pub mod weights;
 pub mod whisper;
 
