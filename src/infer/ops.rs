@@ -40,11 +40,7 @@ pub(super) struct Conv3 {
 }
 
 /// Added to the variance before the root. Source: openai/whisper `model.py` (`PyTorch`'s default).
-<<<<<<< HEAD
-const EPSILON: f32 = 1e-5;
-=======
 pub(super) const EPSILON: f32 = 1e-5;
->>>>>>> infer
 
 impl Linear {
     /// `x W^T + b` for `x` `[.., n_inputs]`.

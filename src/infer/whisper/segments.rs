@@ -44,13 +44,8 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
     if ends_on_single {
         cuts.push(tokens.len());
     }
-<<<<<<< HEAD
-    let froms = std::iter::once(0).chain(cuts.iter().copied());
-    let parts = froms.zip(&cuts).map(|(from, &to)| {
-=======
     let first_tokens = std::iter::once(0).chain(cuts.iter().copied());
     let parts = first_tokens.zip(&cuts).map(|(from, &to)| {
->>>>>>> infer
         let part = &tokens[from..to];
         cut_out(at(position(part.first())), at(position(part.last())), part)
     });
