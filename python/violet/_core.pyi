@@ -7,6 +7,37 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "LimitError",
+    "Segment",
+    "Transcriber",
+    "Transcript",
+    "VioletError",
+    "__version__",
+    "availability",
+    "cer",
+    "char_counts",
+    "credibility",
+    "decode",
+    "ema_update",
+    "hub_download",
+    "hub_snapshot",
+    "load",
+    "log_mel",
+    "miner_score",
+    "miner_weights",
+    "normalize",
+    "probe",
+    "run_proxy",
+    "transcription_error_rate",
+    "transcription_reward",
+    "weights_to_u16",
+    "wer",
+    "word_counts",
+    "yuma_epoch",
+    "yuma_permits",
+]
+
 __version__: str
 
 class VioletError(Exception): ...
