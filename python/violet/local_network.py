@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -162,7 +164,7 @@ class LocalNetwork:
         """Starts (or starts again) the process called `name`."""
         member = self.member(name)
         self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.logs / f"{name}.log").open("ab") as log:
+        with (self.logs / f"{name}.log").open("ab") as log, _held_signals():
             member.process = subprocess.Popen(
                 [sys.executable, "-m", "violet", *member.arguments],
                 stdin=subprocess.DEVNULL,
@@ -183,6 +185,10 @@ class LocalNetwork:
 
     def stop(self) -> None:
         """Ends every process in order, and by force what does not end in time."""
+        with _held_signals():
+            self._stop()
+
+    def _stop(self) -> None:
         running = [m.process for m in self.members if m.process is not None and m.process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
@@ -253,6 +259,28 @@ class LocalNetwork:
 
 
 _NETWORK_FLAGS = ("--subtensor.network", "localnet", "--netuid", str(NETUID))
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Holds Ctrl-C and its like back for a moment.
+
+    An interrupt between the start of a process and the note of it would leave that process behind; so would one while
+    the processes are being stopped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if held:
+        signal.raise_signal(held[0])
 
 
 def _free_port() -> int:
