@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import tempfile
 import time
@@ -246,8 +247,6 @@ MAX_HEARTBEAT_S = 1.0
 
 
 def _drop_words(result: str, share: float, generator: random.Random) -> str:
-    import json
-
     value = json.loads(result)
     for segment in value["segments"]:
         words = str(segment["text"]).split(" ")

@@ -1,8 +1,6 @@
 """What one validator knows about each miner, kept across restarts, and the weights that follow from it."""
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +8,7 @@ from typing import Any, Self
 from violet import _core
 from violet.chain import Hotkey, Metagraph
 from violet.errors import VioletError
+from violet.files import write_atomic
 
 VERSION = 1
 """Version of the state file; another one is refused rather than misread."""
@@ -94,18 +93,8 @@ class Scoreboard:
         Raises:
             OSError: It cannot be written.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         value = {"version": VERSION, "miners": {hotkey: asdict(record) for hotkey, record in self._records.items()}}
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(value, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomic(self._path, json.dumps(value))
 
     def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float) -> None:
         """Counts the score of one response, in [0, 1]."""

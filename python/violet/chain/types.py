@@ -1,14 +1,13 @@
 """What Violet asks of a chain, and the chain's words as plain data."""
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NewType, Protocol, Self
 
 from violet.errors import ProtocolError
+from violet.files import write_atomic
 
 Hotkey = NewType("Hotkey", str)
 """An SS58 address that signs for one neuron."""
@@ -118,18 +117,7 @@ class Metagraph:
         Raises:
             OSError: The directory cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(self.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomic(path, self.to_json(), mode=0o644)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,65 @@
+"""A validator's scoreboard: what is kept across restarts, and the weights that follow."""
+
+from pathlib import Path
+
+import pytest
+
+from violet.chain import Coldkey, Hotkey, Metagraph, Neuron
+from violet.scoreboard import MAX_COUNT, Scoreboard, StateError
+
+GOOD, BAD, NEW = Hotkey("good"), Hotkey("bad"), Hotkey("new")
+
+
+def metagraph(*hotkeys: Hotkey) -> Metagraph:
+    neurons = tuple(Neuron(uid, hotkey, Coldkey(f"cold-{hotkey}"), 0.0) for uid, hotkey in enumerate(hotkeys))
+    return Metagraph(1, "localnet", 1, 20, neurons, 0)
+
+
+def measured(path: Path) -> Scoreboard:
+    board = Scoreboard.open(path)
+    for now_s in range(10):
+        for hotkey, score in ((GOOD, 1.0), (BAD, 0.1)):
+            board.add_quality(hotkey, "transcription", score, float(now_s))
+            board.add_probe(hotkey, answered=True)
+            board.add_challenge(hotkey, passed=hotkey == GOOD)
+    return board
+
+
+def test_the_good_miner_gets_the_weight_and_the_unknown_one_none(tmp_path: Path) -> None:
+    assert measured(tmp_path / "scores.json").weights(metagraph(GOOD, BAD, NEW)) == {0: 1.0}
+
+
+def test_nothing_measured_gives_no_weights(tmp_path: Path) -> None:
+    assert Scoreboard.open(tmp_path / "scores.json").weights(metagraph(GOOD, BAD)) == {}
+
+
+def test_a_restart_changes_no_score(tmp_path: Path) -> None:
+    board = measured(tmp_path / "scores.json")
+    board.save()
+    again = Scoreboard.open(tmp_path / "scores.json")
+    assert [again.score(hotkey) for hotkey in (GOOD, BAD)] == [board.score(hotkey) for hotkey in (GOOD, BAD)]
+    assert again.score(GOOD) > 0.3 > again.score(BAD)
+
+
+def test_who_left_and_registers_again_starts_anew(tmp_path: Path) -> None:
+    board = measured(tmp_path / "scores.json")
+    board.weights(metagraph(BAD))
+    assert board.score(GOOD) == 0.0
+
+
+def test_an_outage_is_noticed_after_any_number_of_good_probes(tmp_path: Path) -> None:
+    board = measured(tmp_path / "scores.json")
+    for _ in range(10 * MAX_COUNT):
+        board.add_probe(GOOD, answered=True)
+    before = board.score(GOOD)
+    for _ in range(MAX_COUNT):
+        board.add_probe(GOOD, answered=False)
+    assert board.score(GOOD) < before / 4
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 2}', '{"version": 1, "miners": {"a": {}}}'])
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(text)
+    with pytest.raises(StateError, match=r"scores\.json"):
+        Scoreboard.open(path)
