@@ -77,5 +77,6 @@ fn new_segment(
         avg_logprob: decoded.avg_logprob,
         compression_ratio: decoded.compression_ratio,
         no_speech_prob: decoded.no_speech_prob,
+        words: Vec::new(),
     }
 }
