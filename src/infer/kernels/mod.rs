@@ -14,3 +14,4 @@ mod pointwise;
 pub(super) use attention::{Attention, Heads, attention};
 pub(super) use matmul::{Matrix, matmul_onto, matvec};
 pub(super) use pointwise::{gelu, layer_norm, log_sum_exp};
+pub(super) use pointwise::softmax;
