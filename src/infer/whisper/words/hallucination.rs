@@ -1,12 +1,9 @@
 //! Words where nobody spoke: segments of very long, short or improbable words that have silence around them are
 //! dropped, and the silence is skipped. Source: openai/whisper `transcribe.py` (20250625).
 
-use super::{
-    super::segments::Window,
-    last_end,
-};
+use super::{super::segments::Window, last_end};
 use crate::{
-    audio::mel::{N_FRAMES},
+    audio::mel::N_FRAMES,
     text::transcript::{Segment, Word},
 };
 
