@@ -89,29 +89,21 @@ impl Memory {
         }
     }
 
-    /// Changes the number of positions, which are then to be filled again.
-    pub(in crate::infer) fn resize(&mut self, n_positions: usize) {
-        if n_positions != self.n_positions {
-            *self = Self::new(n_positions, self.n_heads, self.head_size);
-        }
-    }
-
     /// Number of positions.
     pub(in crate::infer) fn n_positions(&self) -> usize {
         self.n_positions
     }
 
     /// The panels in order, each to be filled on any thread.
-    pub(in crate::infer) fn panels_mut(&mut self) -> impl IndexedParallelIterator<Item = MemoryPanel<'_>> {
+    pub(in crate::infer) fn panels_mut(&mut self) -> impl Iterator<Item = MemoryPanel<'_>> {
         let (n_heads, head_size, n_positions) = (self.n_heads, self.head_size, self.n_positions);
-        let keys = self.keys.par_chunks_mut(n_heads * head_size.div_ceil(2) * LINES);
-        let values = self.values.par_chunks_mut(n_heads * VALUE_STEPS * LINES);
-        keys.zip(values).zip(self.scales.par_chunks_mut(n_heads)).enumerate().map(
-            move |(index, ((keys, values), scales))| {
-                let n_positions = (n_positions - index * COLUMNS).min(COLUMNS);
-                MemoryPanel { head_size, n_positions, keys, values, scales }
-            },
-        )
+        let keys = self.keys.chunks_exact_mut(n_heads * head_size.div_ceil(2) * LINES);
+        let values = self.values.chunks_exact_mut(n_heads * VALUE_STEPS * LINES);
+        let panels = keys.zip(values).zip(self.scales.chunks_exact_mut(n_heads)).enumerate();
+        panels.map(move |(index, ((keys, values), scales))| {
+            let n_positions = (n_positions - index * COLUMNS).min(COLUMNS);
+            MemoryPanel { head_size, n_positions, keys, values, scales }
+        })
     }
 
     fn n_panels(&self) -> usize {

@@ -205,7 +205,7 @@ mod tests {
             let bias = pseudo_random(n_outputs, 5);
             let packed = packed(&w, n_inputs, &bias);
             let mut rows = Rows::default();
-            rows.set(&x, n_inputs);
+            rows.set(&x, n_rows, n_inputs, n_inputs);
             let mut out = vec![0.0; n_rows * n_outputs];
             packed.product(&rows, &mut out, Finish::Set, true);
             let mut back = vec![0.0; n_inputs];
@@ -229,7 +229,7 @@ mod tests {
             for finish in [Finish::Set, Finish::Gelu, Finish::Add] {
                 let product = |x: &[f32]| {
                     let mut rows = Rows::default();
-                    rows.set(x, n_inputs);
+                    rows.set(x, x.len() / n_inputs, n_inputs, n_inputs);
                     let mut out = vec![1.0; rows.len() * n_outputs];
                     packed.product(&rows, &mut out, finish, true);
                     out

@@ -19,19 +19,18 @@ pub(in crate::infer) struct Rows {
 }
 
 impl Rows {
-    /// Replaces what is there by `values`, rows of `n`: each row's largest magnitude becomes 127.
-    pub(in crate::infer) fn set(&mut self, values: &[f32], n: usize) {
+    /// Replaces what is there by rows of `n` values, `stride` apart, which may overlap: each row's largest magnitude
+    /// becomes 127.
+    pub(in crate::infer) fn set(&mut self, values: &[f32], n_rows: usize, n: usize, stride: usize) {
         self.stride = n.next_multiple_of(STEP);
-        let n_rows = values.len() / n;
-        self.bytes.resize(n_rows * self.stride, OFFSET as u8);
+        self.bytes.resize(n_rows * self.stride, 0);
         self.scales.resize(n_rows, 0.0);
-        let Self { bytes, scales, stride } = self;
+        let Self { bytes, scales, stride: n_bytes } = self;
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                let rows = values.chunks_exact(n).zip(bytes.chunks_exact_mut(*stride));
-                for ((row, bytes), scale) in rows.zip(scales) {
-                    *scale = bytes_of(row, &mut bytes[..n]);
+                for (row, (bytes, scale)) in bytes.chunks_exact_mut(*n_bytes).zip(scales).enumerate() {
+                    *scale = bytes_of(&values[row * stride..][..n], &mut bytes[..n]);
                     bytes[n..].fill(OFFSET as u8);
                 }
             },
@@ -104,7 +103,7 @@ mod tests {
         fn every_number_comes_back_within_half_a_unit(values in prop::collection::vec(-1e3_f32..1e3, 1..70)) {
             let n = values.len();
             let mut rows = Rows::default();
-            rows.set(&[values.clone(), vec![0.5; n]].concat(), n);
+            rows.set(&[values.clone(), vec![0.5; n]].concat(), 2, n, n);
             let scale = rows.scales[0];
             for (x, byte) in values.iter().zip(&rows.bytes) {
                 let back = (f32::from(*byte) - OFFSET as f32) * scale;
@@ -112,7 +111,7 @@ mod tests {
             }
             // A row's neighbours and the padding do not matter.
             let mut alone = Rows::default();
-            alone.set(&values, n);
+            alone.set(&values, 1, n, n);
             prop_assert_eq!(&alone.bytes[..], &rows.bytes[..rows.stride]);
             let mut words = vec![[0; 2]; n];
             let scale = words_of(&values, 5792.0, &mut words);
@@ -130,7 +129,7 @@ mod tests {
     #[test]
     fn by_hand() {
         let mut rows = Rows::default();
-        rows.set(&[0.0, 2.0, -1.0, 0.01, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0], 5);
+        rows.set(&[0.0, 2.0, -1.0, 0.01, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0], 2, 5, 5);
         assert_eq!(rows.bytes, [128, 255, 64, 129, 1, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128]);
         assert!((rows.scales[0] - 2.0 / 127.0).abs() < 1e-9 && rows.scales[1] == 0.0);
     }

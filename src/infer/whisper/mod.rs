@@ -2,6 +2,7 @@
 
 mod beam;
 mod config;
+mod cpu;
 mod decode;
 mod fallback;
 #[allow(dead_code, reason = "word times, batches and schedulers use the rest of the interface")]
@@ -14,7 +15,7 @@ mod sample;
 mod segments;
 #[cfg(test)]
 mod small_model;
-#[allow(dead_code, reason = "as for `model`")]
+#[allow(dead_code, reason = "without a GPU, tests alone use it")]
 mod tensor;
 pub mod tokenizer;
 #[cfg(test)]
