@@ -2,6 +2,7 @@
 
 mod beam;
 mod config;
+mod cpu;
 mod decode;
 mod fallback;
 mod history;
@@ -18,7 +19,7 @@ mod segments;
 mod sequence;
 #[cfg(test)]
 mod small_model;
-#[allow(dead_code, reason = "as for `model`")]
+#[allow(dead_code, reason = "without a GPU, tests alone use it")]
 mod tensor;
 pub mod tokenizer;
 #[cfg(test)]
