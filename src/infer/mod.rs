@@ -7,6 +7,7 @@
     reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
 )]
 
+mod compute_type;
 pub mod device;
 mod kernels;
 mod ops;
@@ -15,6 +16,7 @@ mod ops_test;
 pub mod weights;
 pub mod whisper;
 
+pub use compute_type::ComputeType;
 pub use whisper::{Options, Progress, Transcriber};
 
 use crate::Error;

@@ -1,25 +1,33 @@
 //! Whisper: speech to text with times, as openai-whisper 20250625 does it.
 
 mod beam;
+mod bpe;
 mod cache;
 mod config;
 mod decode;
 mod fallback;
+mod memory;
 mod model;
 #[cfg(test)]
 mod model_test;
 mod options;
+mod published;
 mod rules;
 mod segments;
 #[cfg(test)]
-mod small_model;
+pub(super) mod small_ggml;
+#[cfg(test)]
+pub(super) mod small_model;
 pub mod tokenizer;
 #[cfg(test)]
 mod tokenizer_test;
 mod transcribe;
 mod transcriber;
+mod vocabulary;
 
 pub use config::Dimensions;
 pub use decode::compression_ratio;
+pub use memory::Memory;
 pub use options::{Options, Progress};
+pub use published::{PUBLISHED, Published};
 pub use transcriber::Transcriber;
