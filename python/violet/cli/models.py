@@ -90,9 +90,7 @@ def _plan(plan: Plan) -> int:
     memory = plan.memory
     rows = [("model", "where", "when", "weights", "caches, work")]
     for item in plan.items:
-        rows.append(
-            (item.name, item.place, item.residence, megabytes(item.weights_bytes), megabytes(item.work_bytes))
-        )
+        rows.append((item.name, item.place, item.residence, megabytes(item.weights_bytes), megabytes(item.work_bytes)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         left = "  ".join(text.ljust(width) for text, width in zip(row[:3], widths[:3], strict=True))

@@ -89,8 +89,8 @@ def resolve(
     if name and path.is_dir():
         if not (path / "config.json").is_file() and not any(path.glob("ggml*.bin")):
             raise DamagedModelError(
-                f"{path} has no config.json and no ggml-*.bin; expected a Whisper model of CTranslate2, Hugging Face or "
-                "whisper.cpp"
+                f"{path} has no config.json and no ggml-*.bin; expected a Whisper model of CTranslate2, Hugging Face "
+                "or whisper.cpp"
             )
         return path
     if HUB_ID.fullmatch(name) and not path.exists():

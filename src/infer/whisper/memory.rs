@@ -124,7 +124,6 @@ mod tests {
             ("large-v2", 1_543_304_960),
             ("large-v3", 1_543_490_560),
             ("large-v3-turbo", 808_878_080),
-            ("distil-large-v3", 756_408_320),
         ] {
             assert_eq!(memory(name, ComputeType::Float16).weights_bytes, 2 * n, "{name}");
         }

@@ -160,8 +160,7 @@ fn peer(name: &str) -> tokenizers::Tokenizer {
     if !merges.contains(&("Ġ".into(), "t".into())) {
         merges.insert(0, ("Ġ".into(), "t".into()));
     }
-    let vocab =
-        serde_json::from_value::<std::collections::HashMap<String, u32>>(json["model"]["vocab"].clone()).unwrap();
+    let vocab: BTreeMap<String, u32> = serde_json::from_value(json["model"]["vocab"].clone()).unwrap();
     let model = BPE::builder().vocab_and_merges(vocab.into_iter().collect::<Vocab>(), merges).build().unwrap();
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
@@ -218,7 +217,10 @@ fn a_vocabulary_without_merges_gives_the_same_tokenizer() {
         assert_eq!(own.special().n_tokens() as usize, n_vocab);
         assert_eq!(own.non_speech_tokens().unwrap(), reference.non_speech_tokens().unwrap());
         if n_vocab < 51_866 {
-            assert_eq!((own.special(), own.languages()), (reference.special(), reference.languages()));
+            assert_eq!(own.special(), reference.special());
+            // The code of Hebrew has changed since the English files were made.
+            let differs = |(own, old): (&(String, u32), &(String, u32))| own != old && old.0 != "iw";
+            assert!(!own.languages().iter().zip(reference.languages()).any(differs), "{name}");
         } else {
             assert_eq!(own.languages()[99], ("yue".to_owned(), 50_358));
         }
