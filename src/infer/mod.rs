@@ -7,7 +7,7 @@
     reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
 )]
 
-mod compute_type;
+pub mod compute_type;
 pub mod device;
 mod kernels;
 mod ops;
@@ -17,7 +17,7 @@ pub mod weights;
 pub mod whisper;
 
 pub use compute_type::ComputeType;
-pub use whisper::{Options, Progress, Transcriber};
+pub use whisper::{LoadOptions, Options, Progress, Transcriber};
 
 use crate::Error;
 

@@ -2,22 +2,25 @@
 
 mod beam;
 mod bpe;
-mod cache;
 mod config;
 mod decode;
 mod fallback;
 mod memory;
+#[allow(dead_code, reason = "word times, batches and schedulers use the rest of the interface")]
 mod model;
 #[cfg(test)]
 mod model_test;
 mod options;
 mod published;
 mod rules;
+mod sample;
 mod segments;
 #[cfg(test)]
 pub(super) mod small_ggml;
 #[cfg(test)]
 pub(super) mod small_model;
+#[allow(dead_code, reason = "as for `model`")]
+mod tensor;
 pub mod tokenizer;
 #[cfg(test)]
 mod tokenizer_test;
@@ -30,4 +33,4 @@ pub use decode::compression_ratio;
 pub use memory::Memory;
 pub use options::{Options, Progress};
 pub use published::{PUBLISHED, Published};
-pub use transcriber::Transcriber;
+pub use transcriber::{LoadOptions, Transcriber};
