@@ -1,9 +1,10 @@
 """Violet's Whisper and its peers side by side in one run: speed, load to first token, peak memory.
 
-Run: python benches/compare/whisper.py --model DIRECTORY.. --long CLIP.. --short CLIP [--threads 1 2] [--beams 1 5]
+Run: python benches/compare/whisper.py --model DIRECTORY.. --long DATA --short CLIP [--threads 1 2] [--beams 1 5]
 
 A DIRECTORY holds a model in CTranslate2's format, which Violet and faster-whisper both read (`violet models path base`
-prints one). The long clips are joined, and joined again, until they last at least `--long-s` (147) seconds. With
+prints one). DATA is a directory as `wer.py --data` takes it, of which the English clips are used, or clips; they are
+joined, and joined again, until they last `--long-s` (147) seconds or more. With
 `--ggml DIRECTORY`, where `ggml-NAME-f16.bin` lies for a model directory NAME (`tests/data/make_ggml.py` writes it),
 whisper.cpp runs as well.
 
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from engines import SAMPLE_RATE, Engine, EngineError, Result, Samples, Spec, load_clip, save
+from wer import english_clips
 
 #: What Violet should be against faster-whisper int8 with the same beam: theirs / ours.
 TARGETS = {"long": 1.3, "short": 2.0, "load": 2.0, "memory": 1.0}
@@ -187,7 +189,11 @@ def main() -> int:
     parser.add_argument("--ggml", type=Path, metavar="DIRECTORY")
     parser.add_argument("--only", choices=("long", "short", "start"), nargs="+", default=["long", "short", "start"])
     args = parser.parse_args()
-    clips = [path for given in args.long for path in (sorted(given.iterdir()) if given.is_dir() else [given])]
+    clips = [
+        path
+        for given in args.long
+        for path in ([clip.path for clip in english_clips(given)] if given.is_dir() else [given])
+    ]
     with tempfile.TemporaryDirectory() as folder:
         long = join_clips(clips, args.long_s)
         short = load_clip(args.short)
