@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from violet import models
 from violet.cli.parsing import Parser, add_debug_flag, number
+from violet.models.names import HUB_IDS
 from violet.models.plan import DEFAULT_MODEL, GIB, MAX_WINDOWS, Plan, largest_that_fits, make_plan
+from violet.models.registry import MODELS
 from violet.progress import Bar, megabytes
 
 
@@ -13,8 +15,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs one of the five; 1 if a model is not as it should be, or does not fit."""
     parser = Parser(
         "models",
-        "Whisper models in the cache. A model is a name (tiny.en, base), a directory,\n"
-        "or an id on the Hugging Face hub: org/name, or org/name@revision.",
+        "Whisper models in the cache. A model is a name (tiny.en, large-v3-turbo), a directory,\n"
+        "a file, or an id on the Hugging Face hub: org/name, or org/name@revision.",
         "  violet models list\n"
         "  violet models fetch tiny.en base\n"
         "  violet models fetch Systran/faster-whisper-small\n"
@@ -82,7 +84,9 @@ def _list() -> int:
     width = max(len(status.name) for status in statuses)
     for status in statuses:
         print(f"{status.name:<{width}}  {status.state:<8} {megabytes(status.size_bytes):>10}  {status.description}")
-    print(f"\ncache: {models.cache_dir()}")
+    others = [name for name in HUB_IDS if name not in MODELS]
+    print(f"\nfrom the Hugging Face hub, by name: {', '.join(others)}")
+    print(f"cache: {models.cache_dir()}")
     return 0
 
 
