@@ -9,8 +9,8 @@ use tokenizers::{
     pre_tokenizers::byte_level::ByteLevel,
 };
 
-use super::{model_test::model_directory, tokenizer::Tokenizer};
-use crate::Error;
+use super::{model_test::model_directory, small_model::write_safetensors, tokenizer::Tokenizer};
+use crate::{Error, infer::weights::Checkpoint};
 
 fn load(name: &str) -> Tokenizer {
     Tokenizer::load(&model_directory(name)).unwrap()
@@ -228,6 +228,16 @@ fn a_vocabulary_without_merges_gives_the_same_tokenizer() {
     for n_vocab in [0, 51_000, 51_863, 51_867, usize::MAX] {
         super::vocabulary::Vocabulary::from_pieces(&[], n_vocab).unwrap_err();
     }
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_model_is_refused() {
+    let directory = write_small(None);
+    write_safetensors(directory.path(), safetensors::Dtype::F16, 1);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let error = Tokenizer::of(&checkpoint, 50).unwrap_err().to_string();
+    assert!(error.contains("50 tokens and its tokenizer 1767") && error.contains("different models"), "{error}");
+    Tokenizer::of(&checkpoint, 1767).unwrap();
 }
 
 /// Where classes of characters meet: letters, marks, numbers, spaces of many kinds, signs, endings.

@@ -1,7 +1,11 @@
 //! A model's vocabulary, from whichever file has it: the bytes of text tokens, and the ids of special ones.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -28,6 +32,9 @@ pub(super) struct Vocabulary {
     pub(super) special: BTreeMap<String, u32>,
 }
 
+/// Texts of tokens and their ids.
+type Ids = HashMap<String, u32, RandomState>;
+
 /// `tokenizer.json`, as far as it is needed: merges are the ids' order.
 #[derive(Deserialize)]
 struct TokenizerJson {
@@ -38,7 +45,7 @@ struct TokenizerJson {
 
 #[derive(Deserialize)]
 struct Model {
-    vocab: BTreeMap<String, u32>,
+    vocab: Ids,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +83,7 @@ impl Vocabulary {
     }
 
     /// Texts in the byte alphabet.
-    fn from_texts(vocab: BTreeMap<String, u32>, mut special: BTreeMap<String, u32>) -> Result<Self, String> {
+    fn from_texts(vocab: Ids, mut special: BTreeMap<String, u32>) -> Result<Self, String> {
         let is_special = |name: &str| name.starts_with("<|") && name.ends_with("|>");
         special.extend(vocab.iter().filter(|(name, _)| is_special(name)).map(|(name, id)| (name.clone(), *id)));
         let n_text = *special.get("<|endoftext|>").ok_or("the special token <|endoftext|> is missing")? as usize;
