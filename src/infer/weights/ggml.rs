@@ -197,7 +197,7 @@ fn read_tensor(cursor: &mut Cursor<'_>, file: usize) -> Result<(String, Entry)> 
     };
     cursor.skip(n_bytes)?;
     // Convolutions' biases are stored as columns.
-    if name.starts_with("encoder.conv") && name.ends_with(".bias") && entry.shape.get(1) == Some(&1) {
+    if matches!(name.as_str(), "encoder.conv1.bias" | "encoder.conv2.bias") && entry.shape.get(1) == Some(&1) {
         entry.shape.truncate(1);
     }
     Ok((names::from_openai(&name), entry))
