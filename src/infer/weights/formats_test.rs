@@ -11,7 +11,7 @@ use crate::{
     Error,
     infer::whisper::{
         Dimensions,
-        small_ggml::{self, write_ggml},
+        small_ggml::{self, Stored as Ggml, write_ggml},
         small_model::{SmallModel, Stored, random_weights, write_ctranslate2_of, write_safetensors_of},
     },
 };
@@ -47,7 +47,6 @@ fn formats() -> Vec<(String, f32, Write)> {
         let write: Write = Box::new(move |model, path| write_ctranslate2_of(model, path, stored));
         formats.push((format!("CTranslate2 {stored:?}"), tolerance, write));
     }
-    use small_ggml::Stored as Ggml;
     for (stored, tolerance) in [
         (Ggml::F32, 0.0),
         (Ggml::F16, 0.0),

@@ -13,6 +13,7 @@ const N_TEXT_CTX: usize = 16;
 
 /// What differs between the published sizes, besides the width.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "they are numbers of things, named as in `Dimensions`")]
 pub(in crate::infer) struct SmallModel {
     pub(in crate::infer) n_mels: usize,
     pub(in crate::infer) n_vocab: usize,
