@@ -74,7 +74,9 @@ impl Entry {
         self.encoding.decode(bytes, out);
         let Some(scale) = &self.scale else { return };
         if let [scale] = scale[..] {
-            out.iter_mut().for_each(|value| *value /= scale);
+            for value in out {
+                *value /= scale;
+            }
             return;
         }
         let row_len = self.row_len().max(1);
@@ -100,7 +102,7 @@ impl Encoding {
         let (pairs, _) = bytes.as_chunks::<2>();
         let (quads, _) = bytes.as_chunks::<4>();
         match self {
-            Self::F32 => fill(out, quads, |b| f32::from_le_bytes(b)),
+            Self::F32 => fill(out, quads, f32::from_le_bytes),
             Self::F16 => decode_f16(pairs, out),
             Self::BF16 => fill(out, pairs, |b| bf16::from_le_bytes(b).to_f32()),
             Self::I8 => out.iter_mut().zip(bytes).for_each(|(out, b)| *out = f32::from(b.cast_signed())),

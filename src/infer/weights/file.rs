@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// Largest JSON file that is read: three times the longest tokenizer of the published models' kind.
-const MAX_JSON_BYTES: u64 = 64 << 20;
+/// Largest file that is read whole: many times the longest published tokenizer.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// A file of a model, opened. Any number of threads may read it.
 #[derive(Debug)]
@@ -61,16 +61,23 @@ impl ModelFile {
 }
 
 /// A JSON file, at most 64 MiB; `None` when it does not exist.
-pub(in crate::infer) fn read_json(path: &Path) -> Result<Option<Value>> {
+pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
+    let parse = |bytes: Vec<u8>| {
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Weights { path: path.to_owned(), reason: format!("not JSON: {error}") })
+    };
+    read_bytes(path)?.map(parse).transpose()
+}
+
+/// The bytes of a small file beside the weights, at most 64 MiB; `None` when it does not exist.
+pub(in crate::infer) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>> {
     let io_error = |source| Error::Io { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(io_error(source)),
     };
-    let mut text = Vec::new();
-    file.take(MAX_JSON_BYTES).read_to_end(&mut text).map_err(io_error)?;
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|error| Error::Weights { path: path.to_owned(), reason: format!("not JSON: {error}") })
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io_error)?;
+    Ok(Some(bytes))
 }

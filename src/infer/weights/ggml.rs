@@ -11,7 +11,10 @@ use super::{
     names,
     quantized::Block,
 };
-use crate::Result;
+use crate::{
+    Result,
+    infer::whisper::{Dimensions, Published},
+};
 
 /// "ggml", the last letter first.
 const MAGIC: u32 = 0x6767_6d6c;
@@ -62,14 +65,19 @@ pub(super) fn index(checkpoint: &mut Checkpoint, number: usize) -> Result<()> {
         entries.push(read_tensor(&mut cursor, number)?);
     }
     sizes.check(file, &entries)?;
+    let published = Published::of(&sizes.dimensions(), &file.path.to_string_lossy());
+    let mut config = json!({
+        "model_type": "whisper",
+        "encoder_attention_heads": sizes.n_audio_head,
+        "decoder_attention_heads": sizes.n_text_head,
+    });
+    // The file does not say which heads follow the words, but its sizes say which model it is.
+    if let Some(heads) = published.map(|published| published.alignment_heads).filter(|heads| !heads.is_empty()) {
+        config["alignment_heads"] = json!(heads);
+    }
     checkpoint.entries.extend(entries);
     checkpoint.vocabulary = Some(vocabulary);
-    if !checkpoint.config.is_object() {
-        checkpoint.config = json!({});
-    }
-    checkpoint.config["model_type"] = json!("whisper");
-    checkpoint.config["encoder_attention_heads"] = json!(sizes.n_audio_head);
-    checkpoint.config["decoder_attention_heads"] = json!(sizes.n_text_head);
+    checkpoint.config = config;
     Ok(())
 }
 
@@ -95,6 +103,20 @@ impl Sizes {
             }
             Ok(sizes)
         })
+    }
+
+    fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            n_mels: self.n_mels as usize,
+            n_audio_ctx: self.n_audio_ctx as usize,
+            n_text_ctx: self.n_text_ctx as usize,
+            width: self.n_text_state as usize,
+            n_encoder_heads: self.n_audio_head as usize,
+            n_decoder_heads: self.n_text_head as usize,
+            n_encoder_layers: self.n_audio_layer as usize,
+            n_decoder_layers: self.n_text_layer as usize,
+            n_vocab: self.n_vocab as usize,
+        }
     }
 
     /// Compares the sizes with the tensors that have them.
@@ -175,7 +197,7 @@ fn read_tensor(cursor: &mut Cursor<'_>, file: usize) -> Result<(String, Entry)> 
     };
     cursor.skip(n_bytes)?;
     // Convolutions' biases are stored as columns.
-    if name.starts_with("encoder.conv") && name.ends_with(".bias") && entry.shape.get(1) == Some(&1) {
+    if matches!(name.as_str(), "encoder.conv1.bias" | "encoder.conv2.bias") && entry.shape.get(1) == Some(&1) {
         entry.shape.truncate(1);
     }
     Ok((names::from_openai(&name), entry))

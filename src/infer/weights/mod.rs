@@ -6,13 +6,15 @@ mod ctranslate2;
 mod cursor;
 mod entry;
 mod file;
+#[cfg(test)]
+mod formats_test;
 mod ggml;
 mod huggingface;
 mod names;
 mod quantized;
 
 pub use checkpoint::Checkpoint;
-pub(super) use file::read_json;
+pub(super) use file::read_bytes;
 
 /// Largest number of dimensions of a tensor in any format that is read here.
 const MAX_RANK: usize = 8;

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::{
     config::Dimensions,
-    cpu, memory, tensor,
+    cpu, headroom, tensor,
     words::{Head, alignment_heads},
 };
 use crate::{
@@ -75,10 +75,9 @@ impl Whisper {
         let dimensions = Dimensions::of(checkpoint)?;
         let alignment_heads = alignment_heads(checkpoint, &dimensions);
         if device.is_cpu() {
-            memory::check(checkpoint, size_of::<f32>())?;
-            let model = cpu::Model::load(checkpoint, compute_type)?;
-            let compute_type = model.compute_type();
-            let engine = Engine::Cpu(model);
+            let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
+            headroom::check(checkpoint.directory(), &dimensions.memory(compute_type))?;
+            let engine = Engine::Cpu(cpu::Model::load(checkpoint, compute_type)?);
             return Ok(Self { dimensions, alignment_heads, compute_type, engine, threads: None });
         }
         // The engine of tensors computes in f32 whatever is asked for.

@@ -30,7 +30,6 @@ const MAX_IDLE: usize = 4;
 #[derive(Debug)]
 pub(in crate::infer::whisper) struct Model {
     dimensions: Dimensions,
-    compute_type: ComputeType,
     encoder: Encoder,
     decoder: Decoder,
     audios: Pool<Vec<Memory>>,
@@ -60,12 +59,18 @@ impl Model {
         let compute_type = Loader::compute_type(&dimensions, compute_type)?;
         let loader = Loader { checkpoint, width: dimensions.width, in_integers: compute_type == ComputeType::Int8 };
         let (encoder, decoder) = (loader.encoder(&dimensions)?, loader.decoder(&dimensions)?);
-        Ok(Self { dimensions, compute_type, encoder, decoder, audios: Pool::new(MAX_IDLE) })
+        Ok(Self { dimensions, encoder, decoder, audios: Pool::new(MAX_IDLE) })
     }
 
-    /// The numbers that it computes in.
-    pub(in crate::infer::whisper) fn compute_type(&self) -> ComputeType {
-        self.compute_type
+    /// What a model of these sizes computes in when `asked` is asked for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] for numbers that the processor does not compute in.
+    pub(in crate::infer::whisper) fn compute_type_of(
+        dimensions: &Dimensions,
+        asked: ComputeType,
+    ) -> Result<ComputeType> {
+        Loader::compute_type(dimensions, asked)
     }
 
     /// What is heard in each window.
