@@ -131,13 +131,8 @@ impl Transcript {
     pub fn to_verbose_json(&self) -> Result<String> {
         self.check_finite()?;
         let Self { text, language, language_probability, duration_s, segments } = self;
-        let verbose = Verbose {
-            text,
-            language,
-            language_probability: *language_probability,
-            duration: *duration_s,
-            segments,
-        };
+        let verbose =
+            Verbose { text, language, language_probability: *language_probability, duration: *duration_s, segments };
         serde_json::to_string(&verbose).map_err(|error| invalid(&format!("cannot be written as JSON: {error}")))
     }
 

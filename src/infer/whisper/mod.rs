@@ -21,6 +21,8 @@ pub mod tokenizer;
 mod tokenizer_test;
 mod transcribe;
 mod transcriber;
+#[allow(dead_code, reason = "as for `model`")]
+mod words;
 
 pub use config::Dimensions;
 pub use decode::compression_ratio;

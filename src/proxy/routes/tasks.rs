@@ -238,7 +238,8 @@ pub(super) async fn result(
     let transcript = Transcript::from_json(&row.result)?;
     match format {
         "text" => Ok((media("text/plain; charset=utf-8"), format!("{}\n", transcript.text.trim())).into_response()),
-        "srt" => Ok((media("application/x-subrip; charset=utf-8"), transcript.to_srt(&SubtitleOptions::default())).into_response()),
+        "srt" => Ok((media("application/x-subrip; charset=utf-8"), transcript.to_srt(&SubtitleOptions::default()))
+            .into_response()),
         "vtt" => Ok((media("text/vtt; charset=utf-8"), transcript.to_vtt(&SubtitleOptions::default())).into_response()),
         other => {
             let message = format!("format is {other:.40}; expected json, text, srt or vtt");

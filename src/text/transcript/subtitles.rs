@@ -160,9 +160,10 @@ fn highlighted(words: &[Placed]) -> Vec<Cue> {
         if last != word.start {
             cues.push(Cue { start: last, end: word.start, text: whole.text.clone() });
         }
-        let text = words.iter().enumerate().map(|(other, word)| {
-            if other == index { underlined(&word.text) } else { word.text.clone() }
-        });
+        let text = words
+            .iter()
+            .enumerate()
+            .map(|(other, word)| if other == index { underlined(&word.text) } else { word.text.clone() });
         cues.push(Cue { start: word.start, end: word.end, text: without_arrow(&text.collect::<String>()) });
         last = word.end;
     }

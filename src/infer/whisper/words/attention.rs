@@ -117,21 +117,8 @@ fn add_filtered(sum: &mut [f32], row: &[f32], padded: &mut [f32]) {
 fn median(mut values: [f32; FILTER_WIDTH]) -> f32 {
     /// A sorting network without the exchanges that do not touch the middle.
     /// Source: N. Devillard, "Fast median search: an ANSI C implementation", 1998.
-    const EXCHANGES: [(usize, usize); 13] = [
-        (0, 5),
-        (0, 3),
-        (1, 6),
-        (2, 4),
-        (0, 1),
-        (3, 5),
-        (2, 6),
-        (2, 3),
-        (3, 6),
-        (4, 5),
-        (1, 4),
-        (1, 3),
-        (3, 4),
-    ];
+    const EXCHANGES: [(usize, usize); 13] =
+        [(0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)];
     for (low, high) in EXCHANGES {
         let (a, b) = (values[low], values[high]);
         (values[low], values[high]) = if a < b { (a, b) } else { (b, a) };
@@ -170,13 +157,16 @@ mod tests {
             })
             .collect();
         let filtered = |row: &[f64], column: usize| {
+            if n_used <= 3 {
+                return row[column];
+            }
             let at = |offset: isize| {
                 let index = (column as isize + offset).unsigned_abs();
                 row[if index < n_used { index } else { 2 * (n_used - 1) - index }]
             };
             let mut near: Vec<f64> = (-3..=3).map(at).collect();
             near.sort_by(f64::total_cmp);
-            if n_used <= 3 { row[column] } else { near[3] }
+            near[3]
         };
         rows.flat_map(|row| (0..n_used).map(move |column| (row, column)))
             .map(|(row, column)| {

@@ -68,23 +68,23 @@ mod tests {
 
     /// The least cost of all paths from the first cell to this one, by the definition.
     fn least(costs: &[f32], n_columns: usize, row: usize, column: usize) -> f32 {
-        let before = match (row, column) {
-            (0, 0) => 0.0,
-            (0, _) => least(costs, n_columns, 0, column - 1),
-            (_, 0) => least(costs, n_columns, row - 1, 0),
-            _ => least(costs, n_columns, row - 1, column - 1)
-                .min(least(costs, n_columns, row - 1, column))
-                .min(least(costs, n_columns, row, column - 1)),
-        };
+        let before =
+            match (row, column) {
+                (0, 0) => 0.0,
+                (0, _) => least(costs, n_columns, 0, column - 1),
+                (_, 0) => least(costs, n_columns, row - 1, 0),
+                _ => least(costs, n_columns, row - 1, column - 1)
+                    .min(least(costs, n_columns, row - 1, column))
+                    .min(least(costs, n_columns, row, column - 1)),
+            };
         before + costs[row * n_columns + column]
     }
 
     /// The least cost of a path that enters each row at these columns: it leaves a row in the column where it enters
     /// the next one, or one before.
     fn cost_through(costs: &[f32], n_columns: usize, first: &[usize]) -> f32 {
-        let row_sum = |row: usize, to: usize| -> f32 {
-            costs[row * n_columns + first[row]..=row * n_columns + to].iter().sum()
-        };
+        let row_sum =
+            |row: usize, to: usize| -> f32 { costs[row * n_columns + first[row]..=row * n_columns + to].iter().sum() };
         let last = first.len() - 1;
         let down = (0..last).map(|row| {
             let next = first[row + 1];
@@ -114,9 +114,9 @@ mod tests {
     fn worked_by_hand() {
         #[rustfmt::skip]
         let costs = [
-            -1.0, -1.0,  0.0,  0.0,
-             0.0,  0.0, -1.0,  0.0,
-             0.0,  0.0,  0.0, -1.0,
+            -1.0, -1.0,  1.0,  1.0,
+             1.0,  1.0, -1.0,  1.0,
+             1.0,  1.0,  1.0, -1.0,
         ];
         assert_eq!(first_columns(&costs, 4), [0, 2, 3]);
         assert_eq!(first_columns(&[1.0, 1.0, 1.0], 1), [0, 0, 0]);

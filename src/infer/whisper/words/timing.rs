@@ -183,7 +183,14 @@ mod tests {
 
     #[test]
     fn punctuation_joins_its_word() {
-        let mut found = timings(&[(" \"", 0.0, 0.1), ("Yes", 0.1, 0.4), (",", 0.4, 0.5), ("\"", 0.5, 0.5), (" so", 0.5, 1.0), (".", 1.0, 1.2)]);
+        let mut found = timings(&[
+            (" \"", 0.0, 0.1),
+            ("Yes", 0.1, 0.4),
+            (",", 0.4, 0.5),
+            ("\"", 0.5, 0.5),
+            (" so", 0.5, 1.0),
+            (".", 1.0, 1.2),
+        ]);
         merge_punctuation(&mut found, PREPENDED, APPENDED);
         assert_eq!(texts(&found), ["", " \"Yes,\"", "", "", " so.", ""]);
         assert_eq!(found.iter().map(|timing| timing.n_tokens).collect::<Vec<_>>(), [0, 4, 0, 0, 2, 0]);
@@ -224,7 +231,8 @@ mod tests {
         let found = timings(&[(" a", 0.0, 0.3), (" b", 0.3, 0.6), (" c", 0.6, 0.9)]);
         let mut segments = [segment(10.0, 10.6), segment(10.6, 10.6), segment(10.6, 11.0)];
         assign(&mut segments, &found, &[2, 0, 1], Usual::of(&found), (10.0, 9.9));
-        let words = |segment: &Segment| segment.words.iter().map(|w| (w.word.clone(), w.start, w.end)).collect::<Vec<_>>();
+        let words =
+            |segment: &Segment| segment.words.iter().map(|w| (w.word.clone(), w.start, w.end)).collect::<Vec<_>>();
         assert_eq!(words(&segments[0]), [(" a".into(), 10.0, 10.3), (" b".into(), 10.3, 10.6)]);
         assert_eq!(words(&segments[1]), []);
         assert_eq!(words(&segments[2]), [(" c".into(), 10.6, 10.9)]);
