@@ -38,7 +38,7 @@ impl Transcriber {
     }
 
     /// Transcribe 16 kHz mono samples; `progress(fraction, text_so_far)` is called as the work goes on.
-    #[pyo3(signature = (samples, language=None, beam_size=1, temperature=vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0], prompt=None, progress=None))]
+    #[pyo3(signature = (samples, language=None, beam_size=1, temperature=vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0], prompt=None, progress=None, word_timestamps=false))]
     #[allow(clippy::too_many_arguments, reason = "they are keyword arguments of the Python method")]
     fn transcribe(
         &self,
@@ -49,9 +49,11 @@ impl Transcriber {
         temperature: Vec<f32>,
         prompt: Option<String>,
         progress: Option<Py<PyAny>>,
+        word_timestamps: bool,
     ) -> PyResult<Transcript> {
         let samples = samples.as_array().to_vec();
-        let options = Options { language, beam_size, temperatures: temperature, prompt, ..Options::default() };
+        let options =
+            Options { language, beam_size, temperatures: temperature, prompt, word_timestamps, ..Options::default() };
         let mut interrupted = None;
         let result = py.detach(|| {
             self.0.transcribe(&samples, &options, &mut |state| {

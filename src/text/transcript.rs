@@ -34,6 +34,10 @@ pub struct Transcript {
     /// Probability of that language where it was detected, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_probability: Option<f32>,
+    /// Where the language was detected, the probability of every language that the model knows, the likeliest first; not
+    /// written to JSON.
+    #[serde(skip)]
+    pub language_probabilities: Vec<(String, f32)>,
     /// Length of the audio, seconds; openai-whisper's name for it, `duration`, is understood too.
     #[serde(alias = "duration")]
     pub duration_s: f64,
@@ -130,7 +134,7 @@ impl Transcript {
     /// [`Error::InvalidInput`] if a number is not finite, which JSON cannot say.
     pub fn to_verbose_json(&self) -> Result<String> {
         self.check_finite()?;
-        let Self { text, language, language_probability, duration_s, segments } = self;
+        let Self { text, language, language_probability, duration_s, segments, .. } = self;
         let verbose =
             Verbose { text, language, language_probability: *language_probability, duration: *duration_s, segments };
         serde_json::to_string(&verbose).map_err(|error| invalid(&format!("cannot be written as JSON: {error}")))

@@ -4,6 +4,9 @@ mod beam;
 mod config;
 mod decode;
 mod fallback;
+mod history;
+mod languages;
+mod memory;
 #[allow(dead_code, reason = "word times, batches and schedulers use the rest of the interface")]
 mod model;
 #[cfg(test)]
@@ -12,6 +15,7 @@ mod options;
 mod rules;
 mod sample;
 mod segments;
+mod sequence;
 #[cfg(test)]
 mod small_model;
 #[allow(dead_code, reason = "as for `model`")]
@@ -21,10 +25,9 @@ pub mod tokenizer;
 mod tokenizer_test;
 mod transcribe;
 mod transcriber;
-#[allow(dead_code, reason = "as for `model`")]
 mod words;
 
 pub use config::Dimensions;
 pub use decode::compression_ratio;
-pub use options::{Options, Progress};
+pub use options::{Options, Progress, Task};
 pub use transcriber::{LoadOptions, Transcriber};

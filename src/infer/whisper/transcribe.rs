@@ -7,17 +7,18 @@ use ndarray::Array2;
 use super::{
     decode::{Decoded, Decoding, Request, run},
     fallback,
-    model::{Audio, Step, Whisper},
-    options::{Options, Progress},
+    history::{History, clips},
+    languages,
+    model::{Audio, Whisper},
+    options::{Options, Progress, Task},
     rules::Rules,
-    sample::likeliest,
-    segments::{Window, split},
+    segments::{Cut, MIN_ADVANCE, Window, split},
     tokenizer::Tokenizer,
+    words::{Aligner, Place, last_end, next_seek},
 };
 use crate::{
     Error, Result,
     audio::mel::{HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE, log_mel},
-    infer::kernels::log_sum_exp,
     text::transcript::{Segment, Transcript},
 };
 
@@ -25,8 +26,11 @@ use crate::{
 ///
 /// Differs from openai/whisper, which hears words in it.
 const SILENCE: f32 = 1.0 / 32_768.0;
-/// Above this temperature the text of a window is too uncertain to be the prompt of the next one.
-const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
+/// Tokens between two looks whether the caller wants to stop.
+const TOKENS_PER_CHECK: usize = 4;
+
+/// Told of progress; says whether to go on.
+type OnProgress<'p> = &'p mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
 /// One transcription on its way.
 pub(super) struct Run<'a> {
@@ -35,12 +39,14 @@ pub(super) struct Run<'a> {
     options: &'a Options,
     samples: Cow<'a, [f32]>,
     language: Option<String>,
-    language_probability: Option<f32>,
+    /// Where the language was detected: all of them, the likeliest first.
+    language_probabilities: Vec<(String, f32)>,
     segments: Vec<Segment>,
-    /// Text tokens of the prompt and of all segments, and where in them the next prompt begins.
-    tokens: Vec<u32>,
-    n_initial_tokens: usize,
-    prompt_start: usize,
+    history: History,
+    /// Whether no window was decoded yet.
+    is_first: bool,
+    /// The end of what was said so far, seconds, where words have times.
+    last_speech_s: f64,
 }
 
 impl<'a> Run<'a> {
@@ -49,112 +55,138 @@ impl<'a> Run<'a> {
         model: &'a Whisper,
         rules: Arc<Rules>,
         options: &'a Options,
-        language: Option<&str>,
+        language: Option<String>,
         samples: &'a [f32],
     ) -> Result<Self> {
-        let tokens = match options.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty()) {
-            Some(prompt) => rules.tokenizer().encode(&format!(" {prompt}"))?,
-            None => Vec::new(),
-        };
-        let language = match language {
-            None if !model.dimensions().is_multilingual() => Some("en"),
-            language => language,
-        };
+        let is_multilingual = model.dimensions().is_multilingual();
         Ok(Self {
+            history: History::new(options, rules.tokenizer(), model.dimensions().n_text_ctx)?,
             options,
             samples: finite(samples),
-            language: language.map(str::to_owned),
-            language_probability: None,
+            language: if is_multilingual { language } else { Some("en".to_owned()) },
+            language_probabilities: Vec::new(),
             segments: Vec::new(),
-            n_initial_tokens: tokens.len(),
-            tokens,
-            prompt_start: 0,
+            is_first: true,
+            last_speech_s: 0.0,
             model,
             rules,
         })
     }
 
     /// Decodes all windows.
-    pub(super) fn transcribe(
-        mut self,
-        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Transcript> {
+    pub(super) fn transcribe(mut self, on_progress: OnProgress<'_>) -> Result<Transcript> {
         let n_frames = self.samples.len() / HOP_LENGTH;
         let n_mels = self.model.dimensions().n_mels;
         let mel = self.model.install(|| log_mel(&self.samples, n_mels, N_SAMPLES))?;
-        let mut seek = 0;
-        while seek < n_frames {
-            let window = Window { seek, n_frames: N_FRAMES.min(n_frames - seek) };
-            let fraction = seek as f32 / n_frames as f32;
-            report(on_progress, fraction, &self.segments)?;
-            seek += if self.is_silent(window) {
-                window.n_frames
-            } else {
-                self.window(&mel, window, &mut |segments| on_progress(Progress { fraction, segments }))?
-            };
+        for clip in clips(self.options, n_frames) {
+            let end = clip.seek + clip.n_frames;
+            let mut seek = clip.seek;
+            while seek < end {
+                let window = Window { seek, n_frames: N_FRAMES.min(end - seek) };
+                let fraction = seek as f32 / n_frames as f32;
+                report(on_progress, fraction, &self.segments, "")?;
+                seek = if self.is_silent(window) {
+                    window.seek + window.n_frames
+                } else {
+                    // However the window was cut, the next one is a later one.
+                    self.window(&mel, window, fraction, on_progress)?.max(window.seek + MIN_ADVANCE)
+                };
+            }
         }
-        report(on_progress, 1.0, &self.segments)?;
+        report(on_progress, 1.0, &self.segments, "")?;
         Ok(Transcript {
-            text: self.tokenizer().decode(&self.tokens[self.n_initial_tokens..]).trim().to_owned(),
+            text: self.tokenizer().decode(self.history.said()).trim().to_owned(),
             language: self.language.unwrap_or_else(|| "en".to_owned()),
-            language_probability: self.language_probability,
+            language_probability: self.language_probabilities.first().map(|(_, probability)| *probability),
             duration_s: self.samples.len() as f64 / f64::from(SAMPLE_RATE),
             segments: self.segments,
+            language_probabilities: self.language_probabilities,
         })
     }
 
-    /// Decodes a window, keeps its segments and returns how many frames further the next one starts.
+    /// Decodes a window, keeps its segments and returns the frame where the next one starts.
     fn window(
         &mut self,
         mel: &Array2<f32>,
         window: Window,
-        check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
+        fraction: f32,
+        on_progress: OnProgress<'_>,
     ) -> Result<usize> {
         let audio = self.model.encode(&[&padded(mel, window)], N_FRAMES)?.swap_remove(0);
-        if self.language.is_none() {
-            self.detect_language(&audio)?;
-        }
-        let (decoded, last_temperature) = self.decode_with_fallback(&audio, window, check)?;
+        let spoken = self.language_of(&audio)?;
+        let (decoded, last_temperature) = self.decode_with_fallback(&audio, &spoken, window, &mut |tokens| {
+            let partial = self.tokenizer().decode(tokens);
+            on_progress(Progress { fraction, segments: &self.segments, partial: partial.trim() })
+        })?;
+        self.is_first = false;
         if fallback::is_without_speech(self.options, &decoded) {
-            return Ok(window.n_frames);
+            return Ok(window.seek + window.n_frames);
         }
-        let (segments, advance) = split(self.tokenizer(), window, &decoded);
+        let Cut { mut segments, advance, ends_on_single } = split(self.tokenizer(), window, &decoded);
+        // Differs from openai/whisper: segments without text or length are dropped instead of kept empty.
+        segments.retain(|segment| !segment.tokens.is_empty());
+        let mut seek = window.seek + advance;
+        if self.options.word_timestamps {
+            self.add_words(&mut segments, &audio, &spoken, window)?;
+            let n_frames = self.samples.len() / HOP_LENGTH;
+            let place = Place { window, n_frames, ends_on_single, last_speech_s: self.last_speech_s };
+            let threshold = self.options.hallucination_silence_threshold.map(f64::from);
+            seek = next_seek(&mut segments, &place, seek, threshold);
+            self.last_speech_s = last_end(&segments).unwrap_or(self.last_speech_s);
+        }
         for segment in segments {
-            // Differs from openai/whisper: segments without text or length are dropped instead of kept empty.
-            if !segment.tokens.is_empty() {
-                self.tokens.extend(&segment.tokens);
-                self.segments.push(Segment { id: self.segments.len(), ..segment });
-            }
+            self.history.push(&segment.tokens);
+            self.segments.push(Segment { id: self.segments.len(), ..segment });
         }
-        if !self.options.condition_on_previous_text || last_temperature > MAX_PROMPT_TEMPERATURE {
-            self.prompt_start = self.tokens.len();
+        if !self.options.condition_on_previous_text || last_temperature > self.options.prompt_reset_on_temperature {
+            self.history.reset();
         }
-        Ok(advance)
+        Ok(seek)
+    }
+
+    fn add_words(&self, segments: &mut [Segment], audio: &Audio, spoken: &str, window: Window) -> Result<()> {
+        let aligner = Aligner {
+            model: self.model,
+            tokenizer: self.tokenizer(),
+            heads: self.model.alignment_heads(),
+            start: &self.start_tokens(spoken),
+            language: if self.options.task == Task::Translate { "en" } else { spoken },
+            prepended: &self.options.prepend_punctuations,
+            appended: &self.options.append_punctuations,
+        };
+        aligner.add(segments, audio, window.n_frames, self.last_speech_s)
     }
 
     /// Tries one temperature after the other until a result is neither repetitive nor improbable; returns the one to
     /// believe and the last temperature.
     fn decode_with_fallback(
-        &mut self,
+        &self,
         audio: &Audio,
+        language: &str,
         window: Window,
-        check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
+        on_tokens: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> Result<(Decoded, f32)> {
-        let start = self.start_tokens();
+        let mut start = self.start_tokens(language);
+        if self.options.without_timestamps {
+            start.push(self.rules.special().no_timestamps);
+        }
         let mut tries = Vec::new();
         for (index, &temperature) in self.options.temperatures.iter().enumerate() {
             let request = Request {
                 rules: Arc::clone(&self.rules),
-                prompt: self.tokens[self.prompt_start..].to_vec(),
+                prompt: self.history.prompt(self.is_first),
                 start: start.clone(),
+                given: self.history.given(self.is_first).to_vec(),
                 temperature,
                 beam_size: self.options.beam_size,
+                best_of: self.options.best_of,
+                patience: self.options.patience,
+                length_penalty: self.options.length_penalty,
+                max_new_tokens: self.options.max_new_tokens,
                 // Each window and each try has draws of its own, whatever happened before.
                 seed: self.options.seed.wrapping_add(((window.seek as u64) << 8) + index as u64),
             };
-            let segments = &self.segments;
-            let mut decoding = [Decoding::new(request, self.model, audio)?];
-            let result = run(self.model, &mut decoding, &mut || check(segments))?.swap_remove(0);
+            let result = self.decode(request, audio, on_tokens)?;
             let is_good = !fallback::needs_fallback(self.options, &result);
             tries.push(result);
             if is_good {
@@ -168,36 +200,56 @@ impl<'a> Run<'a> {
             .ok_or_else(|| Error::InvalidInput("no temperature was given".into()))
     }
 
+    fn decode(
+        &self,
+        request: Request,
+        audio: &Audio,
+        on_tokens: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    ) -> Result<Decoded> {
+        let mut n_steps = 0;
+        let mut check = |decodings: &[Decoding]| {
+            n_steps += 1;
+            match decodings {
+                [decoding] if n_steps % TOKENS_PER_CHECK == 0 => on_tokens(decoding.tokens()),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        let mut decoding = [Decoding::new(request, self.model, audio)?];
+        Ok(run(self.model, &mut decoding, &mut check)?.swap_remove(0))
+    }
+
     fn tokenizer(&self) -> &Tokenizer {
         self.rules.tokenizer()
     }
 
-    fn start_tokens(&self) -> Vec<u32> {
-        let (special, languages) = (self.rules.special(), self.tokenizer().languages());
+    fn start_tokens(&self, language: &str) -> Vec<u32> {
+        let (special, known) = (self.rules.special(), self.tokenizer().languages());
         let mut tokens = vec![special.start_of_transcript];
         if self.model.dimensions().is_multilingual() {
-            let is_spoken = |code: &String| Some(code) == self.language.as_ref();
-            tokens.extend(languages.iter().find(|(code, _)| is_spoken(code)).map(|(_, token)| token));
-            tokens.push(special.transcribe);
+            tokens.extend(known.iter().find(|(code, _)| code == language).map(|(_, token)| token));
+            tokens.push(match self.options.task {
+                Task::Transcribe => special.transcribe,
+                Task::Translate => special.translate,
+            });
         }
         tokens
     }
 
-    /// Takes the likeliest language of the window.
+    /// The language of a window: the one that was given or heard first, or in a multilingual recording the window's own.
     ///
     /// Differs from openai/whisper: uses the first window that is not silent, as it is decoded, and so spares an encoder pass.
-    fn detect_language(&mut self, audio: &Audio) -> Result<()> {
-        let mut cache = self.model.new_cache(audio, 1)?;
-        let tokens = [self.rules.special().start_of_transcript];
-        let logits = self.model.decode(&mut [Step { cache: &mut cache, tokens: &tokens, wanted: &[0] }])?.concat();
-        let languages = self.rules.tokenizer().languages();
-        let scores: Vec<f32> = languages.iter().map(|(_, token)| logits[*token as usize]).collect();
-        let best = likeliest(&scores);
-        if let Some((code, _)) = languages.get(best) {
-            self.language = Some(code.clone());
-            self.language_probability = Some((scores[best] - log_sum_exp(&scores)).exp());
+    fn language_of(&mut self, audio: &Audio) -> Result<String> {
+        let listens_again = self.options.multilingual && self.model.dimensions().is_multilingual();
+        if let Some(language) = self.language.as_ref().filter(|_| !listens_again) {
+            return Ok(language.clone());
         }
-        Ok(())
+        let probabilities = languages::detect(self.model, self.tokenizer(), audio)?;
+        let heard = probabilities.first().map_or_else(|| "en".to_owned(), |(code, _)| code.clone());
+        if self.language.is_none() {
+            self.language = Some(heard.clone());
+            self.language_probabilities = probabilities;
+        }
+        Ok(heard)
     }
 
     fn is_silent(&self, window: Window) -> bool {
@@ -207,12 +259,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn report(
-    on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    fraction: f32,
-    segments: &[Segment],
-) -> Result<()> {
-    if on_progress(Progress { fraction, segments }).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+fn report(on_progress: OnProgress<'_>, fraction: f32, segments: &[Segment], partial: &str) -> Result<()> {
+    if on_progress(Progress { fraction, segments, partial }).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// The samples, with silence in place of values that are not numbers.

@@ -6,14 +6,16 @@ use candle_core::Device;
 
 use super::{
     config::Dimensions,
+    languages::{self, code_of},
     model::Whisper,
-    options::{Options, Progress},
+    options::{Options, Progress, Task},
     rules::Rules,
     tokenizer::Tokenizer,
     transcribe::Run,
 };
 use crate::{
     Error, Result,
+    audio::mel::{N_FRAMES, N_SAMPLES, log_mel},
     infer::{compute_type::ComputeType, device::Choice, weights::Checkpoint},
     text::transcript::Transcript,
 };
@@ -25,7 +27,8 @@ const MAX_THREADS: usize = 1024;
 #[derive(Debug)]
 pub struct Transcriber {
     model: Whisper,
-    rules: Arc<Rules>,
+    /// With the default options.
+    rules: Rules,
 }
 
 /// Where a model is to run, and how.
@@ -44,7 +47,7 @@ impl Transcriber {
     ///
     /// # Errors
     /// [`Error::NotFound`] when no model is there, [`Error::Weights`] when its files are damaged or do not fit each
-    /// other, [`Error::Unsupported`] for a device that this build or machine lacks, [`Error::InvalidInput`] for an
+    /// other, [`Error::Unsupported`] for a device that this build or machine lacks and for a model too large for memory, [`Error::InvalidInput`] for an
     /// impossible number of threads.
     pub fn load(directory: &Path, options: &LoadOptions) -> Result<Self> {
         let device = options.device.open()?;
@@ -69,7 +72,7 @@ impl Transcriber {
                 ),
             });
         }
-        let rules = Arc::new(Rules::new(Arc::new(tokenizer), n_vocab)?);
+        let rules = Rules::new(Arc::new(tokenizer), n_vocab)?;
         let threads = Arc::new(threads);
         let model = threads.install(|| Whisper::load(&checkpoint, &device, options.compute_type))?;
         Ok(Self { model: model.on_threads(threads), rules })
@@ -88,9 +91,15 @@ impl Transcriber {
         options: &Options,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript> {
-        options.check()?;
-        let language = options.language.as_deref().map(|code| self.language(code)).transpose()?;
-        Run::new(&self.model, Arc::clone(&self.rules), options, language, samples)?.transcribe(on_progress)
+        options.validate()?;
+        if options.task == Task::Translate && !self.is_multilingual() {
+            return Err(Error::InvalidInput(
+                "task is translate, but this model knows English alone; use a multilingual model such as base".into(),
+            ));
+        }
+        let language = options.language.as_deref().map(|name| self.language(name)).transpose()?;
+        let rules = Arc::new(self.rules.with(options)?);
+        Run::new(&self.model, rules, options, language, samples)?.transcribe(on_progress)
     }
 
     /// Whether the model knows languages other than English.
@@ -128,10 +137,30 @@ impl Transcriber {
         self.model.compute_type()
     }
 
-    fn language(&self, code: &str) -> Result<&str> {
-        let known = self.languages();
-        known.iter().copied().find(|known| known.eq_ignore_ascii_case(code)).ok_or_else(|| {
-            Error::InvalidInput(format!("unknown language `{code}`; this model knows {}", known.join(", ")))
-        })
+    /// The probability of every language that the model knows, the likeliest first, heard in the first 30 s of `samples`
+    /// (mono, 16 kHz); only English for a model that knows no other.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the device fails.
+    pub fn detect_language(&self, samples: &[f32]) -> Result<Vec<(String, f32)>> {
+        if !self.is_multilingual() {
+            return Ok(vec![("en".to_owned(), 1.0)]);
+        }
+        let samples: Vec<f32> = samples.iter().take(N_SAMPLES).map(|s| if s.is_finite() { *s } else { 0.0 }).collect();
+        let mel = self.model.install(|| log_mel(&samples, self.n_mels(), N_SAMPLES - samples.len()))?;
+        let mel: Vec<f32> = mel.iter().copied().collect();
+        let audio = self.model.encode(&[&mel], N_FRAMES)?.swap_remove(0);
+        languages::detect(&self.model, self.rules.tokenizer(), &audio)
+    }
+
+    /// The code of a language that is given by its code or English name.
+    fn language(&self, name: &str) -> Result<String> {
+        let (code, known) = (code_of(name), self.languages());
+        if known.contains(&code.as_str()) {
+            return Ok(code);
+        }
+        let names = if known.len() > 1 { ", and their English names such as german" } else { "" };
+        let known = known.join(", ");
+        Err(Error::InvalidInput(format!("unknown language `{name}`; this model knows {known}{names}")))
     }
 }
