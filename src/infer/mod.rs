@@ -17,7 +17,7 @@ pub mod weights;
 pub mod whisper;
 
 pub use compute_type::ComputeType;
-pub use whisper::{LoadOptions, Options, Progress, Transcriber};
+pub use whisper::{LoadOptions, Options, Progress, Task, Transcriber};
 
 use crate::Error;
 
