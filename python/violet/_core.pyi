@@ -13,6 +13,7 @@ __all__ = [
     "Transcriber",
     "Transcript",
     "VioletError",
+    "Word",
     "__version__",
     "availability",
     "cer",
@@ -113,6 +114,19 @@ class Segment:
     def compression_ratio(self) -> float: ...
     @property
     def no_speech_prob(self) -> float: ...
+    @property
+    def words(self) -> list[Word]: ...
+
+@final
+class Word:
+    @property
+    def word(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
+    @property
+    def probability(self) -> float: ...
 
 @final
 class Transcript:
@@ -128,8 +142,25 @@ class Transcript:
     def duration_s(self) -> float: ...
     @property
     def segments(self) -> list[Segment]: ...
-    def to_srt(self) -> str: ...
-    def to_vtt(self) -> str: ...
+    def to_txt(self) -> str: ...
+    def to_tsv(self) -> str: ...
+    def to_srt(
+        self,
+        *,
+        max_line_width: int | None = None,
+        max_line_count: int | None = None,
+        max_words_per_line: int | None = None,
+        highlight_words: bool = False,
+    ) -> str: ...
+    def to_vtt(
+        self,
+        *,
+        max_line_width: int | None = None,
+        max_line_count: int | None = None,
+        max_words_per_line: int | None = None,
+        highlight_words: bool = False,
+    ) -> str: ...
+    def to_verbose_json(self) -> str: ...
     def to_json(self) -> str: ...
 
 @final
@@ -145,6 +176,7 @@ class Transcriber:
         temperature: Sequence[float] = ...,
         prompt: str | None = None,
         progress: Callable[[float, str], None] | None = None,
+        word_timestamps: bool = False,
     ) -> Transcript: ...
     @property
     def is_multilingual(self) -> bool: ...

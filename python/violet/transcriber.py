@@ -58,6 +58,7 @@ class Transcriber:
         beam_size: int = 1,
         temperature: float | Sequence[float] = DEFAULT_TEMPERATURES,
         prompt: str | None = None,
+        word_timestamps: bool = False,
         progress: Callable[[float, str], None] | None = None,
     ) -> _core.Transcript:
         """Text of an audio file or of mono samples at 16 kHz, with segments and times.
@@ -68,6 +69,7 @@ class Transcriber:
             beam_size: Hypotheses kept while decoding at temperature 0; 1 is greedy.
             temperature: One temperature, or several to try in order while the result looks wrong.
             prompt: Text that is taken as said before the audio begins.
+            word_timestamps: Whether to find when each word was said; the segments have `words` then.
             progress: Called as `progress(fraction, text_so_far)`; an exception from it stops the work.
 
         Raises:
@@ -82,7 +84,7 @@ class Transcriber:
         temperatures = (
             [float(temperature)] if isinstance(temperature, (int, float)) else [float(t) for t in temperature]
         )
-        return self._model.transcribe(samples, language, beam_size, temperatures, prompt, progress)
+        return self._model.transcribe(samples, language, beam_size, temperatures, prompt, progress, word_timestamps)
 
 
 def mono_samples(audio: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

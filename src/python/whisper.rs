@@ -7,7 +7,7 @@ use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
 use crate::infer::{self, LoadOptions, Options};
-use crate::text::transcript;
+use crate::text::transcript::{self, SubtitleOptions};
 
 /// A Whisper model in memory; one may serve several threads.
 #[pyclass(frozen, module = "violet._core")]
@@ -23,6 +23,11 @@ struct Transcript(transcript::Transcript);
 #[derive(Clone)]
 struct Segment(transcript::Segment);
 
+/// A word of a segment with its times and probability.
+#[pyclass(frozen, module = "violet._core")]
+#[derive(Clone)]
+struct Word(transcript::Word);
+
 #[pymethods]
 impl Transcriber {
     #[new]
@@ -33,7 +38,7 @@ impl Transcriber {
     }
 
     /// Transcribe 16 kHz mono samples; `progress(fraction, text_so_far)` is called as the work goes on.
-    #[pyo3(signature = (samples, language=None, beam_size=1, temperature=vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0], prompt=None, progress=None))]
+    #[pyo3(signature = (samples, language=None, beam_size=1, temperature=vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0], prompt=None, progress=None, word_timestamps=false))]
     #[allow(clippy::too_many_arguments, reason = "they are keyword arguments of the Python method")]
     fn transcribe(
         &self,
@@ -44,9 +49,11 @@ impl Transcriber {
         temperature: Vec<f32>,
         prompt: Option<String>,
         progress: Option<Py<PyAny>>,
+        word_timestamps: bool,
     ) -> PyResult<Transcript> {
         let samples = samples.as_array().to_vec();
-        let options = Options { language, beam_size, temperatures: temperature, prompt, ..Options::default() };
+        let options =
+            Options { language, beam_size, temperatures: temperature, prompt, word_timestamps, ..Options::default() };
         let mut interrupted = None;
         let result = py.detach(|| {
             self.0.transcribe(&samples, &options, &mut |state| {
@@ -121,14 +128,43 @@ impl Transcript {
         self.0.segments.iter().cloned().map(Segment).collect()
     }
 
-    /// Subtitles in the form of `SubRip` (srt).
-    fn to_srt(&self) -> String {
-        self.0.to_srt()
+    /// The segments' texts, one a line.
+    fn to_txt(&self) -> String {
+        self.0.to_txt()
     }
 
-    /// Subtitles in the form of `WebVTT`.
-    fn to_vtt(&self) -> String {
-        self.0.to_vtt()
+    /// Tab-separated start and end in milliseconds and the text of every segment.
+    fn to_tsv(&self) -> String {
+        self.0.to_tsv()
+    }
+
+    /// Subtitles in the form of `SubRip` (srt). The options need words with times.
+    #[pyo3(signature = (*, max_line_width=None, max_line_count=None, max_words_per_line=None, highlight_words=false))]
+    fn to_srt(
+        &self,
+        max_line_width: Option<usize>,
+        max_line_count: Option<usize>,
+        max_words_per_line: Option<usize>,
+        highlight_words: bool,
+    ) -> String {
+        self.0.to_srt(&SubtitleOptions { max_line_width, max_line_count, max_words_per_line, highlight_words })
+    }
+
+    /// Subtitles in the form of `WebVTT`. The options need words with times.
+    #[pyo3(signature = (*, max_line_width=None, max_line_count=None, max_words_per_line=None, highlight_words=false))]
+    fn to_vtt(
+        &self,
+        max_line_width: Option<usize>,
+        max_line_count: Option<usize>,
+        max_words_per_line: Option<usize>,
+        highlight_words: bool,
+    ) -> String {
+        self.0.to_vtt(&SubtitleOptions { max_line_width, max_line_count, max_words_per_line, highlight_words })
+    }
+
+    /// JSON with openai-whisper's names, for files; `from_json` reads it too.
+    fn to_verbose_json(&self) -> PyResult<String> {
+        Ok(self.0.to_verbose_json()?)
     }
 
     /// One line of JSON, the form that travels between miners, proxy and validators.
@@ -191,13 +227,47 @@ impl Segment {
         self.0.no_speech_prob
     }
 
+    /// The words and their times; empty where they were not asked for.
+    #[getter]
+    fn words(&self) -> Vec<Word> {
+        self.0.words.iter().cloned().map(Word).collect()
+    }
+
     fn __repr__(&self) -> String {
         format!("Segment(start={:.2}, end={:.2}, text={:?})", self.0.start, self.0.end, self.0.text)
+    }
+}
+
+#[pymethods]
+impl Word {
+    #[getter]
+    fn word(&self) -> &str {
+        &self.0.word
+    }
+
+    #[getter]
+    fn start(&self) -> f64 {
+        self.0.start
+    }
+
+    #[getter]
+    fn end(&self) -> f64 {
+        self.0.end
+    }
+
+    #[getter]
+    fn probability(&self) -> f32 {
+        self.0.probability
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Word(start={:.2}, end={:.2}, word={:?})", self.0.start, self.0.end, self.0.word)
     }
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Transcriber>()?;
     module.add_class::<Transcript>()?;
-    module.add_class::<Segment>()
+    module.add_class::<Segment>()?;
+    module.add_class::<Word>()
 }
