@@ -5,6 +5,7 @@
 mod audio;
 mod errors;
 mod hub;
+mod memory;
 mod proxy;
 mod score;
 mod subnet;
@@ -20,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     audio::register(module)?;
     score::register(module)?;
     whisper::register(module)?;
+    memory::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)

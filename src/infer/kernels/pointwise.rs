@@ -105,7 +105,7 @@ pub(super) fn softmax_row(row: &mut [f32]) {
 }
 
 #[inline(always)]
-fn reduce(row: &[f32], start: f32, step: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn reduce(row: &[f32], start: f32, step: impl Fn(f32, f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [start; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -124,7 +124,7 @@ fn reduce(row: &[f32], start: f32, step: impl Fn(f32, f32) -> f32, join: impl Fn
 ///
 /// x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor series (the eighth term is below 6e-9), 2^n by the exponent bits.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     /// 1.5 * 2^23: adding it leaves the rounded integer in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts, the first exact in 9 bits so that n times it is exact too.

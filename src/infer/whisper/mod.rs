@@ -1,9 +1,12 @@
 //! Whisper: speech to text with times, as openai-whisper 20250625 does it.
 
 mod beam;
+mod bpe;
 mod config;
+mod cpu;
 mod decode;
 mod fallback;
+mod headroom;
 mod history;
 mod languages;
 mod memory;
@@ -12,22 +15,28 @@ mod model;
 #[cfg(test)]
 mod model_test;
 mod options;
+mod published;
 mod rules;
 mod sample;
 mod segments;
 mod sequence;
 #[cfg(test)]
-mod small_model;
-#[allow(dead_code, reason = "as for `model`")]
+pub(super) mod small_ggml;
+#[cfg(test)]
+pub(super) mod small_model;
+#[allow(dead_code, reason = "without a GPU, tests alone use it")]
 mod tensor;
 pub mod tokenizer;
 #[cfg(test)]
 mod tokenizer_test;
 mod transcribe;
 mod transcriber;
+mod vocabulary;
 mod words;
 
 pub use config::Dimensions;
 pub use decode::compression_ratio;
+pub use memory::Memory;
 pub use options::{Options, Progress, Task};
+pub use published::{PUBLISHED, Published};
 pub use transcriber::{LoadOptions, Transcriber};
