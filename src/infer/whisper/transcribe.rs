@@ -112,7 +112,8 @@ impl<'a> Run<'a> {
         fraction: f32,
         on_progress: OnProgress<'_>,
     ) -> Result<usize> {
-        let audio = self.model.encode(&[&padded(mel, window)], N_FRAMES)?.swap_remove(0);
+        let mel = padded(mel, window);
+        let audio = self.model.encode(&[&mel], N_FRAMES)?.swap_remove(0);
         let spoken = self.language_of(&audio)?;
         let (decoded, last_temperature) = self.decode_with_fallback(&audio, &spoken, window, &mut |tokens| {
             let partial = self.tokenizer().decode(tokens);
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
         segments.retain(|segment| !segment.tokens.is_empty());
         let mut seek = window.seek + advance;
         if self.options.word_timestamps {
-            self.add_words(&mut segments, &audio, &spoken, window)?;
+            self.add_words(&mut segments, &audio, &mel, &spoken, window)?;
             let n_frames = self.samples.len() / HOP_LENGTH;
             let place = Place { window, n_frames, ends_on_single, last_speech_s: self.last_speech_s };
             let threshold = self.options.hallucination_silence_threshold.map(f64::from);
@@ -144,7 +145,14 @@ impl<'a> Run<'a> {
         Ok(seek)
     }
 
-    fn add_words(&self, segments: &mut [Segment], audio: &Audio, spoken: &str, window: Window) -> Result<()> {
+    fn add_words(
+        &self,
+        segments: &mut [Segment],
+        audio: &Audio,
+        mel: &[f32],
+        spoken: &str,
+        window: Window,
+    ) -> Result<()> {
         let aligner = Aligner {
             model: self.model,
             tokenizer: self.tokenizer(),
@@ -153,6 +161,7 @@ impl<'a> Run<'a> {
             language: if self.options.task == Task::Translate { "en" } else { spoken },
             prepended: &self.options.prepend_punctuations,
             appended: &self.options.append_punctuations,
+            mel: Some(mel),
         };
         aligner.add(segments, audio, window.n_frames, self.last_speech_s)
     }
