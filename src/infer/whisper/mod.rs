@@ -3,6 +3,8 @@
 mod beam;
 mod config;
 mod cpu;
+#[cfg(test)]
+mod cpu_test;
 mod decode;
 mod fallback;
 #[allow(dead_code, reason = "word times, batches and schedulers use the rest of the interface")]
