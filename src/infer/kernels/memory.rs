@@ -3,12 +3,12 @@
 //! 16 bits keep 12 to 15 significant ones of every number, as f16 does, at twice the speed of f32. Sums of 32 bits hold
 //! 64 products of them by the limits below.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
     columns::Columns,
-    pointwise::{exp, reduce},
+    pointwise::{exps, reduce},
     quantize::{word_of, words_of},
     tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile},
 };
@@ -222,45 +222,38 @@ struct SoftMax<'a> {
     largest: f32,
 }
 
-impl pulp::WithSimd for SoftMax<'_> {
+impl WithSimd for SoftMax<'_> {
     type Output = f32;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) -> f32 {
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
         let Self { memory, head, scores, weights, largest } = self;
-        // What lies beyond the last position has no weight, because its values' scales are 0; but no score either.
         let larger = |a: f32, b: f32| if a > b { a } else { b };
+        // Beyond the last position is nothing; its exponential is about 0.
         scores[memory.n_positions..].fill(f32::NEG_INFINITY);
-        let max = reduce(scores, f32::NEG_INFINITY, larger, larger);
+        let max = simd.splat_f32s(reduce(scores, f32::NEG_INFINITY, larger, larger));
+        // Whole panels are whole vectors.
+        let (vectors, _) = S::as_mut_simd_f32s(scores);
+        let mut sums = [simd.splat_f32s(0.0); 4];
+        for (index, vector) in vectors.iter_mut().enumerate() {
+            *vector = exps(simd, simd.sub_f32s(*vector, max));
+            sums[index % 4] = simd.add_f32s(sums[index % 4], *vector);
+        }
+        let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
         let unit = if largest > 0.0 { WEIGHT_LIMIT / largest } else { 0.0 };
-        let mut sums = [0.0; 16];
-        let panels = scores
-            .as_chunks_mut::<COLUMNS>()
-            .0
-            .iter_mut()
-            .zip(weights.as_chunks_mut::<2>().0.as_chunks_mut::<COLUMNS>().0);
+        let panels =
+            scores.as_chunks::<COLUMNS>().0.iter().zip(weights.as_chunks_mut::<2>().0.as_chunks_mut::<COLUMNS>().0);
         for (panel, (scores, weights)) in panels.enumerate() {
-            for (lanes, _) in scores.as_chunks_mut::<16>().0.iter_mut().zip(0..) {
-                for (score, sum) in lanes.iter_mut().zip(&mut sums) {
-                    *score = exp(*score - max);
-                    *sum += *score;
-                }
-            }
             let scales = &memory.scales(panel, head).values;
             for ((weight, score), scale) in weights.iter_mut().zip(scores).zip(scales) {
-                *weight = word_of(*score * scale * unit);
+                *weight = word_of(score * scale * unit);
             }
         }
-        largest / (WEIGHT_LIMIT * sums.iter().sum::<f32>())
+        largest / (WEIGHT_LIMIT * simd.reduce_sum_f32s(sum))
     }
 }
 
 impl MemoryPanel<'_> {
-    /// Number of positions to be filled.
-    pub(in crate::infer) fn n_positions(&self) -> usize {
-        self.n_positions
-    }
-
     /// Takes the keys and values of the panel's positions: rows of all heads, `stride` apart.
     pub(in crate::infer) fn fill(&mut self, keys: &[f32], values: &[f32], stride: usize) {
         Arch::new().dispatch(

@@ -27,7 +27,7 @@ mod tile;
 pub(super) use attention::{Attention, Heads, attend_places, attention};
 pub(super) use matmul::{Matrix, matmul_onto, matvec};
 pub(super) use memory::{MAX_HEAD_SIZE, Memory, MemoryPanel, Queries};
-pub(super) use packed::{Finish, Packed, PanelMut};
+pub(super) use packed::{Finish, Packed};
 pub(super) use pointwise::{gelu, layer_norm, log_sum_exp, softmax};
 pub(super) use quantize::Rows;
 pub(super) use tile::COLUMNS;

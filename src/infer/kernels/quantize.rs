@@ -3,12 +3,9 @@
 use pulp::Arch;
 
 use super::{
-    pointwise::reduce,
+    pointwise::{ROUND, reduce},
     tile::{OFFSET, STEP},
 };
-
-/// 1.5 * 2^23: adding it to a small number leaves the number, rounded to the nearest integer, in the low bits.
-const ROUND: f32 = 12_582_912.0;
 
 /// Rows of 8-bit numbers, unsigned and [`OFFSET`] too large, each with a scale of its own.
 #[derive(Debug, Default)]

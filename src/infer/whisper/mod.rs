@@ -4,6 +4,8 @@ mod beam;
 mod bpe;
 mod config;
 mod cpu;
+#[cfg(test)]
+mod cpu_test;
 mod decode;
 mod fallback;
 mod headroom;
