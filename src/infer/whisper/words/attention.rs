@@ -104,9 +104,8 @@ fn add_filtered(sum: &mut [f32], row: &[f32], padded: &mut [f32]) {
         #[inline(always)]
         || {
             let shifted: [&[f32]; FILTER_WIDTH] = std::array::from_fn(|shift| &padded[shift..shift + n]);
-            let [a, b, c, d, e, f, g] = shifted;
             for (index, sum) in sum.iter_mut().enumerate().take(n) {
-                *sum += median([a[index], b[index], c[index], d[index], e[index], f[index], g[index]]);
+                *sum += median(std::array::from_fn(|shift| shifted[shift][index]));
             }
         },
     );
