@@ -108,6 +108,7 @@ fn every_layout_of_subtitles_is_openais() {
     }
 }
 
+#[allow(clippy::cast_precision_loss, reason = "a few words")]
 fn words(texts: &[&str]) -> Transcript {
     let word = |(index, text): (usize, &&str)| {
         let start = index as f64;

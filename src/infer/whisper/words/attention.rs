@@ -159,11 +159,12 @@ mod tests {
             if n_used <= 3 {
                 return row[column];
             }
-            let at = |offset: isize| {
-                let index = (column as isize + offset).unsigned_abs();
+            let at = |place: usize| {
+                // Before the first value comes the second, as in a mirror; likewise behind the last.
+                let index = (column + place).abs_diff(3);
                 row[if index < n_used { index } else { 2 * (n_used - 1) - index }]
             };
-            let mut near: Vec<f64> = (-3..=3).map(at).collect();
+            let mut near: Vec<f64> = (0..7).map(at).collect();
             near.sort_by(f64::total_cmp);
             near[3]
         };
