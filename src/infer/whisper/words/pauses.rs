@@ -1,8 +1,9 @@
 //! Words do not begin or end in silence.
 //!
 //! Differs from openai/whisper, where the pause between two words belongs to one of them: attention says little about
-//! frames in which nothing is heard. On speech with known word times this brings 2 to 5 of 100 word starts more to
-//! within 0.15 s, and the mean error down by a seventh (`benches/compare/words.py`).
+//! frames in which nothing is heard. Applied to the words that faster-whisper finds in the recording of
+//! `benches/compare/words.py`, this rule brings the share of starts within 0.15 s from 71 to 74 % (tiny.en) and from 74 to
+//! 79 % (base), and the mean error down by a seventh.
 
 use crate::text::transcript::Segment;
 
