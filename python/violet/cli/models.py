@@ -113,10 +113,9 @@ def _plan(plan: Plan) -> int:
         return 0
     whisper = plan.items[0]
     if plan.n_windows == 0:
-        available = plan.vram_bytes or plan.ram_bytes
         smaller = largest_that_fits(plan)
         advice = f"{smaller} would fit" if smaller else "no published model fits"
-        needed = f"needs {whisper.total_bytes} bytes and {available} are available"
+        needed = f"needs {whisper.total_bytes} bytes and {plan.whisper_bytes} are available"
         print(f"{whisper.name} does not fit: it {needed}; {advice}", file=sys.stderr)
     for item in plan.items[1:]:
         if item.residence == "does not fit":
