@@ -40,9 +40,15 @@ def test_the_default_set_fits_the_networks_minimum() -> None:
     assert plan.fits
     assert [item.residence for item in plan.items] == ["resident"] * (1 + len(MINER_SET))
     assert plan.memory.compute_type == "float16"
-    assert plan.n_windows == (plan.vram_bytes - plan.memory.weights_bytes) // plan.memory.batch_bytes(1, 1)
-    assert 32 <= plan.n_windows <= MAX_WINDOWS
+    assert plan.n_windows == MAX_WINDOWS
     assert plan.items[0].total_bytes <= plan.vram_bytes == 12 * GIB - GPU_RESERVE_BYTES
+
+
+def test_a_smaller_gpu_takes_the_windows_that_are_left() -> None:
+    plan = make_plan(4 * GIB, 12 * GIB, beam_size=5)
+    # 4 GiB - 700 MiB = 3,560,964,096; less the weights 1,943,207,936; a window takes 30,720,000 + 24,576,000
+    # + 5 x 9,382,504 = 102,208,520.
+    assert plan.n_windows == 19
 
 
 def test_without_a_gpu_whisper_shares_ram_with_the_others() -> None:

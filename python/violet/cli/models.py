@@ -105,18 +105,25 @@ def _plan(plan: Plan) -> int:
         f"{megabytes(memory.workspace_bytes)} of workspace"
     )
     print(f"decoded together: {plan.n_windows} windows of 30 s (at most {MAX_WINDOWS})")
+    whisper = plan.items[0]
+    others = [item for item in plan.items[1:] if item.residence == "resident"]
+    used = {
+        "GPU": 0,
+        "RAM": sum(item.weights_bytes for item in others) + max((i.work_bytes for i in others), default=0),
+    }
+    used[whisper.place] += whisper.total_bytes if plan.n_windows else 0
     for place, available in (("GPU", plan.vram_bytes), ("RAM", plan.ram_bytes)):
-        used = sum(item.total_bytes for item in plan.items if item.place == place and item.residence == "resident")
         if available or place == "RAM":
-            print(f"{place}: {megabytes(used)} of {megabytes(available)} usable, while all that is resident works")
+            print(
+                f"{place}: {megabytes(used[place])} of {megabytes(available)} usable, "
+                "with all that is resident and the largest of the others at work"
+            )
     if plan.fits:
         return 0
-    whisper = plan.items[0]
     if plan.n_windows == 0:
-        available = plan.vram_bytes or plan.ram_bytes
         smaller = largest_that_fits(plan)
         advice = f"{smaller} would fit" if smaller else "no published model fits"
-        needed = f"needs {whisper.total_bytes} bytes and {available} are available"
+        needed = f"needs {whisper.total_bytes} bytes and {plan.whisper_bytes} are available"
         print(f"{whisper.name} does not fit: it {needed}; {advice}", file=sys.stderr)
     for item in plan.items[1:]:
         if item.residence == "does not fit":

@@ -112,6 +112,11 @@ class Plan:
     """Usable, with the process itself taken off."""
 
     @property
+    def whisper_bytes(self) -> int:
+        """Usable where Whisper runs: of the GPU, or of RAM."""
+        return self.vram_bytes if self.items[0].place == "GPU" else self.ram_bytes
+
+    @property
     def fits(self) -> bool:
         """Whether every model can be used."""
         return all(item.residence != "does not fit" for item in self.items)
@@ -180,10 +185,9 @@ def make_plan(
 
 def largest_that_fits(plan: Plan) -> str | None:
     """The published model with the most weights that fits where the plan's does not, in its numbers."""
-    room = plan.vram_bytes or plan.ram_bytes
     best: tuple[int, str] | None = None
     for name in _core.whisper_names():
         memory = WhisperMemory.of(name, plan.memory.compute_type)
-        if memory.weights_bytes + memory.batch_bytes(1, plan.beam_size) <= room:
+        if memory.weights_bytes + memory.batch_bytes(1, plan.beam_size) <= plan.whisper_bytes:
             best = max(best or (0, ""), (memory.weights_bytes, name))
     return best[1] if best else None
