@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 
-use super::{cpu, model_test::model_directory, small_model::write_safetensors, tensor};
+use super::{config::Dimensions, cpu, model_test::model_directory, small_model::write_safetensors, tensor};
 use crate::{
     Error,
     audio::{self, Limits, mel::N_SAMPLES},
@@ -110,7 +110,8 @@ fn in_int8_a_row_has_the_same_bits_in_any_company() {
 fn a_step_that_does_not_fit_changes_no_cache() {
     let (_directory, checkpoint) = small();
     let model = cpu::Model::load(&checkpoint, ComputeType::Auto).unwrap();
-    assert_eq!(model.compute_type(), ComputeType::Int8);
+    let dimensions = Dimensions::of(&checkpoint).unwrap();
+    assert_eq!(cpu::Model::compute_type_of(&dimensions, ComputeType::Auto).unwrap(), ComputeType::Int8);
     let audio = model.encode(&[&mel()], N_FRAMES).remove(0);
     let (mut good, mut bad) = (model.new_cache(&audio, 1), model.new_cache(&audio, 2));
     let impossible: [(&[u32], &[usize]); 5] =
