@@ -7,6 +7,8 @@
     reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
 )]
 
+#[cfg(any(feature = "cuda", all(test, feature = "cuda-on-host")))]
+mod cuda;
 pub mod device;
 mod kernels;
 mod ops;
