@@ -7,7 +7,8 @@
     reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
 )]
 
-#[cfg(any(feature = "cuda", all(test, feature = "cuda-on-host")))]
+pub mod compute_type;
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "only a build with CUDA opens such a device"))]
 mod cuda;
 pub mod device;
 mod kernels;
@@ -17,7 +18,8 @@ mod ops_test;
 pub mod weights;
 pub mod whisper;
 
-pub use whisper::{Options, Progress, Transcriber};
+pub use compute_type::ComputeType;
+pub use whisper::{LoadOptions, Options, Progress, Transcriber};
 
 use crate::Error;
 

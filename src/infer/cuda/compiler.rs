@@ -23,17 +23,26 @@ const SOURCE: &str = concat!(
     include_str!("kernels/encoder.cu"),
 );
 
+/// Whether NVRTC can be loaded.
+///
+/// # Errors
+/// [`Error::Unsupported`]
+pub(super) fn probe() -> Result<()> {
+    // SAFETY: only looks for the library.
+    if unsafe { sys::is_culib_present() } {
+        return Ok(());
+    }
+    Err(Error::Unsupported(
+        "NVRTC (libnvrtc.so) is not there; install the CUDA toolkit, or pip install nvidia-cuda-nvrtc".into(),
+    ))
+}
+
 /// The kernels for matrices of `element`, for a device of this compute capability.
 ///
 /// # Errors
 /// [`Error::Unsupported`] when NVRTC cannot be loaded.
 pub(super) fn compile(element: Element, (major, minor): (i32, i32)) -> Result<Ptx> {
-    // SAFETY: only looks for the library.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(Error::Unsupported(
-            "NVRTC (libnvrtc.so) cannot be loaded; install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc`".into(),
-        ));
-    }
+    probe()?;
     match compile_for(element, &format!("sm_{major}{minor}")) {
         // A device that is newer than the compiler.
         Err(Failure::Options) => compile_for(element, OLDEST).map_err(Failure::into_error),

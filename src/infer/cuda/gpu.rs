@@ -227,7 +227,7 @@ pub(super) fn mistake(what: String) -> Error {
 }
 
 /// Values as matrices are stored, rounded to the nearest.
-pub(super) fn encode(element: Element, values: &[f32]) -> Vec<u8> {
+pub(crate) fn encode(element: Element, values: &[f32]) -> Vec<u8> {
     match element {
         Element::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
         Element::BF16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),

@@ -28,6 +28,29 @@ pub(super) use launch::{
 };
 #[cfg(feature = "cuda")]
 pub(super) use nvidia::{open, probe};
+#[cfg(not(feature = "cuda"))]
+pub(super) use absent::{open, probe};
 
 /// The width of an attention head that the kernels are written for: Whisper's only one.
 pub(super) const HEAD: usize = 64;
+
+/// A build without CUDA.
+#[cfg(not(feature = "cuda"))]
+mod absent {
+    use std::sync::Arc;
+
+    use super::{Element, Gpu};
+    use crate::{Error, Result};
+
+    fn no_cuda<T>() -> Result<T> {
+        Err(Error::Unsupported("this build has no CUDA; build with the feature `cuda`, or use the device `cpu`".into()))
+    }
+
+    pub(in crate::infer) fn probe(_: usize) -> Result<()> {
+        no_cuda()
+    }
+
+    pub(in crate::infer) fn open(_: usize, _: Element) -> Result<Arc<dyn Gpu>> {
+        no_cuda()
+    }
+}

@@ -20,13 +20,13 @@ use cudarc::{
 };
 
 use super::{
-    compiler::compile,
+    compiler,
     gpu::{Element, Gpu, Product, mistake},
 };
 use crate::{Error, Result};
 
-/// The oldest compute capability that the kernels run on: they use the tensor cores' bfloat16 and asynchronous copies.
-const OLDEST: (i32, i32) = (8, 0);
+/// The oldest compute capability (Ampere's) that the kernels run on: they need bfloat16 and asynchronous copies.
+const OLDEST: c_int = 8;
 
 /// The kernels and the threads of their blocks. Source: `kernels/*.cu`.
 const KERNELS: [(&str, u32); 12] = [
@@ -54,46 +54,59 @@ struct Nvidia {
     blas: Mutex<CudaBlas>,
 }
 
-/// Whether a driver answers and knows a GPU of this index; nothing is loaded onto it.
+/// Whether a driver answers, knows a GPU of this index that is new enough, and the libraries that we need are there.
+/// Nothing is loaded onto the GPU.
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the reason.
 pub(crate) fn probe(index: usize) -> Result<()> {
-    // SAFETY: only looks for the driver's library; the bindings panic when it is used without being there.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(Error::Unsupported("no NVIDIA driver found on this machine; use the device `cpu`".into()));
+    let refuse = |reason: String| Err(Error::Unsupported(reason));
+    // The bindings panic when a library is used without being there.
+    // SAFETY: only looks for libraries.
+    let (has_driver, has_blas) = unsafe { (sys::is_culib_present(), blas::is_culib_present()) };
+    if !has_driver {
+        return refuse("no NVIDIA driver found on this machine; use the device `cpu`".into());
     }
-    let n_devices = result::init()
-        .and_then(|()| result::device::get_count())
-        .map_err(|error| Error::Unsupported(format!("the NVIDIA driver does not answer: {error:?}")))?;
-    if usize::try_from(n_devices).is_ok_and(|n| index < n) {
-        return Ok(());
+    let attribute = |which| {
+        let ordinal = c_int::try_from(index).unwrap_or(c_int::MAX);
+        // SAFETY: the device is from `get`.
+        result::device::get(ordinal).and_then(|device| unsafe { result::device::get_attribute(device, which) })
+    };
+    let found = result::init().and_then(|()| result::device::get_count());
+    let n_devices = match found {
+        Ok(n) => usize::try_from(n).unwrap_or(0),
+        Err(error) => return refuse(format!("the NVIDIA driver does not answer: {error:?}; use the device `cpu`")),
+    };
+    if index >= n_devices {
+        return refuse(format!("there is no device cuda:{index}; this machine has {n_devices} NVIDIA GPUs"));
     }
-    Err(Error::Unsupported(format!("there is no device cuda:{index}; this machine has {n_devices} NVIDIA GPUs")))
+    let major = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    let pools = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED);
+    match (major, pools) {
+        (Ok(major), Ok(pools)) if major >= OLDEST && pools > 0 => {}
+        (Ok(major), Ok(_)) => {
+            return refuse(format!(
+                "the device cuda:{index} has compute capability {major}; Violet needs {OLDEST}.0 (Ampere) or newer"
+            ));
+        }
+        (Err(error), _) | (_, Err(error)) => return refuse(format!("the device cuda:{index} does not answer: {error:?}")),
+    }
+    if !has_blas {
+        return refuse("cuBLAS (libcublas.so) is not there; install the CUDA toolkit, or pip install nvidia-cublas".into());
+    }
+    compiler::probe()
 }
 
 /// Opens a GPU and compiles the kernels for it.
 ///
 /// # Errors
-/// [`Error::Unsupported`] when there is none, when it is too old, or when NVRTC or cuBLAS is not installed.
+/// [`Error::Unsupported`] as [`probe`]; [`Error::OutOfMemory`].
 pub(crate) fn open(index: usize, element: Element) -> Result<Arc<dyn Gpu>> {
     probe(index)?;
-    let failed = |error: DriverError| Error::Unsupported(format!("cannot open the device cuda:{index}: {error:?}"));
+    let failed = |error: DriverError| mistake(format!("cannot open the device cuda:{index}: {error:?}"));
     let context = CudaContext::new(index).map_err(failed)?;
     let capability = context.compute_capability().map_err(failed)?;
-    if capability < OLDEST || !context.has_async_alloc() {
-        let (major, minor) = capability;
-        return Err(Error::Unsupported(format!(
-            "the device cuda:{index} has compute capability {major}.{minor}; Violet needs 8.0 (Ampere) or newer"
-        )));
-    }
-    // SAFETY: only looks for the library.
-    if !unsafe { blas::is_culib_present() } {
-        return Err(Error::Unsupported(
-            "cuBLAS (libcublas.so) cannot be loaded; install the CUDA toolkit, or `pip install nvidia-cublas`".into(),
-        ));
-    }
-    let module = context.load_module(compile(element, capability)?).map_err(failed)?;
+    let module = context.load_module(compiler::compile(element, capability)?).map_err(failed)?;
     let mut functions = HashMap::new();
     for (name, n_threads) in KERNELS {
         if name == "flash" && element == Element::F32 {
@@ -109,7 +122,7 @@ pub(crate) fn open(index: usize, element: Element) -> Result<Arc<dyn Gpu>> {
         .unwrap_or(1);
     let blas = CudaBlas::new(Arc::clone(&stream)).map_err(|error| match error {
         CublasError(blas::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED) => out_of_memory(index, &context, 0),
-        error => Error::Unsupported(format!("cuBLAS does not start: {error:?}")),
+        error => mistake(format!("cuBLAS does not start on the device cuda:{index}: {error:?}")),
     })?;
     let gpu = Nvidia { index, element, n_processors, context, stream, functions, blas: Mutex::new(blas) };
     gpu.keep_freed_memory().map_err(failed)?;

@@ -1,16 +1,18 @@
 //! A whole recording, window after window. Source: openai/whisper `transcribe.py` (20250625).
 
-use std::{borrow::Cow, ops::ControlFlow};
+use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
 
-use candle_core::Tensor;
 use ndarray::Array2;
 
 use super::{
-    cache::{Cache, Cross},
-    decode::{Compute, Decoded, Decoder, Request},
+    decode::{Decoded, Decoding, Request, run},
     fallback,
+    model::{Audio, Step, Whisper},
     options::{Options, Progress},
+    rules::Rules,
+    sample::likeliest,
     segments::{Window, split},
+    tokenizer::Tokenizer,
 };
 use crate::{
     Error, Result,
@@ -27,11 +29,11 @@ const SILENCE: f32 = 1.0 / 32_768.0;
 const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
 
 /// One transcription on its way.
-pub(super) struct Run<'a, C> {
-    decoder: Decoder<'a, C>,
+pub(super) struct Run<'a> {
+    model: &'a Whisper,
+    rules: Arc<Rules>,
     options: &'a Options,
     samples: Cow<'a, [f32]>,
-    cache: Cache,
     language: Option<String>,
     language_probability: Option<f32>,
     segments: Vec<Segment>,
@@ -41,33 +43,34 @@ pub(super) struct Run<'a, C> {
     prompt_start: usize,
 }
 
-impl<'a, C: Compute> Run<'a, C> {
+impl<'a> Run<'a> {
     /// Prepares to transcribe; `language` is one that the model knows.
     pub(super) fn new(
-        decoder: Decoder<'a, C>,
+        model: &'a Whisper,
+        rules: Arc<Rules>,
         options: &'a Options,
         language: Option<&str>,
         samples: &'a [f32],
     ) -> Result<Self> {
         let tokens = match options.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty()) {
-            Some(prompt) => decoder.tokenizer.encode(&format!(" {prompt}"))?,
+            Some(prompt) => rules.tokenizer().encode(&format!(" {prompt}"))?,
             None => Vec::new(),
         };
         let language = match language {
-            None if !decoder.model.dimensions().is_multilingual() => Some("en"),
+            None if !model.dimensions().is_multilingual() => Some("en"),
             language => language,
         };
         Ok(Self {
             options,
             samples: finite(samples),
-            cache: decoder.model.new_cache(1)?,
             language: language.map(str::to_owned),
             language_probability: None,
             segments: Vec::new(),
             n_initial_tokens: tokens.len(),
             tokens,
             prompt_start: 0,
-            decoder,
+            model,
+            rules,
         })
     }
 
@@ -77,8 +80,8 @@ impl<'a, C: Compute> Run<'a, C> {
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript> {
         let n_frames = self.samples.len() / HOP_LENGTH;
-        let n_mels = self.decoder.model.dimensions().n_mels;
-        let mel = self.decoder.compute.run(|| log_mel(&self.samples, n_mels, N_SAMPLES))?;
+        let n_mels = self.model.dimensions().n_mels;
+        let mel = self.model.install(|| log_mel(&self.samples, n_mels, N_SAMPLES))?;
         let mut seek = 0;
         while seek < n_frames {
             let window = Window { seek, n_frames: N_FRAMES.min(n_frames - seek) };
@@ -92,7 +95,7 @@ impl<'a, C: Compute> Run<'a, C> {
         }
         report(on_progress, 1.0, &self.segments)?;
         Ok(Transcript {
-            text: self.decoder.tokenizer.decode(&self.tokens[self.n_initial_tokens..]).trim().to_owned(),
+            text: self.tokenizer().decode(&self.tokens[self.n_initial_tokens..]).trim().to_owned(),
             language: self.language.unwrap_or_else(|| "en".to_owned()),
             language_probability: self.language_probability,
             duration_s: self.samples.len() as f64 / f64::from(SAMPLE_RATE),
@@ -107,20 +110,15 @@ impl<'a, C: Compute> Run<'a, C> {
         window: Window,
         check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
     ) -> Result<usize> {
-        let Decoder { model, compute, .. } = self.decoder;
-        let input = padded(mel, window);
-        let cross = compute.run(|| {
-            let shape = (1, mel.nrows(), N_FRAMES);
-            model.cross(&model.encode(&Tensor::from_vec(input, shape, model.device())?)?)
-        })?;
+        let audio = self.model.encode(&[&padded(mel, window)], N_FRAMES)?.swap_remove(0);
         if self.language.is_none() {
-            self.detect_language(&cross)?;
+            self.detect_language(&audio)?;
         }
-        let (decoded, last_temperature) = self.decode_with_fallback(&cross, window, check)?;
+        let (decoded, last_temperature) = self.decode_with_fallback(&audio, window, check)?;
         if fallback::is_without_speech(self.options, &decoded) {
             return Ok(window.n_frames);
         }
-        let (segments, advance) = split(self.decoder.tokenizer, window, &decoded);
+        let (segments, advance) = split(self.tokenizer(), window, &decoded);
         for segment in segments {
             // Differs from openai/whisper: segments without text or length are dropped instead of kept empty.
             if !segment.tokens.is_empty() {
@@ -138,7 +136,7 @@ impl<'a, C: Compute> Run<'a, C> {
     /// believe and the last temperature.
     fn decode_with_fallback(
         &mut self,
-        cross: &Cross,
+        audio: &Audio,
         window: Window,
         check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
     ) -> Result<(Decoded, f32)> {
@@ -146,15 +144,17 @@ impl<'a, C: Compute> Run<'a, C> {
         let mut tries = Vec::new();
         for (index, &temperature) in self.options.temperatures.iter().enumerate() {
             let request = Request {
-                prompt: &self.tokens[self.prompt_start..],
-                start: &start,
+                rules: Arc::clone(&self.rules),
+                prompt: self.tokens[self.prompt_start..].to_vec(),
+                start: start.clone(),
                 temperature,
                 beam_size: self.options.beam_size,
                 // Each window and each try has draws of its own, whatever happened before.
                 seed: self.options.seed.wrapping_add(((window.seek as u64) << 8) + index as u64),
             };
             let segments = &self.segments;
-            let result = self.decoder.decode(&request, cross, &mut self.cache, &mut || check(segments))?;
+            let mut decoding = [Decoding::new(request, self.model, audio)?];
+            let result = run(self.model, &mut decoding, &mut || check(segments))?.swap_remove(0);
             let is_good = !fallback::needs_fallback(self.options, &result);
             tries.push(result);
             if is_good {
@@ -168,10 +168,14 @@ impl<'a, C: Compute> Run<'a, C> {
             .ok_or_else(|| Error::InvalidInput("no temperature was given".into()))
     }
 
+    fn tokenizer(&self) -> &Tokenizer {
+        self.rules.tokenizer()
+    }
+
     fn start_tokens(&self) -> Vec<u32> {
-        let (special, languages) = (self.decoder.tokenizer.special(), self.decoder.tokenizer.languages());
+        let (special, languages) = (self.rules.special(), self.tokenizer().languages());
         let mut tokens = vec![special.start_of_transcript];
-        if self.decoder.model.dimensions().is_multilingual() {
+        if self.model.dimensions().is_multilingual() {
             let is_spoken = |code: &String| Some(code) == self.language.as_ref();
             tokens.extend(languages.iter().find(|(code, _)| is_spoken(code)).map(|(_, token)| token));
             tokens.push(special.transcribe);
@@ -182,13 +186,13 @@ impl<'a, C: Compute> Run<'a, C> {
     /// Takes the likeliest language of the window.
     ///
     /// Differs from openai/whisper: uses the first window that is not silent, as it is decoded, and so spares an encoder pass.
-    fn detect_language(&mut self, cross: &Cross) -> Result<()> {
-        let special = self.decoder.tokenizer.special();
-        self.cache.clear();
-        let logits = self.decoder.step(&[special.start_of_transcript], &[0], cross, &mut self.cache)?;
-        let languages = self.decoder.tokenizer.languages();
+    fn detect_language(&mut self, audio: &Audio) -> Result<()> {
+        let mut cache = self.model.new_cache(audio, 1)?;
+        let tokens = [self.rules.special().start_of_transcript];
+        let logits = self.model.decode(&mut [Step { cache: &mut cache, tokens: &tokens, wanted: &[0] }])?.concat();
+        let languages = self.rules.tokenizer().languages();
         let scores: Vec<f32> = languages.iter().map(|(_, token)| logits[*token as usize]).collect();
-        let best = super::decode::likeliest(&scores);
+        let best = likeliest(&scores);
         if let Some((code, _)) = languages.get(best) {
             self.language = Some(code.clone());
             self.language_probability = Some((scores[best] - log_sum_exp(&scores)).exp());

@@ -1,12 +1,9 @@
 //! A loaded model, ready to transcribe.
 
-use std::{ops::ControlFlow, path::Path};
-
-use candle_core::Device;
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use super::{
     config::Dimensions,
-    decode::Decoder,
     model::Whisper,
     options::{Options, Progress},
     rules::Rules,
@@ -15,7 +12,11 @@ use super::{
 };
 use crate::{
     Error, Result,
-    infer::{device::Choice, weights::Checkpoint},
+    infer::{
+        compute_type::ComputeType,
+        device::{Choice, Device},
+        weights::Checkpoint,
+    },
     text::transcript::Transcript,
 };
 
@@ -26,29 +27,35 @@ const MAX_THREADS: usize = 1024;
 #[derive(Debug)]
 pub struct Transcriber {
     model: Whisper,
-    tokenizer: Tokenizer,
-    rules: Rules,
-    threads: rayon::ThreadPool,
+    rules: Arc<Rules>,
+}
+
+/// Where a model is to run, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// The device.
+    pub device: Choice,
+    /// The numbers that it computes in.
+    pub compute_type: ComputeType,
+    /// Processor threads that the model uses; `RAYON_NUM_THREADS` or one for each core when absent.
+    pub num_threads: Option<usize>,
 }
 
 impl Transcriber {
     /// Loads the model of a directory: `CTranslate2`'s files or Hugging Face's.
     ///
-    /// `device` is `auto`, `cpu`, `cuda`, `cuda:N` or `metal`; `num_threads` bounds the processor threads that the
-    /// model uses; `RAYON_NUM_THREADS` or one for each core when absent.
-    ///
     /// # Errors
     /// [`Error::NotFound`] when no model is there, [`Error::Weights`] when its files are damaged or do not fit each
     /// other, [`Error::Unsupported`] for a device that this build or machine lacks, [`Error::InvalidInput`] for an
-    /// unknown device or an impossible number of threads.
-    pub fn load(directory: &Path, device: &str, num_threads: Option<usize>) -> Result<Self> {
-        let device = device.parse::<Choice>()?.open()?;
-        if let Some(n) = num_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+    /// impossible number of threads.
+    pub fn load(directory: &Path, options: &LoadOptions) -> Result<Self> {
+        let device = options.device.open()?;
+        if let Some(n) = options.num_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
             return Err(Error::InvalidInput(format!("num_threads is {n}; expected 1 to {MAX_THREADS}")));
         }
         let threads = rayon::ThreadPoolBuilder::new()
             // 0: RAYON_NUM_THREADS, or one for each core.
-            .num_threads(num_threads.unwrap_or(0))
+            .num_threads(options.num_threads.unwrap_or(0))
             .thread_name(|index| format!("whisper-{index}"))
             .build()
             .map_err(|error| Error::Model { source: Box::new(error) })?;
@@ -64,9 +71,10 @@ impl Transcriber {
                 ),
             });
         }
-        let rules = Rules::new(&tokenizer, n_vocab)?;
-        let model = threads.install(|| Whisper::load(&checkpoint, &device))?;
-        Ok(Self { model, tokenizer, rules, threads })
+        let rules = Arc::new(Rules::new(Arc::new(tokenizer), n_vocab)?);
+        let threads = Arc::new(threads);
+        let model = threads.install(|| Whisper::load(&checkpoint, &device, options.compute_type))?;
+        Ok(Self { model: model.on_threads(threads), rules })
     }
 
     /// The words in `samples` (mono, 16 kHz, in [-1, 1]) and their times.
@@ -84,9 +92,7 @@ impl Transcriber {
     ) -> Result<Transcript> {
         options.check()?;
         let language = options.language.as_deref().map(|code| self.language(code)).transpose()?;
-        let decoder =
-            Decoder { model: &self.model, tokenizer: &self.tokenizer, rules: &self.rules, compute: &self.threads };
-        Run::new(decoder, options, language, samples)?.transcribe(on_progress)
+        Run::new(&self.model, Arc::clone(&self.rules), options, language, samples)?.transcribe(on_progress)
     }
 
     /// Whether the model knows languages other than English.
@@ -104,7 +110,7 @@ impl Transcriber {
     /// Codes of the languages that the model knows.
     #[must_use]
     pub fn languages(&self) -> Vec<&str> {
-        let known = if self.is_multilingual() { self.tokenizer.languages() } else { &[] };
+        let known = if self.is_multilingual() { self.rules.tokenizer().languages() } else { &[] };
         if known.is_empty() { vec!["en"] } else { known.iter().map(|(code, _)| code.as_str()).collect() }
     }
 
@@ -116,6 +122,12 @@ impl Transcriber {
             Device::Cuda(_) => "cuda",
             Device::Metal(_) => "metal",
         }
+    }
+
+    /// The numbers that the model computes in; never [`ComputeType::Auto`].
+    #[must_use]
+    pub fn compute_type(&self) -> ComputeType {
+        self.model.compute_type()
     }
 
     fn language(&self, code: &str) -> Result<&str> {

@@ -9,4 +9,4 @@ mod model_test;
 mod weights;
 
 pub(super) use cache::{Audio, Cache};
-pub(super) use model::{Feed, Masks, Model};
+pub(super) use model::{Feed, Model, compute_type, open};

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     Error, Result,
     infer::{
-        cuda::{ChooseResult, ChooseRule, Gpu, Memory, Multiply, Span},
+        compute_type::ComputeType,
+        cuda::{self, ChooseResult, ChooseRule, Element, Gpu, Memory, Multiply, Span},
         weights::Checkpoint,
         whisper::config::Dimensions,
     },
@@ -50,6 +51,33 @@ pub(in crate::infer::whisper) struct Feed<'a> {
 pub(in crate::infer::whisper) struct Masks {
     pub(super) memory: Memory,
     pub(super) n_masks: usize,
+}
+
+/// Opens a GPU that computes in these numbers; by default in half precision.
+///
+/// # Errors
+/// [`Error::Unsupported`] for numbers that it does not compute in, and when the GPU cannot be used.
+pub(in crate::infer::whisper) fn open(index: usize, compute_type: ComputeType) -> Result<Arc<dyn Gpu>> {
+    let element = match compute_type {
+        ComputeType::Auto | ComputeType::Float16 => Element::F16,
+        ComputeType::BFloat16 => Element::BF16,
+        ComputeType::Float32 => Element::F32,
+        ComputeType::Int8 => {
+            return Err(Error::Unsupported(
+                "compute type int8 on CUDA; expected float16, bfloat16 or float32".into(),
+            ));
+        }
+    };
+    cuda::open(index, element)
+}
+
+/// The numbers that a GPU was opened for.
+pub(in crate::infer::whisper) fn compute_type(gpu: &dyn Gpu) -> ComputeType {
+    match gpu.element() {
+        Element::F16 => ComputeType::Float16,
+        Element::BF16 => ComputeType::BFloat16,
+        Element::F32 => ComputeType::Float32,
+    }
 }
 
 impl Model {
