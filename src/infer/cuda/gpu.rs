@@ -16,12 +16,12 @@ pub(crate) enum Element {
 
 impl Element {
     /// Its size.
-    pub(super) fn n_bytes(self) -> usize {
+    pub(crate) fn n_bytes(self) -> usize {
         if self == Self::F32 { 4 } else { 2 }
     }
 
     /// `ELEMENT` of the kernels' sources.
-    pub(super) fn code(self) -> u32 {
+    pub(crate) fn code(self) -> u32 {
         match self {
             Self::F16 => 16,
             Self::BF16 => 17,
@@ -111,26 +111,26 @@ pub(crate) struct Span<'a> {
 
 impl Memory {
     /// New memory of any content.
-    pub(super) fn new(gpu: &Arc<dyn Gpu>, n_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(gpu: &Arc<dyn Gpu>, n_bytes: usize) -> Result<Self> {
         // A device has no address for nothing.
         let n_bytes = n_bytes.max(1);
         Ok(Self { address: gpu.allocate(n_bytes)?, gpu: Arc::clone(gpu), n_bytes })
     }
 
     /// A copy of values in the processor's memory.
-    pub(super) fn of<T: Plain>(gpu: &Arc<dyn Gpu>, values: &[T]) -> Result<Self> {
+    pub(crate) fn of<T: Plain>(gpu: &Arc<dyn Gpu>, values: &[T]) -> Result<Self> {
         let memory = Self::new(gpu, size_of_val(values))?;
         memory.all().upload(values)?;
         Ok(memory)
     }
 
     /// All of it.
-    pub(super) fn all(&self) -> Span<'_> {
+    pub(crate) fn all(&self) -> Span<'_> {
         Span { memory: self, offset: 0, n_bytes: self.n_bytes }
     }
 
     /// Bytes `offset..offset + n_bytes`.
-    pub(super) fn span(&self, offset: usize, n_bytes: usize) -> Result<Span<'_>> {
+    pub(crate) fn span(&self, offset: usize, n_bytes: usize) -> Result<Span<'_>> {
         self.all().span(offset, n_bytes)
     }
 }
@@ -144,7 +144,7 @@ impl Drop for Memory {
 
 impl<'a> Span<'a> {
     /// Bytes `offset..offset + n_bytes` of it.
-    pub(super) fn span(self, offset: usize, n_bytes: usize) -> Result<Span<'a>> {
+    pub(crate) fn span(self, offset: usize, n_bytes: usize) -> Result<Span<'a>> {
         if offset.checked_add(n_bytes).is_none_or(|end| end > self.n_bytes) {
             return Err(mistake(format!("bytes {offset} to {offset} + {n_bytes} of {} on the device", self.n_bytes)));
         }
@@ -152,22 +152,22 @@ impl<'a> Span<'a> {
     }
 
     /// Where it is, after a check that it has so many bytes.
-    pub(super) fn address(self, n_bytes: usize) -> Result<u64> {
+    pub(crate) fn address(self, n_bytes: usize) -> Result<u64> {
         Ok(self.span(0, n_bytes)?.start())
     }
 
     /// Where it is.
-    pub(super) fn start(self) -> u64 {
+    pub(crate) fn start(self) -> u64 {
         self.memory.address + self.offset as u64
     }
 
     /// Its size.
-    pub(super) fn n_bytes(self) -> usize {
+    pub(crate) fn n_bytes(self) -> usize {
         self.n_bytes
     }
 
     /// Copies values to its beginning.
-    pub(super) fn upload<T: Plain>(self, values: &[T]) -> Result<()> {
+    pub(crate) fn upload<T: Plain>(self, values: &[T]) -> Result<()> {
         let bytes = T::bytes(values);
         let to = self.address(bytes.len())?;
         // SAFETY: the memory is alive while it is borrowed, and large enough.
@@ -175,7 +175,7 @@ impl<'a> Span<'a> {
     }
 
     /// The first `n` values, when all work that was queued before is done.
-    pub(super) fn download<T: Plain>(self, n: usize) -> Result<Vec<T>> {
+    pub(crate) fn download<T: Plain>(self, n: usize) -> Result<Vec<T>> {
         let mut values = vec![T::default(); n];
         let bytes = T::bytes_mut(&mut values);
         let from = self.address(bytes.len())?;
@@ -185,7 +185,7 @@ impl<'a> Span<'a> {
     }
 
     /// Sets all of it to zero.
-    pub(super) fn clear(self) -> Result<()> {
+    pub(crate) fn clear(self) -> Result<()> {
         // SAFETY: as above.
         unsafe { self.memory.gpu.clear(self.start(), self.n_bytes) }
     }
