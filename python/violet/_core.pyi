@@ -26,6 +26,7 @@ __all__ = [
     "log_mel",
     "miner_score",
     "miner_weights",
+    "no_cuda",
     "normalize",
     "probe",
     "run_proxy",
@@ -150,3 +151,5 @@ class Transcriber:
     def is_multilingual(self) -> bool: ...
     @property
     def languages(self) -> list[str]: ...
+
+def no_cuda() -> str | None: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from violet import _core, models
+from violet import _core, cuda, models
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,6 +38,10 @@ class Transcriber:
         self, model: str | os.PathLike[str] = "tiny.en", device: str = "auto", *, num_threads: int | None = None
     ) -> None:
         self.path: Path = models.resolve(os.fspath(model))
+        if device != "cpu":
+            cuda.load_libraries()
+        if device == "auto" and (reason := _core.no_cuda()):
+            cuda.log_fallback(reason)
         self._model = _core.Transcriber(self.path, device, num_threads)
 
     @property

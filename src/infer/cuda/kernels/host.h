@@ -36,9 +36,9 @@ static struct {
     struct barrier block, warps[MAX_THREADS / 32];
     void (*kernel)(const void *);
     const void *arguments;
-    // What each thread shows to its warp.
-    uint32_t shown[MAX_THREADS][6];
-    const void *addresses[MAX_THREADS];
+    // What each thread shows to its warp, in turns: who is late may still read while others show the next.
+    struct shown { uint32_t words[6]; const void *address; } shown[2][MAX_THREADS];
+    int turn[MAX_THREADS];
 } host;
 
 static void wait_for(struct barrier *barrier, int n_threads) {
@@ -50,7 +50,15 @@ static void wait_for(struct barrier *barrier, int n_threads) {
     while (barrier->generation == generation) swapcontext(&host.threads[host.current], &host.scheduler);
 }
 static void synchronize(void) { wait_for(&host.block, (int)blockDim.x); }
-static void wait_for_warp(void) { wait_for(&host.warps[host.current / 32], 32); }
+
+// Shows something to the warp; returns what all of the warp show.
+static const struct shown *show(struct shown mine) {
+    const int turn = host.turn[host.current] ^= 1;
+    host.shown[turn][host.current] = mine;
+    wait_for(&host.warps[host.current / 32], 32);
+    return host.shown[turn] + host.current / 32 * 32;
+}
+static int lane(void) { return host.current % 32; }
 
 static void run_thread(void) {
     host.kernel(host.arguments);
@@ -120,11 +128,8 @@ static inline unsigned short from_float(float x) {
 static inline float exp2_fast(float x) { return exp2f(x); }
 
 static uint32_t shuffle_bits(uint32_t x, int lane_mask) {
-    host.shown[host.current][0] = x;
-    wait_for_warp();
-    const uint32_t other = host.shown[host.current ^ lane_mask][0];
-    wait_for_warp();
-    return other;
+    const struct shown *all = show((struct shown){.words = {x}});
+    return all[lane() ^ lane_mask].words[0];
 }
 static float shuffle(float x, int lane_mask) { return __uint_as_float(shuffle_bits(__float_as_uint(x), lane_mask)); }
 static int shuffle_int(int x, int lane_mask) { return (int)shuffle_bits((uint32_t)x, lane_mask); }
@@ -155,24 +160,18 @@ static void copy_wait_but_one(void) {
 
 // PTX ISA, ldmatrix: lane l gets elements 2 (l % 4) and the next of row l / 4 of each matrix.
 static void load_matrices(uint32_t *to, const uint4 *row) {
-    host.addresses[host.current] = row;
-    wait_for_warp();
-    const int warp = host.current / 32 * 32, lane = host.current % 32;
+    const struct shown *all = show((struct shown){.address = row});
     for (int matrix = 0; matrix < 4; matrix++)
-        to[matrix] = ((const uint32_t *)host.addresses[warp + matrix * 8 + lane / 4])[lane % 4];
-    wait_for_warp();
+        to[matrix] = ((const uint32_t *)all[matrix * 8 + lane() / 4].address)[lane() % 4];
 }
 // The same of the transposed matrices: elements 2 (l % 4) and the next of column l / 4.
 static void load_transposed(uint32_t *to, const uint4 *row) {
-    host.addresses[host.current] = row;
-    wait_for_warp();
-    const int warp = host.current / 32 * 32, lane = host.current % 32;
+    const struct shown *all = show((struct shown){.address = row});
     for (int matrix = 0; matrix < 4; matrix++) {
-        const unsigned short *low = host.addresses[warp + matrix * 8 + lane % 4 * 2];
-        const unsigned short *high = host.addresses[warp + matrix * 8 + lane % 4 * 2 + 1];
-        to[matrix] = low[lane / 4] | (uint32_t)high[lane / 4] << 16;
+        const unsigned short *low = all[matrix * 8 + lane() % 4 * 2].address;
+        const unsigned short *high = all[matrix * 8 + lane() % 4 * 2 + 1].address;
+        to[matrix] = low[lane() / 4] | (uint32_t)high[lane() / 4] << 16;
     }
-    wait_for_warp();
 }
 
 static float half_of(uint32_t pair, int is_high) { return to_float((unsigned short)(is_high ? pair >> 16 : pair)); }
@@ -180,17 +179,13 @@ static float half_of(uint32_t pair, int is_high) { return to_float((unsigned sho
 // PTX ISA, mma.m16n8k16. a: rows l/4 and l/4 + 8, columns 2(l%4).. and + 8; b: rows 2(l%4).. and + 8, column l/4;
 // c: rows l/4 and l/4 + 8, columns 2(l%4)...
 static void multiply(float *c, const uint32_t *a, uint32_t b0, uint32_t b1) {
-    memcpy(host.shown[host.current], a, 16);
-    host.shown[host.current][4] = b0, host.shown[host.current][5] = b1;
-    wait_for_warp();
-    const int warp = host.current / 32 * 32, lane = host.current % 32;
+    const struct shown *all = show((struct shown){.words = {a[0], a[1], a[2], a[3], b0, b1}});
     for (int i = 0; i < 4; i++) {
-        const int row = lane / 4, column = lane % 4 * 2 + i % 2, is_lower = i / 2;
+        const int row = lane() / 4, column = lane() % 4 * 2 + i % 2, is_lower = i / 2;
         for (int k = 0; k < 16; k++) {
-            const uint32_t *left = host.shown[warp + row * 4 + k % 8 / 2], *right = host.shown[warp + column * 4 + k % 8 / 2];
+            const uint32_t *left = all[row * 4 + k % 8 / 2].words, *right = all[column * 4 + k % 8 / 2].words;
             c[i] += half_of(left[k / 8 * 2 + is_lower], k % 2) * half_of(right[4 + k / 8], k % 2);
         }
     }
-    wait_for_warp();
 }
 #endif
