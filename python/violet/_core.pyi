@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "HAS_CUDA",
     "LimitError",
     "Segment",
     "Transcriber",
@@ -18,6 +19,7 @@ __all__ = [
     "cer",
     "char_counts",
     "credibility",
+    "cuda_problem",
     "decode",
     "ema_update",
     "hub_download",
@@ -26,7 +28,6 @@ __all__ = [
     "log_mel",
     "miner_score",
     "miner_weights",
-    "no_cuda",
     "normalize",
     "probe",
     "run_proxy",
@@ -152,4 +153,6 @@ class Transcriber:
     @property
     def languages(self) -> list[str]: ...
 
-def no_cuda() -> str | None: ...
+HAS_CUDA: Final[bool]
+
+def cuda_problem() -> str | None: ...

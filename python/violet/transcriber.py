@@ -38,10 +38,7 @@ class Transcriber:
         self, model: str | os.PathLike[str] = "tiny.en", device: str = "auto", *, num_threads: int | None = None
     ) -> None:
         self.path: Path = models.resolve(os.fspath(model))
-        if device != "cpu":
-            cuda.load_libraries()
-        if device == "auto" and (reason := _core.no_cuda()):
-            cuda.log_fallback(reason)
+        cuda.prepare(device)
         self._model = _core.Transcriber(self.path, device, num_threads)
 
     @property

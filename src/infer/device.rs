@@ -63,11 +63,14 @@ impl Choice {
     }
 }
 
-/// Why [`Choice::Auto`] is not a GPU of NVIDIA's although this build could use one; `None` when it is, or could not.
+/// Why no GPU of NVIDIA's can be used; `None` when one can.
 #[must_use]
-pub fn no_cuda() -> Option<String> {
-    cuda::probe(0).err().filter(|_| cfg!(feature = "cuda")).map(|error| error.to_string())
+pub fn cuda_problem() -> Option<String> {
+    cuda::probe(0).err().map(|error| error.to_string())
 }
+
+/// Whether this build can use a GPU of NVIDIA's where there is one.
+pub const HAS_CUDA: bool = cfg!(feature = "cuda");
 
 fn open_metal() -> Result<Device> {
     if !candle_core::utils::metal_is_available() {
@@ -101,7 +104,7 @@ mod tests {
     fn cuda_without_the_feature_says_so() {
         let error = Choice::Cuda(0).open().unwrap_err();
         assert!(error.to_string().contains("feature `cuda`"), "{error}");
-        assert_eq!(no_cuda(), None);
+        assert_eq!(cuda_problem(), Some(error.to_string()));
     }
 
     #[cfg(feature = "cuda")]

@@ -4,12 +4,13 @@ use pyo3::prelude::*;
 
 use crate::infer::device;
 
-/// Why `auto` is not an NVIDIA GPU although this build could use one; None when it is, or could not.
+/// Why no NVIDIA GPU can be used; None when one can.
 #[pyfunction]
-fn no_cuda(py: Python<'_>) -> Option<String> {
-    py.detach(device::no_cuda)
+fn cuda_problem(py: Python<'_>) -> Option<String> {
+    py.detach(device::cuda_problem)
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(no_cuda, module)?)
+    module.add("HAS_CUDA", device::HAS_CUDA)?;
+    module.add_function(wrap_pyfunction!(cuda_problem, module)?)
 }
