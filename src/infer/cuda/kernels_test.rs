@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
     Append, Attend, AttendItem, BiasGelu, Choose, ChooseResult, ChooseRule, Element, Embed, Flash, Gpu, HEAD, Host,
-    LayerNorm, Memory, MelRows, Scores, SelectRows, encode,
+    LayerNorm, MelRows, Memory, Scores, SelectRows, encode,
 };
 
 /// A device, and numbers that its matrices hold exactly.
@@ -44,8 +44,12 @@ impl Bench {
         let span = memory.all();
         match self.gpu.element() {
             Element::F32 => span.download(n).unwrap(),
-            Element::F16 => span.download::<u16>(n).unwrap().iter().map(|&b| half::f16::from_bits(b).to_f32()).collect(),
-            Element::BF16 => span.download::<u16>(n).unwrap().iter().map(|&b| half::bf16::from_bits(b).to_f32()).collect(),
+            Element::F16 => {
+                span.download::<u16>(n).unwrap().iter().map(|&b| half::f16::from_bits(b).to_f32()).collect()
+            }
+            Element::BF16 => {
+                span.download::<u16>(n).unwrap().iter().map(|&b| half::bf16::from_bits(b).to_f32()).collect()
+            }
         }
     }
 
@@ -105,7 +109,9 @@ fn embed_adds_token_and_position() {
         let expected: Vec<f64> = tokens
             .iter()
             .zip(positions)
-            .flat_map(|(&token, position)| (0..width).map(move |i| (token as usize * width + i, position as usize * width + i)))
+            .flat_map(|(&token, position)| {
+                (0..width).map(move |i| (token as usize * width + i, position as usize * width + i))
+            })
             .map(|(token, position)| f64::from(embedding[token]) + f64::from(table[position]))
             .collect();
         bench.assert_close(&bench.read(&out, 3 * width), &expected, "embed");
@@ -145,11 +151,20 @@ fn layer_norm_is_its_definition_and_leaves_the_bias_behind() {
                     let mean = row.iter().sum::<f64>() / width as f64;
                     let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / width as f64;
                     let norm = move |x: f64| (x - mean) / (variance + 1e-5).sqrt();
-                    row.into_iter().map(norm).zip(&gamma).zip(&beta).map(|((x, g), b)| x * f64::from(*g) + f64::from(*b)).collect::<Vec<_>>()
+                    row.into_iter()
+                        .map(norm)
+                        .zip(&gamma)
+                        .zip(&beta)
+                        .map(|((x, g), b)| x * f64::from(*g) + f64::from(*b))
+                        .collect::<Vec<_>>()
                 })
                 .collect();
             bench.assert_close(&bench.read(&out, taken.len() * width), &expected, "layer norm");
-            bench.assert_close(&bench.read(&x_memory, x.len()), &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), "x");
+            bench.assert_close(
+                &bench.read(&x_memory, x.len()),
+                &x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(),
+                "x",
+            );
             let Some(bias) = bias else { continue };
             let copy = Memory::of(&bench.gpu, &encode(element, &x)).unwrap();
             LayerNorm {
@@ -166,7 +181,8 @@ fn layer_norm_is_its_definition_and_leaves_the_bias_behind() {
             .run(&*bench.gpu)
             .unwrap();
             bench.assert_close(&bench.read(&out, x.len()), &expected, "layer norm with a bias");
-            let moved: Vec<f64> = x.iter().zip(bias.iter().cycle()).map(|(x, b)| f64::from(*x) + f64::from(*b)).collect();
+            let moved: Vec<f64> =
+                x.iter().zip(bias.iter().cycle()).map(|(x, b)| f64::from(*x) + f64::from(*b)).collect();
             bench.assert_close(&bench.read(&copy, x.len()), &moved, "x and the bias");
         }
     }
@@ -302,7 +318,9 @@ fn check_attend(element: Element, n_keys: [usize; 3], n_queries: [usize; 3], ste
         });
         for i in 0..n_queries[index] {
             for head in 0..2 {
-                let at = |place: usize, part: usize| &audio[place * key_stride + (layer * 2 + part) * width + head * HEAD..][..HEAD];
+                let at = |place: usize, part: usize| {
+                    &audio[place * key_stride + (layer * 2 + part) * width + head * HEAD..][..HEAD]
+                };
                 let seen = n_keys[index] + i * step;
                 let keys: Vec<_> = (0..seen).map(|place| at(place, 0)).collect();
                 let values: Vec<_> = (0..seen).map(|place| at(place, 1)).collect();
@@ -469,7 +487,8 @@ fn scores_are_the_scaled_products() {
         for (at, got) in got.into_iter().enumerate() {
             let (query, key) = (at / n_keys * query_stride, at % n_keys * key_stride);
             let expected: f64 =
-                (0..HEAD).map(|i| f64::from(queries[query + i] + bias[i]) * f64::from(keys[key + i])).sum::<f64>() / 8.0;
+                (0..HEAD).map(|i| f64::from(queries[query + i] + bias[i]) * f64::from(keys[key + i])).sum::<f64>()
+                    / 8.0;
             assert!((f64::from(got) - expected).abs() < 1e-5, "{got} and {expected}");
         }
     }
@@ -480,7 +499,8 @@ fn numbers_are_rounded_as_the_half_crate_rounds_them() {
     // The kernels' own conversions, through a kernel that only converts: x + 0.
     for element in [Element::F16, Element::BF16] {
         let gpu: Arc<dyn Gpu> = Host::new(element, 1);
-        let values: Vec<f32> = (0..1 << 16_u32).map(|i| f32::from_bits(i * 0x0001_0001 ^ 0x5a5a)).filter(|x| x.is_finite()).collect();
+        let values: Vec<f32> =
+            (0..1 << 16_u32).map(|i| f32::from_bits((i * 0x0001_0001) ^ 0x5a5a)).filter(|x| x.is_finite()).collect();
         let n = values.len();
         let (table, zeros) = (Memory::of(&gpu, &values).unwrap(), Memory::of(&gpu, &vec![0_u16; n]).unwrap());
         let (ids, out) = (Memory::of(&gpu, &[0_u32]).unwrap(), Memory::new(&gpu, n * 2).unwrap());

@@ -36,7 +36,7 @@ fn long(n: usize) -> Result<i64> {
 
 /// Elements of a vector access: rows must be multiples of it.
 fn check_width(element: Element, width: usize) -> Result<()> {
-    if width == 0 || width > MAX_WIDTH || width % (16 / element.n_bytes()) != 0 {
+    if width == 0 || width > MAX_WIDTH || !width.is_multiple_of(16 / element.n_bytes()) {
         return Err(mistake(format!("rows of {width}; the kernels take multiples of 8 up to {MAX_WIDTH}")));
     }
     Ok(())

@@ -19,6 +19,8 @@ mod launch;
 #[cfg(feature = "cuda")]
 mod nvidia;
 
+#[cfg(not(feature = "cuda"))]
+pub(super) use absent::{open, probe};
 pub(super) use gpu::{Element, Gpu, Memory, Plain, Span, encode};
 #[cfg(all(test, feature = "cuda-on-host"))]
 pub(super) use host::Host;
@@ -28,8 +30,6 @@ pub(super) use launch::{
 };
 #[cfg(feature = "cuda")]
 pub(super) use nvidia::{open, probe};
-#[cfg(not(feature = "cuda"))]
-pub(super) use absent::{open, probe};
 
 /// The width of an attention head that the kernels are written for: Whisper's only one.
 pub(super) const HEAD: usize = 64;

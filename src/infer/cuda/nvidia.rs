@@ -89,10 +89,14 @@ pub(crate) fn probe(index: usize) -> Result<()> {
                 "the device cuda:{index} has compute capability {major}; Violet needs {OLDEST}.0 (Ampere) or newer"
             ));
         }
-        (Err(error), _) | (_, Err(error)) => return refuse(format!("the device cuda:{index} does not answer: {error:?}")),
+        (Err(error), _) | (_, Err(error)) => {
+            return refuse(format!("the device cuda:{index} does not answer: {error:?}"));
+        }
     }
     if !has_blas {
-        return refuse("cuBLAS (libcublas.so) is not there; install the CUDA toolkit, or pip install nvidia-cublas".into());
+        return refuse(
+            "cuBLAS (libcublas.so) is not there; install the CUDA toolkit, or pip install nvidia-cublas".into(),
+        );
     }
     compiler::probe()
 }
@@ -177,8 +181,7 @@ impl Gpu for Nvidia {
                         result::mem_pool::trim_to(result::device::get_mem_pool(self.context.cu_device())?, 0)
                     });
                     trimmed.map_err(|error| self.failed(error))?;
-                    result::malloc_async(stream, n_bytes)
-                        .map_err(|_| out_of_memory(self.index, &self.context, n_bytes))
+                    result::malloc_async(stream, n_bytes).map_err(|_| out_of_memory(self.index, &self.context, n_bytes))
                 }
                 other => other.map_err(|error| self.failed(error)),
             }
@@ -275,6 +278,10 @@ impl Gpu for Nvidia {
 
 impl std::fmt::Debug for Nvidia {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Nvidia").field("index", &self.index).field("element", &self.element).finish()
+        formatter
+            .debug_struct("Nvidia")
+            .field("index", &self.index)
+            .field("element", &self.element)
+            .finish_non_exhaustive()
     }
 }

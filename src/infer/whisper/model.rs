@@ -22,7 +22,7 @@ pub(crate) struct Whisper {
 #[derive(Debug)]
 enum Engine {
     Tensor(tensor::Model),
-    Cuda(cuda::Model),
+    Cuda(Box<cuda::Model>),
 }
 
 /// What is heard in one window: every decoder layer's keys and values of it. Cheap to clone.
@@ -75,16 +75,14 @@ impl Whisper {
             Device::Cuda(index) => {
                 let gpu = cuda::open(*index, compute_type)?;
                 let compute_type = cuda::compute_type(&*gpu);
-                (Engine::Cuda(cuda::Model::load(checkpoint, gpu)?), compute_type)
+                (Engine::Cuda(Box::new(cuda::Model::load(checkpoint, gpu)?)), compute_type)
             }
             // The engine of tensors computes in f32 whatever is asked for.
             Device::Cpu => {
                 let model = tensor::Model::load(checkpoint, &candle_core::Device::Cpu)?;
                 (Engine::Tensor(model), ComputeType::Float32)
             }
-            Device::Metal(device) => {
-                (Engine::Tensor(tensor::Model::load(checkpoint, device)?), ComputeType::Float32)
-            }
+            Device::Metal(device) => (Engine::Tensor(tensor::Model::load(checkpoint, device)?), ComputeType::Float32),
         };
         Ok(Self { dimensions, compute_type, device: device.clone(), engine, threads: None })
     }

@@ -11,8 +11,8 @@ use crate::{
     Error, Result,
     infer::{
         cuda::{
-            Append, Attend, AttendItem, BiasGelu, Choose, ChooseResult, ChooseRule, Element, Embed, Gpu, HEAD, LayerNorm,
-            MAX_QUERIES, Memory, Multiply, Plain, Scores, Span,
+            Append, Attend, AttendItem, BiasGelu, Choose, ChooseResult, ChooseRule, Element, Embed, Gpu, HEAD,
+            LayerNorm, MAX_QUERIES, Memory, Multiply, Plain, Scores, Span,
         },
         ops::EPSILON,
     },
@@ -208,8 +208,11 @@ impl<'a> Pass<'a> {
         }
         let own = Items::new(gpu, &plan.own, width, plan.n_own)?;
         let heard = Items::new(gpu, &plan.heard, width, plan.n_heard)?;
-        let partial = Attend::n_partial_bytes(n_tokens, width, own.n_splits)
-            .max(Attend::n_partial_bytes(n_tokens, width, heard.n_splits));
+        let partial = Attend::n_partial_bytes(n_tokens, width, own.n_splits).max(Attend::n_partial_bytes(
+            n_tokens,
+            width,
+            heard.n_splits,
+        ));
         Ok(Self {
             model,
             gpu,
@@ -317,7 +320,9 @@ impl<'a> Pass<'a> {
             let offset = (index * 2 * width + head * HEAD) * size;
             Scores {
                 out: observed.scores.span(slot * n_bytes, n_bytes)?,
-                queries: self.projected.span(head * HEAD * size, self.projected.all().n_bytes() - head * HEAD * size)?,
+                queries: self
+                    .projected
+                    .span(head * HEAD * size, self.projected.all().n_bytes() - head * HEAD * size)?,
                 bias: layer.project.bias.span(head * HEAD * 4, HEAD * 4)?,
                 keys: keys.span(offset, keys.n_bytes().saturating_sub(offset))?,
                 key_stride,

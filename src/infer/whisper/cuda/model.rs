@@ -63,9 +63,7 @@ pub(in crate::infer::whisper) fn open(index: usize, compute_type: ComputeType) -
         ComputeType::BFloat16 => Element::BF16,
         ComputeType::Float32 => Element::F32,
         ComputeType::Int8 => {
-            return Err(Error::Unsupported(
-                "compute type int8 on CUDA; expected float16, bfloat16 or float32".into(),
-            ));
+            return Err(Error::Unsupported("compute type int8 on CUDA; expected float16, bfloat16 or float32".into()));
         }
     };
     cuda::open(index, element)

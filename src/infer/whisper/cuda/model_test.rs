@@ -61,7 +61,8 @@ fn write_model(directory: &Path) {
         add(format!("encoder.{name}.weight"), &[WIDTH, n_inputs, 3]);
         add(format!("encoder.{name}.bias"), &[WIDTH]);
     }
-    let views = tensors.iter().map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    let views =
+        tensors.iter().map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     safetensors::serialize_to_file(views, None, &directory.join("model.safetensors")).unwrap();
 }
 
@@ -266,7 +267,8 @@ fn the_device_chooses_what_the_scores_say() {
             let text: Vec<usize> = (10..70).filter(|token| ![11, 12, 40].contains(token)).collect();
             let max = text.iter().map(|&token| row[token]).fold(f32::MIN, f32::max);
             let is_time = sum(&mut (75..80)).ln() > max;
-            let allowed: Vec<usize> = if is_time { (75..80).collect() } else { text.into_iter().chain(75..80).collect() };
+            let allowed: Vec<usize> =
+                if is_time { (75..80).collect() } else { text.into_iter().chain(75..80).collect() };
             let token = *allowed.iter().max_by(|a, b| row[**a].total_cmp(&row[**b])).unwrap();
             (token, row[token] - sum(&mut allowed.into_iter()).ln())
         });
@@ -289,7 +291,9 @@ fn what_cannot_be_fed_is_an_error_and_changes_nothing() {
     let (audios, _) = pair.audios(1, 40);
     let mut cache = pair.model.new_cache(&audios[0], 2).unwrap();
     let too_many = [0; 2 * (N_TEXT_CTX + 1)];
-    for (tokens, wanted) in [(&[1_u32, 2, 3][..], &[0_usize][..]), (&[], &[]), (&[1, 90], &[0]), (&[1, 2], &[1]), (&too_many, &[0])] {
+    for (tokens, wanted) in
+        [(&[1_u32, 2, 3][..], &[0_usize][..]), (&[], &[]), (&[1, 90], &[0]), (&[1, 2], &[1]), (&too_many, &[0])]
+    {
         let failed = pair.model.decode(&mut [Feed { cache: &mut cache, tokens, wanted }]);
         assert!(matches!(failed, Err(Error::Model { .. })), "{tokens:?}");
         assert_eq!(cache.len(), 0);

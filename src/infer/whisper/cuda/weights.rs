@@ -93,9 +93,14 @@ impl Weights {
         let loader = Loader { checkpoint, gpu, width: dimensions.width, loaded_bytes: Cell::new(0) };
         loader.weights(dimensions).map_err(|error| match error {
             Error::OutOfMemory { device, available_bytes, .. } => {
-                let n_elements: usize = checkpoint.names().filter_map(|name| checkpoint.shape(name)).map(n_elements).sum();
+                let n_elements: usize =
+                    checkpoint.names().filter_map(|name| checkpoint.shape(name)).map(n_elements).sum();
                 let needed_bytes = (n_elements * gpu.element().n_bytes()) as u64;
-                Error::OutOfMemory { device, needed_bytes, available_bytes: available_bytes + loader.loaded_bytes.get() }
+                Error::OutOfMemory {
+                    device,
+                    needed_bytes,
+                    available_bytes: available_bytes + loader.loaded_bytes.get(),
+                }
             }
             error => error,
         })
