@@ -37,11 +37,29 @@ pub(super) fn probe() -> Result<()> {
     ))
 }
 
+/// What a device runs.
+#[derive(Debug)]
+pub(super) enum Code {
+    /// Of one architecture.
+    Machine(Vec<u8>),
+    /// PTX, which the driver compiles.
+    Portable(String),
+}
+
+impl From<Code> for Ptx {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::Machine(bytes) => Self::from_binary(bytes),
+            Code::Portable(text) => Self::from_src(text),
+        }
+    }
+}
+
 /// The kernels for matrices of `element`, for a device of this compute capability.
 ///
 /// # Errors
 /// [`Error::Unsupported`] when NVRTC cannot be loaded.
-pub(super) fn compile(element: Element, (major, minor): (i32, i32)) -> Result<Ptx> {
+pub(super) fn compile(element: Element, (major, minor): (i32, i32)) -> Result<Code> {
     probe()?;
     match compile_for(element, &format!("sm_{major}{minor}")) {
         // A device that is newer than the compiler.
@@ -82,7 +100,7 @@ impl Drop for Program {
     }
 }
 
-fn compile_for(element: Element, architecture: &str) -> Result<Ptx, Failure> {
+fn compile_for(element: Element, architecture: &str) -> Result<Code, Failure> {
     let source = CString::new(SOURCE).map_err(|error| Failure::Other(error.to_string()))?;
     let program = Program(result::create_program(&source, Some(c"violet.cu"))?);
     let options = [format!("--gpu-architecture={architecture}"), format!("-DELEMENT={}", element.code())];
@@ -97,14 +115,14 @@ fn compile_for(element: Element, architecture: &str) -> Result<Ptx, Failure> {
             }
         }
         if architecture == OLDEST {
-            return Ok(Ptx::from_src(text(&result::get_ptx(program.0)?)));
+            return Ok(Code::Portable(text(&result::get_ptx(program.0)?)));
         }
         // Machine code, not PTX: a driver refuses the PTX of a compiler that is newer than itself.
         let mut n_bytes = 0;
         sys::nvrtcGetCUBINSize(program.0, &raw mut n_bytes).result()?;
         let mut code = vec![0_u8; n_bytes];
         sys::nvrtcGetCUBIN(program.0, code.as_mut_ptr().cast::<c_char>()).result()?;
-        Ok(Ptx::from_binary(code))
+        Ok(Code::Machine(code))
     }
 }
 
@@ -124,8 +142,12 @@ mod tests {
         for element in [Element::F16, Element::BF16, Element::F32] {
             for capability in [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0), (99, 0)] {
                 let code = compile(element, capability).unwrap();
-                let is_machine_code = code.as_bytes().is_some_and(|bytes| bytes.starts_with(b"\x7fELF"));
-                assert_eq!(is_machine_code, capability.0 < 99, "{element:?} {capability:?}");
+                match code {
+                    Code::Machine(bytes) => {
+                        assert!(capability.0 < 99 && bytes.starts_with(b"\x7fELF"), "{capability:?}")
+                    }
+                    Code::Portable(text) => assert!(capability.0 == 99 && text.contains(".target sm_80"), "{text}"),
+                }
             }
         }
     }

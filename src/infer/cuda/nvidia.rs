@@ -110,7 +110,7 @@ pub(crate) fn open(index: usize, element: Element) -> Result<Arc<dyn Gpu>> {
     let failed = |error: DriverError| mistake(format!("cannot open the device cuda:{index}: {error:?}"));
     let context = CudaContext::new(index).map_err(failed)?;
     let capability = context.compute_capability().map_err(failed)?;
-    let module = context.load_module(compiler::compile(element, capability)?).map_err(failed)?;
+    let module = context.load_module(compiler::compile(element, capability)?.into()).map_err(failed)?;
     let mut functions = HashMap::new();
     for (name, n_threads) in KERNELS {
         if name == "flash" && element == Element::F32 {
