@@ -21,14 +21,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
-FULL := --features infer,proxy,hub
+FULL := --features infer,proxy,hub,cuda-on-host
 # The last word is with a patient try: some package indexes fetch a file themselves before they answer.
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 CHECKED := $(wildcard python neurons tests/python benches)
 
-.PHONY: help demo build develop models test lint format bench lock clean
+.PHONY: help demo build cuda develop models test lint format bench lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ demo: build ## Run a whole network on this machine: chain, proxy, three miners, 
 	@$(RUN)/violet demo $(ARGS)
 
 build: $(VENV)/.installed ## Compile the core and install the package into .venv
+
+cuda: $(VENV)/.locked-dev ## The same for NVIDIA GPUs, on a machine with or without one; says what it needs
+	@.ci/cuda
 
 develop: $(VENV)/.locked-dev ## Install the package so that edits to Python files count at once
 	@.ci/check-rust

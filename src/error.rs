@@ -62,6 +62,16 @@ pub enum Error {
         /// The tensor library's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A device's memory is too small: smaller batches, a smaller model or another device may fit.
+    #[error("out of memory on {device}: {needed_bytes} bytes are needed, {available_bytes} are free")]
+    OutOfMemory {
+        /// The device.
+        device: String,
+        /// What was asked for, bytes; 0 when a library asked and does not say.
+        needed_bytes: u64,
+        /// What was free, bytes.
+        available_bytes: u64,
+    },
     /// A server is silent, or answers what it should not.
     #[error("{server}: {reason}")]
     Network {

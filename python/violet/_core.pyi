@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "HAS_CUDA",
     "LimitError",
     "Segment",
     "Transcriber",
@@ -19,6 +20,7 @@ __all__ = [
     "cer",
     "char_counts",
     "credibility",
+    "cuda_problem",
     "decode",
     "ema_update",
     "hub_download",
@@ -185,3 +187,6 @@ class Transcriber:
 
 def whisper_names() -> list[str]: ...
 def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: ...
+HAS_CUDA: Final[bool]
+
+def cuda_problem() -> str | None: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from violet import _core, models
+from violet import _core, cuda, models
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,6 +38,7 @@ class Transcriber:
         self, model: str | os.PathLike[str] = "tiny.en", device: str = "auto", *, num_threads: int | None = None
     ) -> None:
         self.path: Path = models.resolve(os.fspath(model))
+        cuda.prepare(device)
         self._model = _core.Transcriber(self.path, device, num_threads)
 
     @property

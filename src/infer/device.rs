@@ -1,9 +1,8 @@
-//! Where tensors live: parsing `auto`, `cpu`, `cuda`, `cuda:N` and `metal`, and opening that device without a crash.
+//! Where models run: parsing `auto`, `cpu`, `cuda`, `cuda:N` and `metal`, and finding that device without a crash.
 
-use std::{path::Path, str::FromStr};
+use std::str::FromStr;
 
-use candle_core::Device;
-
+use super::cuda;
 use crate::{Error, Result};
 
 /// A device as a person names it.
@@ -38,49 +37,46 @@ impl FromStr for Choice {
     }
 }
 
+/// A device that was found.
+#[derive(Debug, Clone)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// The NVIDIA GPU with this index.
+    Cuda(usize),
+    /// Apple's GPU.
+    Metal(candle_core::Device),
+}
+
 impl Choice {
-    /// Opens the device.
+    /// Finds the device.
     ///
     /// # Errors
     /// [`Error::Unsupported`] when the device was asked for by name and this build or this machine does not have it.
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(index) => open_cuda(index),
+            Self::Cuda(index) => cuda::probe(index).map(|()| Device::Cuda(index)),
             Self::Metal => open_metal(),
-            Self::Auto => Ok(open_cuda(0).or_else(|_| open_metal()).unwrap_or(Device::Cpu)),
+            Self::Auto => Ok(Self::Cuda(0).open().or_else(|_| open_metal()).unwrap_or(Device::Cpu)),
         }
     }
 }
 
-fn open_cuda(index: usize) -> Result<Device> {
-    if !candle_core::utils::cuda_is_available() {
-        return Err(Error::Unsupported(
-            "this build has no CUDA; build with the feature `cuda`, or use the device `cpu`".into(),
-        ));
-    }
-    if !has_nvidia_driver() {
-        return Err(Error::Unsupported("no NVIDIA driver found on this machine; use the device `cpu`".into()));
-    }
-    // The CUDA bindings panic when a library of the driver or the toolkit cannot be loaded.
-    std::panic::catch_unwind(|| Device::new_cuda(index))
-        .map_err(|_| Error::Unsupported("the CUDA libraries cannot be loaded; use the device `cpu`".into()))?
-        .map_err(|error| Error::Unsupported(format!("cannot open the device cuda:{index}: {error}")))
+/// Why no GPU of NVIDIA's can be used; `None` when one can.
+#[must_use]
+pub fn cuda_problem() -> Option<String> {
+    cuda::probe(0).err().map(|error| error.to_string())
 }
+
+/// Whether this build can use a GPU of NVIDIA's where there is one.
+pub const HAS_CUDA: bool = cfg!(feature = "cuda");
 
 fn open_metal() -> Result<Device> {
     if !candle_core::utils::metal_is_available() {
         return Err(Error::Unsupported("this build has no Metal; use the device `cpu`".into()));
     }
-    Ok(Device::new_metal(0)?)
-}
-
-/// Whether the kernel's half of an NVIDIA driver is there (Linux, WSL, Jetson; elsewhere the libraries are tried).
-fn has_nvidia_driver() -> bool {
-    !cfg!(target_os = "linux")
-        || ["/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu"]
-            .iter()
-            .any(|path| Path::new(path).exists())
+    Ok(Device::Metal(candle_core::Device::new_metal(0)?))
 }
 
 #[cfg(test)]
@@ -108,5 +104,14 @@ mod tests {
     fn cuda_without_the_feature_says_so() {
         let error = Choice::Cuda(0).open().unwrap_err();
         assert!(error.to_string().contains("feature `cuda`"), "{error}");
+        assert_eq!(cuda_problem(), Some(error.to_string()));
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn a_device_that_no_machine_has_is_refused_without_a_crash() {
+        let error = Choice::Cuda(4096).open().unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        assert!(error.to_string().contains("driver") || error.to_string().contains("cuda:4096"), "{error}");
     }
 }

@@ -3,11 +3,14 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
 )]
 
 pub mod compute_type;
+#[allow(dead_code, reason = "only a build with CUDA opens such a device, and only a scheduler lets it choose")]
+mod cuda;
 pub mod device;
 mod kernels;
 mod ops;

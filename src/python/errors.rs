@@ -1,6 +1,6 @@
 //! The table from the core's errors to Python's exceptions.
 
-use pyo3::exceptions::{PyConnectionError, PyException, PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyConnectionError, PyException, PyKeyboardInterrupt, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyErr, create_exception};
 
@@ -15,6 +15,7 @@ impl From<Error> for PyErr {
         match error {
             Error::InvalidInput(_) | Error::Unsupported(_) | Error::Decode { .. } => PyValueError::new_err(message),
             Error::TooLong { .. } | Error::TooLarge { .. } => LimitError::new_err(message),
+            Error::OutOfMemory { .. } => PyMemoryError::new_err(message),
             // By its kind (FileNotFoundError, PermissionError, ...), with the path in the message.
             Error::Io { source, .. } => std::io::Error::new(source.kind(), message).into(),
             Error::Network { .. } => PyConnectionError::new_err(message),

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod audio;
+mod device;
 mod errors;
 mod hub;
 mod memory;
@@ -19,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(module)?;
     audio::register(module)?;
+    device::register(module)?;
     score::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;

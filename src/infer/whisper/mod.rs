@@ -6,6 +6,8 @@ mod config;
 mod cpu;
 #[cfg(test)]
 mod cpu_test;
+#[allow(dead_code, reason = "only a build with CUDA opens such a device, and only a scheduler lets it choose")]
+mod cuda;
 mod decode;
 mod fallback;
 mod headroom;

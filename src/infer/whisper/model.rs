@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use candle_core::Device;
-
 use super::{
     config::Dimensions,
-    cpu, headroom, tensor,
+    cpu, cuda, headroom, tensor,
     words::{Head, alignment_heads},
 };
 use crate::{
     Error, Result,
-    infer::{compute_type::ComputeType, weights::Checkpoint},
+    infer::{compute_type::ComputeType, device::Device, weights::Checkpoint},
 };
 
 /// A loaded model. It is never changed: any number of threads may use it, each with its own [`Cache`].
@@ -20,6 +18,7 @@ pub(crate) struct Whisper {
     dimensions: Dimensions,
     alignment_heads: Vec<Head>,
     compute_type: ComputeType,
+    device: Device,
     engine: Engine,
     threads: Option<Arc<rayon::ThreadPool>>,
 }
@@ -29,6 +28,7 @@ pub(crate) struct Whisper {
 enum Engine {
     Tensor(tensor::Model),
     Cpu(cpu::Model),
+    Cuda(Box<cuda::Model>),
 }
 
 /// What is heard in one window: every decoder layer's keys and values of it. Cheap to clone.
@@ -38,6 +38,8 @@ pub(crate) enum Audio {
     Tensor(tensor::Audio),
     /// Of the processor's engine.
     Cpu(cpu::Audio),
+    /// Of a GPU of NVIDIA's.
+    Cuda(cuda::Audio),
 }
 
 /// What the decoder remembers of some sequences of equal length that hear the same window.
@@ -47,6 +49,8 @@ pub(crate) enum Cache {
     Tensor(tensor::Cache),
     /// Of the processor's engine.
     Cpu(cpu::Cache),
+    /// Of a GPU of NVIDIA's.
+    Cuda(cuda::Cache),
 }
 
 /// The next tokens of the sequences of one cache.
@@ -71,18 +75,28 @@ pub(crate) struct Alignment {
 
 impl Whisper {
     /// Reads the weights onto the device.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the device does not compute in these numbers; [`Error::OutOfMemory`],
+    /// [`Error::Weights`].
     pub(crate) fn load(checkpoint: &Checkpoint, device: &Device, compute_type: ComputeType) -> Result<Self> {
         let dimensions = Dimensions::of(checkpoint)?;
         let alignment_heads = alignment_heads(checkpoint, &dimensions);
-        if device.is_cpu() {
-            let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
-            headroom::check(checkpoint.directory(), &dimensions.memory(compute_type))?;
-            let engine = Engine::Cpu(cpu::Model::load(checkpoint, compute_type)?);
-            return Ok(Self { dimensions, alignment_heads, compute_type, engine, threads: None });
-        }
-        // The engine of tensors computes in f32 whatever is asked for.
-        let engine = Engine::Tensor(tensor::Model::load(checkpoint, device)?);
-        Ok(Self { dimensions, alignment_heads, compute_type: ComputeType::Float32, engine, threads: None })
+        let (engine, compute_type) = match device {
+            Device::Cpu => {
+                let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
+                headroom::check(checkpoint.directory(), &dimensions.memory(compute_type))?;
+                (Engine::Cpu(cpu::Model::load(checkpoint, compute_type)?), compute_type)
+            }
+            Device::Cuda(index) => {
+                let gpu = cuda::open(*index, compute_type)?;
+                let compute_type = cuda::compute_type(&*gpu);
+                (Engine::Cuda(Box::new(cuda::Model::load(checkpoint, gpu)?)), compute_type)
+            }
+            // The engine of tensors computes in f32 whatever is asked for.
+            Device::Metal(device) => (Engine::Tensor(tensor::Model::load(checkpoint, device)?), ComputeType::Float32),
+        };
+        Ok(Self { dimensions, alignment_heads, compute_type, device: device.clone(), engine, threads: None })
     }
 
     /// Runs all of the model's work on these threads from now on, instead of rayon's global ones.
@@ -107,10 +121,7 @@ impl Whisper {
 
     /// Where the weights are.
     pub(crate) fn device(&self) -> &Device {
-        match &self.engine {
-            Engine::Tensor(model) => model.device(),
-            Engine::Cpu(_) => &Device::Cpu,
-        }
+        &self.device
     }
 
     /// What is heard in each of some log-mel windows, each dense `[n_mels, n_frames]`.
@@ -133,6 +144,7 @@ impl Whisper {
         self.install(|| match &self.engine {
             Engine::Tensor(model) => Ok(model.encode(mels, n_frames)?.into_iter().map(Audio::Tensor).collect()),
             Engine::Cpu(model) => Ok(model.encode(mels, n_frames).into_iter().map(Audio::Cpu).collect()),
+            Engine::Cuda(model) => Ok(model.encode(mels, n_frames)?.into_iter().map(Audio::Cuda).collect()),
         })
     }
 
@@ -141,6 +153,7 @@ impl Whisper {
         match (&self.engine, audio) {
             (Engine::Tensor(model), Audio::Tensor(audio)) => Ok(Cache::Tensor(model.new_cache(audio, n_rows)?)),
             (Engine::Cpu(model), Audio::Cpu(audio)) => Ok(Cache::Cpu(model.new_cache(audio, n_rows))),
+            (Engine::Cuda(model), Audio::Cuda(audio)) => Ok(Cache::Cuda(model.new_cache(audio, n_rows)?)),
             _ => Err(of_another_model()),
         }
     }
@@ -153,7 +166,7 @@ impl Whisper {
             Engine::Tensor(model) => {
                 let decode = |step: &mut Step<'_>| match &mut *step.cache {
                     Cache::Tensor(cache) => Ok(model.decode(step.tokens, step.wanted, cache)?),
-                    Cache::Cpu(_) => Err(of_another_model()),
+                    Cache::Cpu(_) | Cache::Cuda(_) => Err(of_another_model()),
                 };
                 steps.iter_mut().map(decode).collect()
             }
@@ -165,6 +178,7 @@ impl Whisper {
                 }
                 model.decode(&mut own)
             }
+            Engine::Cuda(model) => model.decode(&mut feeds(steps)?),
         })
     }
 
@@ -179,6 +193,10 @@ impl Whisper {
         self.install(|| match (&self.engine, audio) {
             (Engine::Tensor(model), Audio::Tensor(audio)) => Ok(model.align(audio, tokens, heads)?),
             (Engine::Cpu(model), Audio::Cpu(audio)) => model.align(audio, tokens, heads),
+            (Engine::Cuda(model), Audio::Cuda(audio)) => {
+                let (scores, logits) = model.align(audio, tokens, heads)?;
+                Ok(Alignment { scores, logits })
+            }
             _ => Err(of_another_model()),
         })
     }
@@ -198,6 +216,7 @@ impl Audio {
         match self {
             Self::Tensor(audio) => audio.n_positions(),
             Self::Cpu(audio) => audio.n_positions(),
+            Self::Cuda(audio) => audio.n_positions(),
         }
     }
 }
@@ -208,6 +227,7 @@ impl Cache {
         match self {
             Self::Tensor(cache) => cache.n_rows(),
             Self::Cpu(cache) => cache.n_rows(),
+            Self::Cuda(cache) => cache.n_rows(),
         }
     }
 
@@ -216,6 +236,7 @@ impl Cache {
         match self {
             Self::Tensor(cache) => cache.len(),
             Self::Cpu(cache) => cache.len(),
+            Self::Cuda(cache) => cache.len(),
         }
     }
 
@@ -224,6 +245,7 @@ impl Cache {
         match self {
             Self::Tensor(cache) => cache.clear(),
             Self::Cpu(cache) => cache.clear(),
+            Self::Cuda(cache) => cache.clear(),
         }
     }
 
@@ -232,8 +254,18 @@ impl Cache {
         match self {
             Self::Tensor(cache) => Ok(cache.select(rows)?),
             Self::Cpu(cache) => cache.select(rows),
+            Self::Cuda(cache) => cache.select(rows),
         }
     }
+}
+
+/// Steps as a GPU takes them.
+fn feeds<'a>(steps: &'a mut [Step<'_>]) -> Result<Vec<cuda::Feed<'a>>> {
+    let feed = |step: &'a mut Step<'_>| match &mut *step.cache {
+        Cache::Cuda(cache) => Ok(cuda::Feed { cache, tokens: step.tokens, wanted: step.wanted }),
+        Cache::Tensor(_) | Cache::Cpu(_) => Err(of_another_model()),
+    };
+    steps.iter_mut().map(feed).collect()
 }
 
 fn of_another_model() -> Error {

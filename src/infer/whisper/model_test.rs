@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use safetensors::Dtype;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error,
     audio::{self, Limits, mel::N_SAMPLES},
-    infer::{compute_type::ComputeType, weights::Checkpoint},
+    infer::{compute_type::ComputeType, device::Device, weights::Checkpoint},
 };
 
 pub(super) fn model_directory(name: &str) -> PathBuf {
@@ -47,10 +47,10 @@ fn encoder_values_equal_openais() {
     samples.resize(N_SAMPLES, 0.0);
     for name in ["tiny.en", "base"] {
         let checkpoint = Checkpoint::open(&model_directory(name)).unwrap();
-        let model = tensor::Model::load(&checkpoint, &Device::Cpu).unwrap();
+        let model = tensor::Model::load(&checkpoint, &candle_core::Device::Cpu).unwrap();
         let mel = audio::log_mel(&samples, 80, 0).unwrap();
         let shape = (1, mel.nrows(), mel.ncols());
-        let mel = Tensor::from_iter(mel.iter().copied(), &Device::Cpu).unwrap().reshape(shape).unwrap();
+        let mel = Tensor::from_iter(mel.iter().copied(), &candle_core::Device::Cpu).unwrap().reshape(shape).unwrap();
         let features = model.features(&mel).unwrap();
         let expected =
             golden[format!("{name} encoder output, first 8 values of frames 0, 100, 500")].as_array().unwrap();

@@ -2,8 +2,6 @@
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
-use candle_core::Device;
-
 use super::{
     config::Dimensions,
     languages::{self, code_of},
@@ -16,7 +14,11 @@ use super::{
 use crate::{
     Error, Result,
     audio::mel::{N_FRAMES, N_SAMPLES, log_mel},
-    infer::{compute_type::ComputeType, device::Choice, weights::Checkpoint},
+    infer::{
+        compute_type::ComputeType,
+        device::{Choice, Device},
+        weights::Checkpoint,
+    },
     text::transcript::Transcript,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use candle_core::Device;
+use crate::infer::device::Device;
 use serde_json::Value;
 
 use super::{
