@@ -1,7 +1,7 @@
 //! Text: normalizers for scoring, and the transcript that miners answer with.
 
-mod normalize;
+mod normalizer;
 pub mod transcript;
 
-pub use normalize::Normalizer;
+pub use normalizer::Normalizer;
 pub use transcript::{Segment, Transcript};
