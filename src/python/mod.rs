@@ -7,6 +7,7 @@ mod errors;
 mod hub;
 mod proxy;
 mod score;
+mod scores;
 mod subnet;
 mod whisper;
 
@@ -19,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     audio::register(module)?;
     score::register(module)?;
+    scores::register(module)?;
     whisper::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;

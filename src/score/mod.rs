@@ -11,13 +11,19 @@
 
 pub mod align;
 mod bit_parallel;
+mod confusion;
+pub mod corpus;
 mod degenerate;
+pub mod meeting;
 mod pattern;
 mod rates;
 pub mod reward;
-mod tokens;
+pub mod significance;
+mod interning;
 
-pub use align::{EditCounts, counts, distance};
+pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};
+pub use confusion::{Confusion, confusions, tokens};
+pub use corpus::{Scorer, Scoring, Unit, best_references, utterance_counts, utterance_errors};
 pub use degenerate::degenerate;
 pub use rates::{
     cer, char_counts, char_distance, corpus_char_counts, corpus_word_counts, wer, word_counts, word_distance,
