@@ -281,11 +281,13 @@ struct Table {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
-    hash: u64,
+    /// The pair of texts that the slot belongs to.
+    generation: u32,
+    /// The upper half of the word's hash.
+    hash: u32,
     span: Span,
     number: u32,
-    /// The pair of texts that the slot belongs to, times two, and whether the word is the hypothesis's.
-    owner: u64,
+    is_hypothesis: bool,
 }
 
 impl Table {
@@ -302,18 +304,17 @@ impl Table {
 
     fn number(&mut self, text: &[u8], texts: (&[u8], &[u8]), span: Span, is_hypothesis: bool) -> u32 {
         let word = &text[span.0 as usize..span.1 as usize];
-        let hash = self.hasher.hash_one(word);
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
+        let full = self.hasher.hash_one(word);
+        let (hash, mask) = ((full >> 32) as u32, self.slots.len() - 1);
+        let mut at = full as usize & mask;
         loop {
             let slot = &mut self.slots[at];
-            if slot.owner >> 1 != u64::from(self.generation) {
-                let owner = u64::from(self.generation) << 1 | u64::from(is_hypothesis);
-                *slot = Slot { hash, span, number: self.n_words, owner };
+            if slot.generation != self.generation {
+                *slot = Slot { generation: self.generation, hash, span, number: self.n_words, is_hypothesis };
                 self.n_words += 1;
                 return slot.number;
             }
-            let other = if slot.owner & 1 == 0 { texts.0 } else { texts.1 };
+            let other = if slot.is_hypothesis { texts.1 } else { texts.0 };
             if slot.hash == hash && &other[slot.span.0 as usize..slot.span.1 as usize] == word {
                 return slot.number;
             }

@@ -204,9 +204,10 @@ fn mapsswe(first: &[Vec<Edit>], second: &[Vec<Edit>]) -> Mapsswe {
     let n = differences.len() as f64;
     let mean = differences.iter().sum::<i64>() as f64 / n;
     let variance = differences.iter().map(|&d| (d as f64 - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    // Always the same difference: infinitely sure, with two segments or more.
     let z = mean / (variance / n).sqrt();
     let n_segments = differences.len();
-    if !z.is_finite() {
+    if z.is_nan() {
         return Mapsswe { n_segments, z: 0.0, p: 1.0 };
     }
     Mapsswe { n_segments, z, p: erfc(z.abs() / std::f64::consts::SQRT_2) }
@@ -279,6 +280,9 @@ impl Random {
 /// Source: Abramowitz and Stegun 7.1.6 (series) and 7.1.14 (continued fraction).
 fn erfc(x: f64) -> f64 {
     let scale = (-x * x).exp() / std::f64::consts::PI.sqrt();
+    if x.is_infinite() {
+        return 0.0;
+    }
     if x < 2.5 {
         let (mut term, mut sum) = (2.0 * x, 2.0 * x);
         for n in 1..100 {

@@ -25,8 +25,8 @@ pub enum Normalizer {
     WhisperBasicNoDiacriticsSplit,
     /// openai-whisper's `EnglishTextNormalizer` (version 20250625), byte for byte, its mistakes included.
     WhisperEn,
-    /// [`Self::WhisperEn`] without its known mistakes, and idempotent. The differences are listed in the README of
-    /// this crate's documentation of [`crate::text`].
+    /// [`Self::WhisperEn`] without its known mistakes, and idempotent. The differences are listed in
+    /// [`crate::text`].
     VioletEn,
 }
 

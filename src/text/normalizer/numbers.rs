@@ -3,6 +3,8 @@
 //! Source: openai-whisper 20250625, `EnglishNumberNormalizer` and `EnglishSpellingNormalizer`. Whole numbers of any
 //! length are kept as their decimal digits, in which all that the original computes can be done.
 
+use std::borrow::Cow;
+
 use super::english::is_word_end;
 use super::spelling::{self, Known, numeral};
 use super::unicode::{ascii_digit, is_digit, is_space};
@@ -155,15 +157,18 @@ pub(super) fn vocabulary() -> impl Iterator<Item = (&'static str, Numeral)> {
 
 /// The text with numbers in digits and American spelling; words are separated by one space.
 pub(super) fn standardized(text: &str) -> String {
+    postprocess(Reader::default().read(&prepared(text)))
+}
+
+/// The text with numbers in digits and American spelling, by the rules of `violet-en`.
+pub(super) fn standardized_without_mistakes(text: &str) -> String {
+    Reader { is_mended: true, ..Reader::default() }.read(&prepared(text))
+}
+
+/// The text with digits apart from letters, and "point five" for "and a half".
+fn prepared(text: &str) -> Cow<'_, str> {
     let is_plain = !text.bytes().any(|byte| byte.is_ascii_digit()) && !text.contains("half");
-    let prepared;
-    let text = if is_plain {
-        text
-    } else {
-        prepared = preprocess(text);
-        &prepared
-    };
-    postprocess(Reader::default().read(text))
+    if is_plain { Cow::Borrowed(text) } else { Cow::Owned(preprocess(text)) }
 }
 
 /// Splits digits from letters, and says "point five" for "and a half".
@@ -300,6 +305,10 @@ struct Reader {
     written: String,
     prefix: Option<char>,
     value: Value,
+    /// Whether the rules are those of `violet-en`.
+    is_mended: bool,
+    /// Whether the number read so far was written in digits.
+    is_in_digits: bool,
 }
 
 impl Reader {
@@ -316,6 +325,7 @@ impl Reader {
                     self.read_other(word, spelling);
                     false
                 }
+                Some(numeral) if self.is_mended => self.read_mended(word.text, numeral, previous, following),
                 Some(numeral) => self.read_numeral(word.text, numeral, previous, following),
             };
             (previous, current) = (word.numeral, next);
@@ -336,6 +346,7 @@ impl Reader {
         self.written.extend(self.prefix.take());
         self.written.extend(parts.iter().copied());
         self.value = Value::None;
+        self.is_in_digits = false;
     }
 
     /// Writes the number read so far, if any.
@@ -362,8 +373,77 @@ impl Reader {
             return;
         }
         self.flush();
+        self.is_in_digits = true;
+        if self.is_mended && number.len() > 1 && number.starts_with('0') && !number.contains('.') {
+            self.value = Value::Spelled(number.to_owned());
+            return;
+        }
         self.prefix = symbol.or(self.prefix);
         self.value = whole(number).map_or_else(|| Value::Spelled(number.to_owned()), Value::Whole);
+    }
+
+    /// As [`Self::read_numeral`], without the original's mistakes: signs, currencies and per cents stay words, a number
+    /// in digits is not continued by one in words, and "oh" is a digit only between digits.
+    fn read_mended(
+        &mut self,
+        word: &str,
+        numeral: Numeral,
+        previous: Option<Numeral>,
+        next: Option<Word<'_>>,
+    ) -> bool {
+        let next_numeral = next.and_then(|next| next.numeral);
+        let is_empty = matches!(self.value, Value::None);
+        let is_after_point = matches!(&self.value, Value::Spelled(digits) if digits.ends_with('.'));
+        match numeral {
+            Zero if word != "zero" => {
+                let is_digit = !is_empty && !self.is_in_digits && matches!(next_numeral, Some(Ones(1..=9) | Zero));
+                if !is_digit && !is_after_point {
+                    self.flush();
+                    self.write(&[word]);
+                    return false;
+                }
+            }
+            Sign(_) | Currency(_) | Percent => {
+                self.flush();
+                self.write(&[word]);
+                return false;
+            }
+            Per => {
+                self.flush();
+                let is_per_cent = next.is_some_and(|next| next.text == "cent");
+                self.write(&[if is_per_cent { "percent" } else { word }]);
+                return is_per_cent;
+            }
+            Point => {
+                let is_decimal = next.is_some_and(|next| {
+                    next.is_numeric && !next.text.contains('.') || next.numeral.is_some_and(Numeral::is_decimal)
+                });
+                if is_empty || !is_decimal || matches!(&self.value, Value::Spelled(digits) if digits.contains('.')) {
+                    self.flush();
+                    self.write(&[word]);
+                } else if let Value::Whole(digits) | Value::Spelled(digits) = std::mem::take(&mut self.value) {
+                    self.value = Value::Spelled(digits + ".");
+                    self.is_in_digits = false;
+                }
+                return false;
+            }
+            And if self.is_in_digits => {
+                self.flush();
+                self.write(&[word]);
+                return false;
+            }
+            Repeat(_) | Zero | Ones(_) | OnesSuffixed(..) | Tens(_) | TensSuffixed(..)
+                if self.is_in_digits && !is_after_point =>
+            {
+                self.flush();
+            }
+            _ => {}
+        }
+        let is_in_digits = self.is_in_digits;
+        let is_skipping = self.read_numeral(word, numeral, previous, next);
+        // A power of ten makes words of digits: "5 hundred and 6".
+        self.is_in_digits = is_in_digits && !matches!(numeral, Multiplier(_));
+        is_skipping
     }
 
     /// A word that can be a part of a number; true if the next word is used up as well.
