@@ -117,9 +117,7 @@ def compare_texts(
     n_resamples: int,
     seed: int,
     groups: Iterable[str] | None = None,
-) -> (
-    tuple[tuple[float, float], float, tuple[float, float], float, float, tuple[int, float, float]] | None
-): ...
+) -> tuple[tuple[float, float], float, tuple[float, float], float, float, tuple[int, float, float]] | None: ...
 def meeting_counts(
     reference: Sequence[tuple[str, str, float, float, str]],
     hypothesis: Sequence[tuple[str, str, float, float, str]],

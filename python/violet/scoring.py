@@ -176,10 +176,10 @@ class Scores:
         return pd.DataFrame(self.per_utterance)
 
     def to_text(self, *, only_errors: bool = True) -> str:
-        """Every utterance as two lines, the differences marked; each side in isolation, so that right-to-left text
-        does not disorder the marks.
+        """Every utterance on a line, its differences marked.
 
-        Deleted tokens are in `[-brackets-]`, inserted ones in `{+braces+}`, as in a word diff.
+        Text beyond ASCII is isolated, so that right-to-left words do not disorder the marks. Deleted
+        tokens are in `[-brackets-]`, inserted ones in `{+braces+}`, as in a word diff.
         """
         lines = []
         for number, chunks in enumerate(self.alignments(), 1):
@@ -208,7 +208,7 @@ class Scores:
             f"<th style='text-align:left'>{name.upper()}</th><td>{_percent(rate)}</td>"
             for name, rate in self._rates().items()
         )
-        rows = []
+        rows: list[str] = []
         for number, chunks in enumerate(self.alignments(), 1):
             if len(rows) == _HTML_ROWS:
                 break
@@ -460,7 +460,8 @@ def tcpwer(
     Source: von Neumann et al., "MeetEval", CHiME 2023; as in meeteval 0.4 (character-based times of words).
 
     Raises:
-        ValueError: As `cpwer`; also for a collar or times that are no numbers, and a segment that ends before it begins.
+        ValueError: As `cpwer`; also for a collar or times that are no numbers, and a segment that ends before it
+            begins.
     """
     return _meeting(reference, hypothesis, collar_s, normalizer)
 
@@ -477,16 +478,16 @@ def _meeting(
     return MeetingScores(*counts, assignment=assignment, normalizer=normalizer)
 
 
-def _turns(
-    segments: Iterable[Segment | Mapping[str, Any]], name: str
-) -> Iterator[tuple[str, str, float, float, str]]:
+def _turns(segments: Iterable[Segment | Mapping[str, Any]], name: str) -> Iterator[tuple[str, str, float, float, str]]:
     for index, segment in enumerate(segments):
         if isinstance(segment, Segment):
             yield segment.session, segment.speaker, segment.start, segment.end, segment.text
             continue
         missing = [key for key in ("speaker", "words") if key not in segment]
         if missing:
-            raise ValueError(f"{name}[{index}] has no {missing[0]!r}; expected session_id, speaker, start_time, end_time, words")
+            raise ValueError(
+                f"{name}[{index}] has no {missing[0]!r}; expected session_id, speaker, start_time, end_time, words"
+            )
         yield (
             str(segment.get("session_id", "")),
             str(segment["speaker"]),

@@ -101,7 +101,9 @@ def _seglst(path: Path) -> list[Segment]:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
     if not isinstance(entries, list):
-        raise ValueError(f"{path} is a JSON {type(entries).__name__}; expected a list of segments")
+        raise ValueError(  # noqa: TRY004 - the file is wrong, not an argument's type
+            f"{path} is a JSON {type(entries).__name__}; expected a list of segments"
+        )
     segments = []
     for index, entry in enumerate(entries):
         try:

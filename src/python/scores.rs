@@ -167,11 +167,7 @@ fn best_references(
 
 /// Counts and alignments of utterances that are tokens already.
 #[pyfunction]
-fn align_tokens(
-    py: Python<'_>,
-    references: Vec<Vec<String>>,
-    hypotheses: Vec<Vec<String>>,
-) -> Vec<Vec<Step>> {
+fn align_tokens(py: Python<'_>, references: Vec<Vec<String>>, hypotheses: Vec<Vec<String>>) -> Vec<Vec<Step>> {
     py.detach(|| {
         let pairs = references.iter().zip(&hypotheses);
         pairs.map(|(left, right)| steps(&score::alignment(left, right))).collect()
@@ -203,8 +199,7 @@ fn compare_texts(
     let groups = groups.map(|groups| Texts::new(groups, "groups")).transpose()?;
     let groups = groups.as_ref().map(|groups| groups.texts(py)).transpose()?;
     let (references, a, b) = (references.texts(py)?, a.texts(py)?, b.texts(py)?);
-    let compared =
-        py.detach(|| significance::compare(&references, (&a, &b), groups.as_deref(), scoring, how))?;
+    let compared = py.detach(|| significance::compare(&references, (&a, &b), groups.as_deref(), scoring, how))?;
     Ok(compared.map(|found| {
         let mapsswe = (found.mapsswe.n_segments, found.mapsswe.z, found.mapsswe.p);
         let improvement = found.probability_of_improvement;

@@ -300,13 +300,7 @@ trait Sink {
     fn take(&mut self, edit: Edit, n: usize);
 
     /// The steps of one stored matrix; `bits(column, row)` are those of one cell.
-    fn trace_back(
-        &mut self,
-        trace: &mut Vec<Edit>,
-        rows: &[u32],
-        columns: &[u32],
-        bits: impl Fn(usize, usize) -> Bits,
-    );
+    fn trace_back(&mut self, trace: &mut Vec<Edit>, rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits);
 }
 
 impl Sink for EditCounts {
@@ -343,12 +337,7 @@ impl Sink for Vec<Edit> {
 }
 
 /// Walks a shortest alignment from its end. `bits(column, row)` are those of one cell.
-fn trace_back(
-    rows: &[u32],
-    columns: &[u32],
-    bits: impl Fn(usize, usize) -> Bits,
-    mut take: impl FnMut(Edit, usize),
-) {
+fn trace_back(rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits, mut take: impl FnMut(Edit, usize)) {
     let (mut row, mut column) = (rows.len(), columns.len());
     while row > 0 && column > 0 {
         if bits(column - 1, row - 1).vp == 1 {

@@ -50,13 +50,9 @@ pub fn confusions(
     for error in corpus::per_pair(references, hypotheses, None, add)?.into_iter().flatten() {
         *found.entry(error).or_default() += 1;
     }
-    let mut sorted: Vec<_> = found
-        .into_iter()
-        .map(|((reference, hypothesis), count)| Confusion { reference, hypothesis, count })
-        .collect();
-    sorted.sort_by(|a, b| {
-        (b.count, &a.reference, &a.hypothesis).cmp(&(a.count, &b.reference, &b.hypothesis))
-    });
+    let mut sorted: Vec<_> =
+        found.into_iter().map(|((reference, hypothesis), count)| Confusion { reference, hypothesis, count }).collect();
+    sorted.sort_by(|a, b| (b.count, &a.reference, &a.hypothesis).cmp(&(a.count, &b.reference, &b.hypothesis)));
     sorted.truncate(n);
     Ok(sorted)
 }

@@ -122,7 +122,9 @@ pub(super) fn per_pair<T: Send>(
     }
     in_threads(num_threads, || {
         let pairs = references.par_iter().zip(hypotheses);
-        pairs.map_init(Scorer::default, |scorer, (reference, hypothesis)| score(scorer, reference, hypothesis)).collect()
+        pairs
+            .map_init(Scorer::default, |scorer, (reference, hypothesis)| score(scorer, reference, hypothesis))
+            .collect()
     })
 }
 

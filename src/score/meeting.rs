@@ -188,7 +188,8 @@ fn assigned(
         let right = hypothesis.get(session).unwrap_or(&nobody);
         let (left, right): (Vec<_>, Vec<_>) = (left.iter().collect(), right.iter().collect());
         let n = left.len().max(right.len());
-        let speaker = |speakers: &[(&&str, &Vec<&Segment>)], at: usize| speakers.get(at).map(|(name, _)| (**name).to_owned());
+        let speaker =
+            |speakers: &[(&&str, &Vec<&Segment>)], at: usize| speakers.get(at).map(|(name, _)| (**name).to_owned());
         let mut counts = HashMap::new();
         let mut costs = vec![vec![0; n]; n];
         for (row, costs) in costs.iter_mut().enumerate() {

@@ -14,12 +14,12 @@ mod bit_parallel;
 mod confusion;
 pub mod corpus;
 mod degenerate;
+mod interning;
 pub mod meeting;
 mod pattern;
 mod rates;
 pub mod reward;
 pub mod significance;
-mod interning;
 
 pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};
 pub use confusion::{Confusion, confusions, tokens};

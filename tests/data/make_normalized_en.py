@@ -69,7 +69,9 @@ def filled(template: str) -> str:
     return template
 
 
-sentences = [line for path in sys.argv[2:] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+sentences = [
+    line for path in sys.argv[2:] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()
+]
 print(len(sentences), "sentences of transcripts")
 sentences += ["", " ", "  a  ", *SPELLINGS, *NUMERALS, *SHORT, *DIGITS, *OTHERS]
 sentences += [filled(rng.choice(TEMPLATES)) for _ in range(4_000)]
@@ -77,7 +79,9 @@ while len(sentences) < 23_000:
     pools = [NUMERALS, SHORT, DIGITS, OTHERS]
     n = rng.randint(1, 7)
     words = [rng.choice(rng.choice(pools)) for _ in range(n)]
-    gaps = rng.choices([" ", "", " ' ", ", ", "-", "'", " and ", " and a half ", ". "], [12, 1, 1, 1, 1, 1, 1, 1, 1], k=n)
+    gaps = rng.choices(
+        [" ", "", " ' ", ", ", "-", "'", " and ", " and a half ", ". "], [12, 1, 1, 1, 1, 1, 1, 1, 1], k=n
+    )
     text = "".join(word + gap for word, gap in zip(words, gaps, strict=True))
     sentences.append(rng.choice([text, text, text.title(), text.upper()]))
 

@@ -4,9 +4,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from violet.cli.parsing import Parser, add_debug_flag, number
+
+if TYPE_CHECKING:
+    from violet.scoring import ErrorKind
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,9 +36,13 @@ def main(argv: Sequence[str]) -> int:
         help=f"what to ignore first: {', '.join(normalizers())} (none)",
     )
     parser.add_argument("--whole", action="store_true", help="compare the files as one text each; lines mean nothing")
-    parser.add_argument("--collar", type=number(float, 0, 3600), metavar="S", help="match words at most S seconds apart")
+    parser.add_argument(
+        "--collar", type=number(float, 0, 3600), metavar="S", help="match words at most S seconds apart"
+    )
     parser.add_argument("--align", action="store_true", help="show the utterances with errors, word by word")
-    parser.add_argument("--top", type=number(int, 0, 1000), default=0, metavar="N", help="list the N most frequent errors")
+    parser.add_argument(
+        "--top", type=number(int, 0, 1000), default=0, metavar="N", help="list the N most frequent errors"
+    )
     parser.add_argument("--ci", action="store_true", help="add a 95 %% bootstrap confidence interval of the WER")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_debug_flag(parser)
@@ -83,7 +90,7 @@ def _utterances(found: Any, kinds: list[str]) -> tuple[dict[str, Any], list[str]
         report["wer_ci"] = interval = words.ci()
         lines.append("95 % of WER: " + (f"{interval[0]:.2%} to {interval[1]:.2%}" if interval else "none"))
     if found.top:
-        kinds_of_error = ("substitution", "deletion", "insertion")
+        kinds_of_error: tuple[ErrorKind, ...] = ("substitution", "deletion", "insertion")
         report["top_errors"] = top = {kind: words.top_errors(kind, found.top) for kind in kinds_of_error}
         for kind, errors in top.items():
             lines += [f"{kind}s:"] + [f"  {n:5}  {' -> '.join(filter(None, (a, b)))}" for a, b, n in errors]
@@ -100,7 +107,9 @@ def _texts(found: Any, kinds: list[str]) -> tuple[list[str], list[str]]:  # noqa
     from violet.transcripts import read_text, read_utterances
 
     if kinds[0] != kinds[1]:
-        raise ValueError(f"{found.reference} is {kinds[0]} and {found.hypothesis} is {kinds[1]}; expected the same format")
+        raise ValueError(
+            f"{found.reference} is {kinds[0]} and {found.hypothesis} is {kinds[1]}; expected the same format"
+        )
     if kinds[0] == "trn":
         said, heard = read_utterances(found.reference), read_utterances(found.hypothesis)
         if unknown := sorted(heard.keys() - said.keys()):

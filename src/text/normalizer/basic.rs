@@ -23,7 +23,11 @@ pub(super) struct Options {
 pub(super) fn normalize(text: &str, options: Options) -> String {
     let lower = lowercase(text);
     let text = without_brackets(&lower);
-    let clean = if options.remove_diacritics { without_symbols_and_diacritics(&text, |_| false) } else { without_symbols(&text) };
+    let clean = if options.remove_diacritics {
+        without_symbols_and_diacritics(&text, |_| false)
+    } else {
+        without_symbols(&text)
+    };
     let text = lowercase(&clean);
     if options.split_letters {
         let split = text.graphemes(true).collect::<Vec<_>>().join(" ");

@@ -92,7 +92,10 @@ mod tests {
     #[test]
     fn ids_are_stable_and_found_again() {
         let ids = Normalizer::ALL.map(Normalizer::id);
-        assert_eq!(ids.join(" "), "none whisper-basic whisper-basic-no-diacritics whisper-basic-split whisper-basic-no-diacritics-split whisper-en violet-en");
+        assert_eq!(
+            ids.join(" "),
+            "none whisper-basic whisper-basic-no-diacritics whisper-basic-split whisper-basic-no-diacritics-split whisper-en violet-en"
+        );
         for normalizer in Normalizer::ALL {
             assert_eq!(Normalizer::from_id(normalizer.id()), Some(normalizer));
         }

@@ -384,13 +384,7 @@ impl Reader {
 
     /// As [`Self::read_numeral`], without the original's mistakes: signs, currencies and per cents stay words, a number
     /// in digits is not continued by one in words, and "oh" is a digit only between digits.
-    fn read_mended(
-        &mut self,
-        word: &str,
-        numeral: Numeral,
-        previous: Option<Numeral>,
-        next: Option<Word<'_>>,
-    ) -> bool {
+    fn read_mended(&mut self, word: &str, numeral: Numeral, previous: Option<Numeral>, next: Option<Word<'_>>) -> bool {
         let next_numeral = next.and_then(|next| next.numeral);
         let is_empty = matches!(self.value, Value::None);
         let is_after_point = matches!(&self.value, Value::Spelled(digits) if digits.ends_with('.'));
@@ -585,7 +579,10 @@ fn filled(mut whole: String, n_zeros: usize, digits: &str) -> Value {
     if whole == "0" {
         return Value::Whole(digits.to_owned());
     }
-    if whole.len() > n_zeros - 1 && whole.bytes().rev().take(n_zeros).all(|digit| digit == b'0') && whole.len() > n_zeros {
+    if whole.len() > n_zeros - 1
+        && whole.bytes().rev().take(n_zeros).all(|digit| digit == b'0')
+        && whole.len() > n_zeros
+    {
         whole.truncate(whole.len() - digits.len());
         return Value::Whole(whole + digits);
     }
@@ -672,9 +669,10 @@ fn with_cents(text: &str) -> String {
     let n_digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     /// One or two digits at the start that end a word.
     fn cents(text: &str) -> Option<&str> {
-        (1..=2).rev().find(|&n| {
-            text.len() >= n && text.as_bytes()[..n].iter().all(u8::is_ascii_digit) && is_word_end(text, n)
-        }).map(|n| &text[..n])
+        (1..=2)
+            .rev()
+            .find(|&n| text.len() >= n && text.as_bytes()[..n].iter().all(u8::is_ascii_digit) && is_word_end(text, n))
+            .map(|n| &text[..n])
     }
     let mut combined = String::with_capacity(text.len());
     let mut rest = text;

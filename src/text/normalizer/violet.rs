@@ -98,7 +98,8 @@ fn spoken(text: &str) -> String {
 /// Whether the comma at `at` parts thousands: one to three digits before the first, three behind each.
 fn is_thousands(text: &str, at: usize) -> bool {
     let n_behind = text[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
-    let before = text.as_bytes()[..at].rsplit(|byte| !(byte.is_ascii_digit() || *byte == b',')).next().unwrap_or_default();
+    let before =
+        text.as_bytes()[..at].rsplit(|byte| !(byte.is_ascii_digit() || *byte == b',')).next().unwrap_or_default();
     let mut groups = before.split(|byte| *byte == b',');
     let first = groups.next().map_or(0, <[u8]>::len);
     n_behind == 3 && (1..=3).contains(&first) && groups.all(|group| group.len() == 3)
@@ -109,7 +110,10 @@ fn is_abbreviation(text: &str, at: usize) -> bool {
     let mut before = text[..at].chars().rev();
     let mut after = text[at + 1..].chars();
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
-    is_letter(before.next()) && !before.next().is_some_and(is_word) && is_letter(after.next()) && !after.next().is_some_and(is_word)
+    is_letter(before.next())
+        && !before.next().is_some_and(is_word)
+        && is_letter(after.next())
+        && !after.next().is_some_and(is_word)
 }
 
 /// Length of the number, and of a power of ten behind it, at the start of the text.
@@ -158,7 +162,8 @@ fn mended(text: &str) -> String {
         }
     }
     let mut amounts = amounts.iter();
-    let filled = words.iter().map(|word| if word.is_empty() { amounts.next().map_or("", String::as_str) } else { word });
+    let filled =
+        words.iter().map(|word| if word.is_empty() { amounts.next().map_or("", String::as_str) } else { word });
     filled.collect::<Vec<_>>().join(" ")
 }
 

@@ -32,15 +32,15 @@ def visualize_alignment(
 
 
 def _summary(output: Output) -> str:
-    counts = " ".join(f"{name}={getattr(output, name)}" for name in ("substitutions", "deletions", "insertions", "hits"))
+    counts = " ".join(
+        f"{name}={getattr(output, name)}" for name in ("substitutions", "deletions", "insertions", "hits")
+    )
     names = ("cer",) if isinstance(output, CharacterOutput) else ("mer", "wil", "wip", "wer")
     rates = "".join(f"\n{name}={getattr(output, name) * 100:.2f}%" for name in names)
     return f"=== SUMMARY ===\nnumber of sentences: {len(output.alignments)}\n{counts}\n{rates}\n"
 
 
-def _columns(
-    reference: list[str], hypothesis: list[str], chunks: list[AlignmentChunk]
-) -> list[tuple[str, str, str]]:
+def _columns(reference: list[str], hypothesis: list[str], chunks: list[AlignmentChunk]) -> list[tuple[str, str, str]]:
     columns: list[tuple[str, str, str]] = []
     for chunk in chunks:
         said = reference[chunk.ref_start_idx : chunk.ref_end_idx]
@@ -120,7 +120,7 @@ def visualize_error_counts(
     """
     substitutions, insertions, deletions = collect_error_counts(output)
     tables: list[tuple[bool, str, dict[tuple[str, ...], int]]] = [
-        (show_substitutions, "SUBSTITUTIONS", {**substitutions}),
+        (show_substitutions, "SUBSTITUTIONS", {(said, heard): n for (said, heard), n in substitutions.items()}),
         (show_insertions, "INSERTIONS", {(key,): n for key, n in insertions.items()}),
         (show_deletions, "DELETIONS", {(key,): n for key, n in deletions.items()}),
     ]

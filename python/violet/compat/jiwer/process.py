@@ -86,6 +86,8 @@ def process_words(
     hits, substitutions, deletions, insertions = counts.values()
     n_reference, n_hypothesis = hits + substitutions + deletions, hits + substitutions + insertions
     errors = substitutions + deletions + insertions
+    wer: float
+    mer: float
     wip: float
     if n_reference == 0:
         # jiwer's convention; Violet's own functions say None.
