@@ -13,8 +13,13 @@ use super::pattern::{Pattern, WORD};
 /// A matrix of this many bytes or more is not stored: the pair is split in two after Hirschberg. The value, like the
 /// two beside it in [`Aligner::counts`], is rapidfuzz's, so that the same pairs are split.
 const MAX_MATRIX_BYTES: usize = 1 << 20;
-/// First bound that is tried on an unknown distance.
+/// Tokens at the beginning of long sequences that the first bound is guessed from: an eighth, but in these limits.
+const SAMPLE: RangeInclusive<usize> = 128..=1_024;
+/// Least first bound that is tried on an unknown distance.
 const FIRST_BOUND: usize = 64;
+
+/// Rows from which on a narrow band saves more than finding its width costs.
+const MIN_BANDED: usize = 4 * WORD;
 
 /// Working memory, reused from pair to pair.
 #[derive(Debug, Default)]
@@ -71,7 +76,7 @@ impl Aligner {
             return self.distance_short(rows, columns);
         }
         let most = rows.len().max(columns.len());
-        let mut bound = FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len()));
+        let mut bound = FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len())).max(self.expected(rows, columns));
         self.pattern.set(rows);
         loop {
             let band = Band::new(rows.len(), columns.len(), bound.min(most));
@@ -79,8 +84,19 @@ impl Aligner {
             if distance <= bound.min(most) || bound >= most {
                 return distance;
             }
-            bound *= 4;
+            bound *= 2;
         }
+    }
+
+    /// A guess at the distance of long sequences, a quarter above what their beginnings have.
+    fn expected(&mut self, rows: &[u32], columns: &[u32]) -> usize {
+        let n = (rows.len() / 8).clamp(*SAMPLE.start(), *SAMPLE.end());
+        if rows.len() < 4 * n || columns.len() < 4 * n {
+            return 0;
+        }
+        self.pattern.set(&rows[..n]);
+        let errors = self.run(&Band::new(n, n, n / 4), &columns[..n], |_, _, _| {});
+        (errors + errors / 4) * rows.len() / n
     }
 
     /// Edit counts, by the alignment that rapidfuzz chooses.
@@ -125,6 +141,8 @@ impl Aligner {
                 if rows.len() <= WORD {
                     self.align_short(rows, columns, sink);
                 } else {
+                    // What lies farther from the diagonal than the distance allows is on no shortest alignment.
+                    let bound = if rows.len() >= MIN_BANDED { self.distance(rows, columns) } else { bound };
                     self.align(rows, columns, bound, sink);
                 }
                 sink.take(Edit::Hit, n_suffix);

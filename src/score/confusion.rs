@@ -28,7 +28,7 @@ pub fn confusions(
     references: &[&str],
     hypotheses: &[&str],
     scoring: Scoring,
-    edit: Edit,
+    kind: Edit,
     n: usize,
 ) -> Result<Vec<Confusion>> {
     let mut found: HashMap<(String, String), usize, RandomState> = HashMap::default();
@@ -37,15 +37,15 @@ pub fn confusions(
         let (left, right) = (scoring.normalizer.apply(reference), scoring.normalizer.apply(hypothesis));
         let (left, right) = (tokens(&left, scoring.unit), tokens(&right, scoring.unit));
         let (mut left, mut right) = (left.into_iter(), right.into_iter());
-        let mut errors = Vec::new();
+        let mut made = Vec::new();
         for step in steps {
-            let reference = if step == Edit::Insertion { None } else { left.next() };
-            let hypothesis = if step == Edit::Deletion { None } else { right.next() };
-            if step == edit {
-                errors.push((reference.unwrap_or_default().to_owned(), hypothesis.unwrap_or_default().to_owned()));
+            let said = if step == Edit::Insertion { None } else { left.next() };
+            let heard = if step == Edit::Deletion { None } else { right.next() };
+            if step == kind {
+                made.push((said.unwrap_or_default().to_owned(), heard.unwrap_or_default().to_owned()));
             }
         }
-        errors
+        made
     };
     for error in corpus::per_pair(references, hypotheses, None, add)?.into_iter().flatten() {
         *found.entry(error).or_default() += 1;

@@ -245,31 +245,27 @@ impl Scorer {
 fn split_words(text: &str, spans: &mut Vec<Span>) {
     spans.clear();
     let text = if text.len() > MAX_TEXT_BYTES { &text[..text.floor_char_boundary(MAX_TEXT_BYTES)] } else { text };
-    let mut start = None;
-    let mut end_word = |start: &mut Option<usize>, end: usize| {
-        if let Some(start) = start.take() {
-            spans.push((start as u32, end as u32));
-        }
-    };
     if text.is_ascii() {
-        for (at, byte) in text.bytes().enumerate() {
-            // What `char::is_whitespace` says of ASCII.
-            if matches!(byte, b' ' | b'\t'..=b'\r') {
-                end_word(&mut start, at);
-            } else if start.is_none() {
-                start = Some(at);
+        // What `char::is_whitespace` says of ASCII.
+        let is_space = |byte: u8| matches!(byte, b' ' | b'\t'..=b'\r');
+        let bytes = text.as_bytes();
+        let mut start = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if is_space(byte) {
+                if start < at {
+                    spans.push((start as u32, at as u32));
+                }
+                start = at + 1;
             }
+        }
+        if start < bytes.len() {
+            spans.push((start as u32, bytes.len() as u32));
         }
     } else {
-        for (at, c) in text.char_indices() {
-            if c.is_whitespace() {
-                end_word(&mut start, at);
-            } else if start.is_none() {
-                start = Some(at);
-            }
-        }
+        let offset = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+        let words = text.split_whitespace().map(|word| (offset(word), word.len()));
+        spans.extend(words.map(|(start, len)| (start as u32, (start + len) as u32)));
     }
-    end_word(&mut start, text.len());
 }
 
 /// Numbers of words: an open-addressing table that is emptied by counting up its generation.
@@ -288,7 +284,7 @@ struct Slot {
     /// The upper half of the word's hash.
     hash: u32,
     span: Span,
-    number: u32,
+    id: u32,
     is_hypothesis: bool,
 }
 
@@ -312,13 +308,13 @@ impl Table {
         loop {
             let slot = &mut self.slots[at];
             if slot.generation != self.generation {
-                *slot = Slot { generation: self.generation, hash, span, number: self.n_words, is_hypothesis };
+                *slot = Slot { generation: self.generation, hash, span, id: self.n_words, is_hypothesis };
                 self.n_words += 1;
-                return slot.number;
+                return slot.id;
             }
             let other = if slot.is_hypothesis { texts.1 } else { texts.0 };
             if slot.hash == hash && &other[slot.span.0 as usize..slot.span.1 as usize] == word {
-                return slot.number;
+                return slot.id;
             }
             at = (at + 1) & mask;
         }
@@ -331,7 +327,7 @@ struct Chars {
     /// Of each character: the pair of texts that it was last seen in, and its number there.
     seen: Vec<(u32, u32)>,
     generation: u32,
-    n_chars: u32,
+    n_known: u32,
 }
 
 impl Chars {
@@ -341,7 +337,7 @@ impl Chars {
             self.seen.clear();
             self.generation = 1;
         }
-        self.n_chars = 0;
+        self.n_known = 0;
     }
 
     fn number(&mut self, c: char) -> u32 {
@@ -351,8 +347,8 @@ impl Chars {
         }
         let entry = &mut self.seen[at];
         if entry.0 != self.generation {
-            *entry = (self.generation, self.n_chars);
-            self.n_chars += 1;
+            *entry = (self.generation, self.n_known);
+            self.n_known += 1;
         }
         entry.1
     }

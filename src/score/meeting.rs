@@ -43,11 +43,11 @@ pub struct MeetingCounts {
     pub assignment: Vec<Assignment>,
 }
 
-/// Concatenated minimum-permutation word error counts (cpWER).
+/// Concatenated minimum-permutation word error counts (`cpWER`).
 ///
 /// Every speaker's segments are joined in order of their start; of all assignments of speakers the one with the fewest
-/// errors counts; a speaker without a partner is deleted or inserted in full. Source: Watanabe et al., "CHiME-6
-/// challenge", CHiME 2020; behaviour as in meeteval 0.4.
+/// errors counts; a speaker without a partner is deleted or inserted in full. Source: Watanabe et al., "`CHiME`-6
+/// challenge", `CHiME` 2020; behaviour as in meeteval 0.4.
 ///
 /// # Errors
 ///
@@ -62,12 +62,12 @@ pub fn cp_counts(reference: &[Segment], hypothesis: &[Segment], normalizer: Norm
     })
 }
 
-/// Time-constrained cpWER (tcpWER): words can only be matched where they are spoken at the same time, give or take
+/// Time-constrained `cpWER` (`tcpWER`): words can only be matched where they are spoken at the same time, give or take
 /// `collar_s`.
 ///
 /// Times of words are taken from their segment in proportion to their characters; a word of the hypothesis is the
-/// middle of its time, widened by the collar to both sides. Source: von Neumann et al., "MeetEval: a toolkit for
-/// computation of word error rates for meeting transcription systems", CHiME 2023; behaviour as in meeteval 0.4.
+/// middle of its time, widened by the collar to both sides. Source: von Neumann et al., "`MeetEval`: a toolkit for
+/// computation of word error rates for meeting transcription systems", `CHiME` 2023; behaviour as in meeteval 0.4.
 ///
 /// # Errors
 ///
@@ -291,7 +291,7 @@ mod tests {
             for _ in 0..30 {
                 let mut next = || {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    (state >> 60) as i64
+                    i64::try_from(state >> 60).unwrap()
                 };
                 let costs: Vec<Vec<i64>> = (0..n).map(|_| (0..n).map(|_| next()).collect()).collect();
                 let got = cells(&costs, &best_assignment(&costs));

@@ -563,13 +563,13 @@ impl Reader {
                 let (before, residual) = digits.split_at(digits.len().saturating_sub(3));
                 Value::Whole(sum(&shifted(before, 3), &shifted(residual, power)))
             }
-            Value::Spelled(digits) => match product(&digits, power) {
-                Some(whole) => Value::Whole(whole),
-                None => {
-                    self.write(&[&digits]);
-                    Value::Whole(shifted("1", power))
+            Value::Spelled(digits) => {
+                if let Some(whole) = product(&digits, power) {
+                    return Value::Whole(whole);
                 }
-            },
+                self.write(&[&digits]);
+                Value::Whole(shifted("1", power))
+            }
         }
     }
 }
@@ -663,17 +663,17 @@ fn postprocess(text: String) -> String {
     ones
 }
 
+/// One or two digits at the start that end a word.
+fn cents(text: &str) -> Option<&str> {
+    let is_cents =
+        |n: &usize| text.len() >= *n && text.as_bytes()[..*n].iter().all(u8::is_ascii_digit) && is_word_end(text, *n);
+    (1..=2).rev().find(is_cents).map(|n| &text[..n])
+}
+
 /// `$2 and ¢7` as `$2.07`, `$0.07` as `¢7`.
 fn with_cents(text: &str) -> String {
     let is_currency = |c: char| matches!(c, '€' | '£' | '$');
     let n_digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    /// One or two digits at the start that end a word.
-    fn cents(text: &str) -> Option<&str> {
-        (1..=2)
-            .rev()
-            .find(|&n| text.len() >= n && text.as_bytes()[..n].iter().all(u8::is_ascii_digit) && is_word_end(text, n))
-            .map(|n| &text[..n])
-    }
     let mut combined = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

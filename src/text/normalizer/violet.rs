@@ -149,7 +149,7 @@ fn mended(text: &str) -> String {
         };
         words.push(word);
         let n = words.len();
-        let with_and = if n >= 5 && words[n - 3] == "and" { 1 } else { 0 };
+        let with_and = usize::from(n >= 5 && words[n - 3] == "and");
         if word == "cents" && n >= 4 + with_and {
             let (unit, cents) = (words[n - 3 - with_and], words[n - 2]);
             let amount = words[n - 4 - with_and];
