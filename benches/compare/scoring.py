@@ -13,7 +13,6 @@ import argparse
 import importlib
 import importlib.util
 import random
-import resource
 import sys
 import time
 import types
@@ -73,7 +72,9 @@ def rates() -> None:
         print(f"  rapidfuzz on lists that are split already: {fuzz * 1e3:.1f} ms")
         if importlib.util.find_spec("werpy"):
             werpy = importlib.import_module("werpy")
-            print(f"  werpy: {best(lambda said=said, heard=heard, werpy=werpy: werpy.wer(said, heard), repeats=1) * 1e3:.1f} ms")
+            print(
+                f"  werpy: {best(lambda said=said, heard=heard, werpy=werpy: werpy.wer(said, heard), repeats=1) * 1e3:.1f} ms"
+            )
         one = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 1), time.perf_counter)
         two = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 2), time.perf_counter)
         row("  two threads, over one (wall)", two, one, 1.7)
@@ -107,21 +108,11 @@ def normalizers(directory: Path) -> None:
         row(f"{name}, a sentence, openai-whisper", ours / len(SENTENCES) / 2_000, theirs, 50, "us", 1e6)
 
 
-def memory() -> None:
-    """What scoring takes over its input at the highest point."""
-    said, heard = pairs(100_000, 10)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scores = violet.score_words(said, heard, "none")
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"memory over the input, {len(scores)} x 10 words: {(after - before) / 1024:.1f} MB (<= 64 MB)")
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--normalizers", type=Path, help="whisper/normalizers of openai-whisper's source package")
     found = parser.parse_args()
-    memory()
     short_call()
     if found.normalizers:
         normalizers(found.normalizers)
