@@ -72,9 +72,8 @@ def rates() -> None:
         print(f"  rapidfuzz on lists that are split already: {fuzz * 1e3:.1f} ms")
         if importlib.util.find_spec("werpy"):
             werpy = importlib.import_module("werpy")
-            print(
-                f"  werpy: {best(lambda said=said, heard=heard, werpy=werpy: werpy.wer(said, heard), repeats=1) * 1e3:.1f} ms"
-            )
+            other = best(lambda said=said, heard=heard, werpy=werpy: werpy.wer(said, heard), repeats=1)
+            print(f"  werpy: {other * 1e3:.1f} ms")
         one = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 1), time.perf_counter)
         two = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 2), time.perf_counter)
         row("  two threads, over one (wall)", two, one, 1.7)
