@@ -1,6 +1,6 @@
 """Types of the extension module; its documentation is in the Rust sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, Final, final
 
@@ -10,15 +10,18 @@ import numpy.typing as npt
 __all__ = [
     "HAS_CUDA",
     "LimitError",
+    "Scores",
     "Segment",
     "Transcriber",
     "Transcript",
     "VioletError",
     "Word",
     "__version__",
+    "align_tokens",
     "availability",
     "cer",
     "char_counts",
+    "compare_texts",
     "credibility",
     "cuda_problem",
     "decode",
@@ -27,15 +30,22 @@ __all__ = [
     "hub_snapshot",
     "load",
     "log_mel",
+    "meeting_counts",
+    "mer",
     "miner_score",
     "miner_weights",
     "normalize",
+    "normalizers",
     "probe",
     "run_proxy",
+    "score_texts",
+    "ser",
     "transcription_error_rate",
     "transcription_reward",
     "weights_to_u16",
     "wer",
+    "wil",
+    "wip",
     "word_counts",
     "yuma_epoch",
     "yuma_permits",
@@ -50,11 +60,73 @@ def load(path: str | PathLike[str], sample_rate: int | None = None) -> tuple[npt
 def decode(data: bytes, sample_rate: int | None = None) -> tuple[npt.NDArray[np.float32], int]: ...
 def probe(path: str | PathLike[str]) -> dict[str, Any]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
-def wer(reference: str, hypothesis: str, normalizer: str = "none") -> float | None: ...
-def cer(reference: str, hypothesis: str, normalizer: str = "none") -> float | None: ...
+def wer(
+    reference: str | Iterable[str],
+    hypothesis: str | Iterable[str],
+    normalizer: str = "none",
+    num_threads: int | None = None,
+) -> float | None: ...
+def cer(
+    reference: str | Iterable[str],
+    hypothesis: str | Iterable[str],
+    normalizer: str = "none",
+    num_threads: int | None = None,
+) -> float | None: ...
+def ser(
+    reference: str | Iterable[str],
+    hypothesis: str | Iterable[str],
+    normalizer: str = "none",
+    num_threads: int | None = None,
+) -> float | None: ...
+def mer(
+    reference: str | Iterable[str],
+    hypothesis: str | Iterable[str],
+    normalizer: str = "none",
+    num_threads: int | None = None,
+) -> float | None: ...
+def wil(
+    reference: str | Iterable[str],
+    hypothesis: str | Iterable[str],
+    normalizer: str = "none",
+    num_threads: int | None = None,
+) -> float | None: ...
+def wip(
+    reference: str | Iterable[str],
+    hypothesis: str | Iterable[str],
+    normalizer: str = "none",
+    num_threads: int | None = None,
+) -> float | None: ...
 def word_counts(reference: str, hypothesis: str, normalizer: str = "none") -> tuple[int, int, int, int]: ...
 def char_counts(reference: str, hypothesis: str, normalizer: str = "none") -> tuple[int, int, int, int]: ...
 def normalize(text: str, normalizer: str) -> str: ...
+def normalizers() -> list[str]: ...
+def score_texts(
+    references: str | Iterable[str | Sequence[str]],
+    hypotheses: str | Iterable[str],
+    unit: str,
+    normalizer: str,
+    num_threads: int | None = None,
+) -> Scores: ...
+def align_tokens(
+    references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]
+) -> list[list[tuple[str, int, int, int, int]]]: ...
+def compare_texts(
+    references: str | Iterable[str],
+    a: str | Iterable[str],
+    b: str | Iterable[str],
+    unit: str,
+    normalizer: str,
+    level: float,
+    n_resamples: int,
+    seed: int,
+    groups: Iterable[str] | None = None,
+) -> tuple[tuple[float, float], float, tuple[float, float], float, float, tuple[int, float, float]] | None: ...
+def meeting_counts(
+    reference: Sequence[tuple[str, str, float, float, str]],
+    hypothesis: Sequence[tuple[str, str, float, float, str]],
+    collar_s: float | None,
+    normalizer: str,
+) -> tuple[tuple[int, int, int, int], list[tuple[str, str | None, str | None]]]: ...
 def transcription_error_rate(reference: str, hypothesis: str, language: str) -> float | None: ...
 def transcription_reward(error_rate: float, duration_s: float, elapsed_s: float) -> float: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
@@ -95,6 +167,20 @@ def hub_download(
     progress: Callable[[int, int | None], object] | None = None,
 ) -> tuple[int, str]: ...
 def run_proxy(arguments: Sequence[str]) -> int: ...
+
+@final
+class Scores:
+    def total(self) -> tuple[int, int, int, int]: ...
+    def rates(self) -> list[float | None]: ...
+    def weighted_wer(self, substitution: float, deletion: float, insertion: float) -> float | None: ...
+    def per_utterance(self) -> npt.NDArray[np.int64]: ...
+    def alignments(self) -> list[list[tuple[str, int, int, int, int]]]: ...
+    def tokens(self) -> tuple[list[list[str]], list[list[str]]]: ...
+    def top_errors(self, kind: str, n: int) -> list[tuple[str, str, int]]: ...
+    def ci(
+        self, level: float, n_resamples: int, seed: int, groups: Iterable[str] | None
+    ) -> tuple[float, float] | None: ...
+    def __len__(self) -> int: ...
 
 @final
 class Segment:

@@ -9,6 +9,7 @@ mod hub;
 mod memory;
 mod proxy;
 mod score;
+mod scores;
 mod subnet;
 mod whisper;
 
@@ -22,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     audio::register(module)?;
     device::register(module)?;
     score::register(module)?;
+    scores::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
     subnet::register(module)?;

@@ -1,26 +1,93 @@
-//! Bindings of [`crate::score`] and [`crate::text`].
+//! Bindings of [`crate::score`] and [`crate::text`]: one pair or lists of texts.
 
-use pyo3::exceptions::PyValueError;
+use std::borrow::Cow;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::score::reward::{self, Kind, TranscriptionParts};
-use crate::score::{self, EditCounts};
+use crate::score::{self, EditCounts, Scoring, Unit};
 use crate::text::Normalizer;
+
+/// Bytes of text above which the interpreter is let go: below, that takes longer than the work.
+const DETACH_BYTES: usize = 2_048;
 
 /// Word error rate; `None` for an empty reference, where no rate exists.
 #[pyfunction]
-#[pyo3(signature = (reference, hypothesis, normalizer="none"))]
-fn wer(py: Python<'_>, reference: &str, hypothesis: &str, normalizer: &str) -> PyResult<Option<f64>> {
-    let normalizer = named(normalizer)?;
-    Ok(py.detach(|| score::word_counts(reference, hypothesis, normalizer)).wer())
+#[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
+fn wer(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    let scoring = Scoring { unit: Unit::Word, normalizer: named(normalizer)? };
+    error_rate(reference, hypothesis, scoring, num_threads)
 }
 
 /// Character error rate; `None` for an empty reference, where no rate exists.
 #[pyfunction]
-#[pyo3(signature = (reference, hypothesis, normalizer="none"))]
-fn cer(py: Python<'_>, reference: &str, hypothesis: &str, normalizer: &str) -> PyResult<Option<f64>> {
-    let normalizer = named(normalizer)?;
-    Ok(py.detach(|| score::char_counts(reference, hypothesis, normalizer)).wer())
+#[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
+fn cer(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    let scoring = Scoring { unit: Unit::Char, normalizer: named(normalizer)? };
+    error_rate(reference, hypothesis, scoring, num_threads)
+}
+
+/// Sentence error rate: share of the utterances with an error; `None` without utterances.
+#[pyfunction]
+#[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
+fn ser(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    let scoring = Scoring { unit: Unit::Word, normalizer: named(normalizer)? };
+    let errors = errors(reference, hypothesis, scoring, num_threads)?;
+    let n_wrong = errors.iter().filter(|(errors, _)| *errors > 0).count();
+    Ok(score::align::rate(n_wrong, errors.len()))
+}
+
+/// Match error rate; `None` where nothing is aligned.
+#[pyfunction]
+#[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
+fn mer(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    Ok(total(reference, hypothesis, normalizer, num_threads)?.mer())
+}
+
+/// Word information lost; `None` for an empty reference.
+#[pyfunction]
+#[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
+fn wil(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    Ok(total(reference, hypothesis, normalizer, num_threads)?.wil())
+}
+
+/// Word information preserved; `None` for an empty reference.
+#[pyfunction]
+#[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
+fn wip(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    Ok(total(reference, hypothesis, normalizer, num_threads)?.wip())
 }
 
 /// `(hits, substitutions, deletions, insertions)` of the best word alignment.
@@ -51,8 +118,15 @@ fn char_counts(
 
 /// Text as the named normalizer writes it.
 #[pyfunction]
-fn normalize(text: &str, normalizer: &str) -> PyResult<String> {
-    Ok(named(normalizer)?.normalize(text))
+fn normalize(text: &Bound<'_, PyString>, normalizer: &str) -> PyResult<String> {
+    let normalizer = named(normalizer)?;
+    Ok(normalizer.normalize(&checked(text, || "text".to_owned())?))
+}
+
+/// The ids of all normalizers.
+#[pyfunction]
+fn normalizers() -> Vec<&'static str> {
+    Normalizer::ALL.map(Normalizer::id).to_vec()
 }
 
 /// Error rate that transcription rewards use: words, or characters in languages without spaces; `None` without a reference.
@@ -69,23 +143,139 @@ fn transcription_reward(error_rate: f64, duration_s: f64, elapsed_s: f64) -> f64
     reward::response_reward(true, quality, latency)
 }
 
-fn named(id: &str) -> PyResult<Normalizer> {
+/// The normalizer of this id.
+pub(super) fn named(id: &str) -> PyResult<Normalizer> {
     Normalizer::from_id(id).ok_or_else(|| {
         let known = Normalizer::ALL.map(Normalizer::id).join(", ");
         PyValueError::new_err(format!("unknown normalizer {id:?}; expected one of {known}"))
     })
 }
 
-const fn tuple(counts: EditCounts) -> (usize, usize, usize, usize) {
+/// Hits, substitutions, deletions, insertions.
+pub(super) const fn tuple(counts: EditCounts) -> (usize, usize, usize, usize) {
     (counts.hits, counts.substitutions, counts.deletions, counts.insertions)
+}
+
+/// The text of a string, refused if Unicode has no such text.
+fn checked<'t>(text: &'t Bound<'_, PyString>, name: impl Fn() -> String) -> PyResult<Cow<'t, str>> {
+    text.to_str().map(Cow::Borrowed).map_err(|_| lone_surrogate(&name()))
+}
+
+fn lone_surrogate(name: &str) -> PyErr {
+    PyValueError::new_err(format!("{name} has a lone surrogate (half of a UTF-16 pair); expected Unicode text"))
+}
+
+/// Strings of a Python list, kept alive for the time that their texts are used.
+pub(super) struct Texts {
+    pub(super) strings: Vec<Py<PyString>>,
+    name: &'static str,
+}
+
+impl Texts {
+    /// These strings.
+    pub(super) fn of(strings: Vec<Py<PyString>>, name: &'static str) -> Self {
+        Self { strings, name }
+    }
+
+    /// A string, or a sequence of strings.
+    pub(super) fn new(texts: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Self> {
+        if let Ok(text) = texts.cast::<PyString>() {
+            return Ok(Self { strings: vec![text.clone().unbind()], name });
+        }
+        let string = |(index, item): (usize, Bound<'_, PyAny>)| match item.cast_into::<PyString>() {
+            Ok(text) => Ok(text.unbind()),
+            Err(error) => {
+                let kind = error.into_inner().get_type().name()?.to_string();
+                Err(PyTypeError::new_err(format!("{name}[{index}] is of type {kind}; expected str")))
+            }
+        };
+        let strings = if let Ok(list) = texts.cast::<PyList>() {
+            list.iter().enumerate().map(string).collect::<PyResult<_>>()?
+        } else {
+            let items = texts.try_iter().map_err(|_| {
+                let kind = texts.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+                PyTypeError::new_err(format!("{name} is of type {kind}; expected str or a list of str"))
+            })?;
+            items.enumerate().map(|(index, item)| string((index, item?))).collect::<PyResult<_>>()?
+        };
+        Ok(Self { strings, name })
+    }
+
+    /// The texts of all strings.
+    pub(super) fn texts<'t>(&'t self, py: Python<'t>) -> PyResult<Vec<&'t str>> {
+        let text = |(index, string): (usize, &'t Py<PyString>)| {
+            string.to_str(py).map_err(|_| lone_surrogate(&format!("{}[{index}]", self.name)))
+        };
+        self.strings.iter().enumerate().map(text).collect()
+    }
+}
+
+/// Whether an item of a list is itself a list of references.
+pub(super) fn is_several(item: &Bound<'_, PyAny>) -> bool {
+    item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>()
+}
+
+fn error_rate(
+    reference: &Bound<'_, PyAny>,
+    hypothesis: &Bound<'_, PyAny>,
+    scoring: Scoring,
+    num_threads: Option<usize>,
+) -> PyResult<Option<f64>> {
+    let sum = |(errors, len): (usize, usize), other: &(usize, usize)| (errors + other.0, len + other.1);
+    if let (Ok(reference), Ok(hypothesis)) = (reference.cast::<PyString>(), hypothesis.cast::<PyString>())
+        && num_threads.is_none()
+    {
+        let (left, right) =
+            (checked(reference, || "reference".to_owned())?, checked(hypothesis, || "hypothesis".to_owned())?);
+        let rate = || {
+            let (errors, len) = score::Scorer::default().errors(&left, &right, scoring);
+            score::align::rate(errors, len)
+        };
+        return Ok(if left.len() + right.len() < DETACH_BYTES { rate() } else { reference.py().detach(rate) });
+    }
+    let (errors, len) = errors(reference, hypothesis, scoring, num_threads)?.iter().fold((0, 0), sum);
+    Ok(score::align::rate(errors, len))
+}
+
+/// Errors and reference tokens of every pair.
+fn errors(
+    references: &Bound<'_, PyAny>,
+    hypotheses: &Bound<'_, PyAny>,
+    scoring: Scoring,
+    num_threads: Option<usize>,
+) -> PyResult<Vec<(usize, usize)>> {
+    let py = references.py();
+    let (references, hypotheses) = (Texts::new(references, "references")?, Texts::new(hypotheses, "hypotheses")?);
+    let (left, right) = (references.texts(py)?, hypotheses.texts(py)?);
+    Ok(py.detach(|| score::utterance_errors(&left, &right, scoring, num_threads))?)
+}
+
+/// Word counts of all pairs.
+fn total(
+    references: &Bound<'_, PyAny>,
+    hypotheses: &Bound<'_, PyAny>,
+    normalizer: &str,
+    num_threads: Option<usize>,
+) -> PyResult<EditCounts> {
+    let py = references.py();
+    let scoring = Scoring { unit: Unit::Word, normalizer: named(normalizer)? };
+    let (references, hypotheses) = (Texts::new(references, "references")?, Texts::new(hypotheses, "hypotheses")?);
+    let (left, right) = (references.texts(py)?, hypotheses.texts(py)?);
+    let counts = py.detach(|| score::utterance_counts(&left, &right, scoring, num_threads))?;
+    Ok(counts.into_iter().sum())
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(wer, module)?)?;
     module.add_function(wrap_pyfunction!(cer, module)?)?;
+    module.add_function(wrap_pyfunction!(ser, module)?)?;
+    module.add_function(wrap_pyfunction!(mer, module)?)?;
+    module.add_function(wrap_pyfunction!(wil, module)?)?;
+    module.add_function(wrap_pyfunction!(wip, module)?)?;
     module.add_function(wrap_pyfunction!(word_counts, module)?)?;
     module.add_function(wrap_pyfunction!(char_counts, module)?)?;
     module.add_function(wrap_pyfunction!(normalize, module)?)?;
+    module.add_function(wrap_pyfunction!(normalizers, module)?)?;
     module.add_function(wrap_pyfunction!(transcription_error_rate, module)?)?;
     module.add_function(wrap_pyfunction!(transcription_reward, module)?)
 }

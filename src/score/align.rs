@@ -2,10 +2,10 @@
 
 use std::hash::Hash;
 use std::iter::Sum;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Range};
 
 use super::bit_parallel::Aligner;
-use super::tokens::intern;
+use super::interning::intern;
 
 /// How a hypothesis differs from its reference, by a shortest alignment.
 ///
@@ -49,6 +49,34 @@ impl EditCounts {
         rate(self.errors(), self.reference_len())
     }
 
+    /// Word information preserved, 0 to 1: hits per reference token times hits per hypothesis token; `None` for an
+    /// empty reference, 0 for an empty hypothesis.
+    ///
+    /// Source: Morris, Maier and Green, "From WER and RIL to MER and WIL", Interspeech 2004.
+    #[must_use]
+    pub fn wip(self) -> Option<f64> {
+        let recall = rate(self.hits, self.reference_len())?;
+        Some(recall * rate(self.hits, self.hypothesis_len()).unwrap_or(0.0))
+    }
+
+    /// Word information lost, 0 to 1: `1 - wip`.
+    #[must_use]
+    pub fn wil(self) -> Option<f64> {
+        self.wip().map(|wip| 1.0 - wip)
+    }
+
+    /// Word error rate in which every kind of error has its own price; `None` for an empty reference.
+    ///
+    /// The alignment stays the one of equal prices. Source: Hunt, "Figures of merit for assessing connected-word
+    /// recognisers", Speech Communication 9 (1990), with prices 1, 0.5 and 0.5.
+    #[must_use]
+    pub fn weighted_wer(self, substitution: f64, deletion: f64, insertion: f64) -> Option<f64> {
+        let errors = substitution * self.substitutions as f64
+            + deletion * self.deletions as f64
+            + insertion * self.insertions as f64;
+        (self.reference_len() > 0).then(|| errors / self.reference_len() as f64)
+    }
+
     /// Match error rate: errors per aligned position, 0 to 1; `None` for two empty texts.
     ///
     /// Source: Morris, Maier and Green, "From WER and RIL to MER and WIL", Interspeech 2004.
@@ -58,8 +86,70 @@ impl EditCounts {
     }
 }
 
+/// One step of an alignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Edit {
+    /// Both sides have the token.
+    Hit,
+    /// The hypothesis has another token in its place.
+    Substitution,
+    /// The hypothesis lacks the reference's token.
+    Deletion,
+    /// The hypothesis has a token that the reference lacks.
+    Insertion,
+}
+
+impl Edit {
+    /// The stable name: `hit`, `substitution`, `deletion`, `insertion`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Substitution => "substitution",
+            Self::Deletion => "deletion",
+            Self::Insertion => "insertion",
+        }
+    }
+}
+
+/// Neighbouring equal steps of an alignment, and the tokens that they concern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// What the steps are.
+    pub edit: Edit,
+    /// Tokens of the reference.
+    pub reference: Range<usize>,
+    /// Tokens of the hypothesis.
+    pub hypothesis: Range<usize>,
+}
+
+/// Groups the steps of an alignment.
+#[must_use]
+pub fn chunks(steps: &[Edit]) -> Vec<Chunk> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    let (mut n_reference, mut n_hypothesis) = (0, 0);
+    for &edit in steps {
+        if chunks.last().is_none_or(|chunk| chunk.edit != edit) {
+            chunks.push(Chunk { edit, reference: n_reference..n_reference, hypothesis: n_hypothesis..n_hypothesis });
+        }
+        n_reference += usize::from(edit != Edit::Insertion);
+        n_hypothesis += usize::from(edit != Edit::Deletion);
+        if let Some(chunk) = chunks.last_mut() {
+            (chunk.reference.end, chunk.hypothesis.end) = (n_reference, n_hypothesis);
+        }
+    }
+    chunks
+}
+
+/// The shortest alignment of two sequences that rapidfuzz 3, and so jiwer 4, chooses.
+pub fn alignment<T: Eq + Hash>(reference: &[T], hypothesis: &[T]) -> Vec<Edit> {
+    let (reference, hypothesis) = intern(reference, hypothesis);
+    Aligner::default().steps(&reference, &hypothesis)
+}
+
 /// `errors / len`, if there is anything to divide by.
-pub(super) fn rate(errors: usize, len: usize) -> Option<f64> {
+#[must_use]
+pub fn rate(errors: usize, len: usize) -> Option<f64> {
     (len > 0).then(|| errors as f64 / len as f64)
 }
 

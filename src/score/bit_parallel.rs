@@ -7,14 +7,19 @@
 
 use std::ops::RangeInclusive;
 
-use super::align::{EditCounts, without_common_ends};
+use super::align::{Edit, EditCounts, without_common_ends};
 use super::pattern::{Pattern, WORD};
 
 /// A matrix of this many bytes or more is not stored: the pair is split in two after Hirschberg. The value, like the
 /// two beside it in [`Aligner::counts`], is rapidfuzz's, so that the same pairs are split.
 const MAX_MATRIX_BYTES: usize = 1 << 20;
-/// First bound that is tried on an unknown distance.
+/// Tokens at the beginning of long sequences that the first bound is guessed from: an eighth, but in these limits.
+const SAMPLE: RangeInclusive<usize> = 128..=1_024;
+/// Least first bound that is tried on an unknown distance.
 const FIRST_BOUND: usize = 64;
+
+/// Rows from which on a narrow band saves more than finding its width costs.
+const MIN_BANDED: usize = 4 * WORD;
 
 /// Working memory, reused from pair to pair.
 #[derive(Debug, Default)]
@@ -22,6 +27,9 @@ pub(super) struct Aligner {
     pattern: Pattern,
     column: Vec<Block>,
     matrix: Vec<Bits>,
+    /// The rows of each token, where all fit into one mask.
+    masks: Vec<u64>,
+    trace: Vec<Edit>,
 }
 
 /// 64 rows of one column: where the value grows (`vp`) and falls (`vn`) from row to row.
@@ -40,6 +48,20 @@ struct Block {
 
 const UNKNOWN: Bits = Bits { vp: !0, vn: 0 };
 
+impl Bits {
+    /// The next column of the first block, whose token stands in the rows of `matches`. Returns where the value grows
+    /// and falls from column to column.
+    #[inline]
+    fn step(&mut self, matches: u64) -> (u64, u64) {
+        let Self { vp, vn } = *self;
+        let d0 = ((matches & vp).wrapping_add(vp) ^ vp) | matches | vn;
+        let (hp, hn) = (vn | !(d0 | vp), d0 & vp);
+        let (grows, falls) = (hp << 1 | 1, hn << 1);
+        *self = Self { vp: falls | !(d0 | grows), vn: grows & d0 };
+        (hp, hn)
+    }
+}
+
 impl Aligner {
     /// Levenshtein distance.
     pub(super) fn distance(&mut self, reference: &[u32], hypothesis: &[u32]) -> usize {
@@ -50,8 +72,11 @@ impl Aligner {
         if rows.is_empty() {
             return columns.len();
         }
+        if rows.len() <= WORD {
+            return self.distance_short(rows, columns);
+        }
         let most = rows.len().max(columns.len());
-        let mut bound = if rows.len() <= WORD { most } else { FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len())) };
+        let mut bound = FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len())).max(self.expected(rows, columns));
         self.pattern.set(rows);
         loop {
             let band = Band::new(rows.len(), columns.len(), bound.min(most));
@@ -59,40 +84,121 @@ impl Aligner {
             if distance <= bound.min(most) || bound >= most {
                 return distance;
             }
-            bound *= 4;
+            bound *= 2;
         }
+    }
+
+    /// A guess at the distance of long sequences, a quarter above what their beginnings have.
+    fn expected(&mut self, rows: &[u32], columns: &[u32]) -> usize {
+        let n = (rows.len() / 8).clamp(*SAMPLE.start(), *SAMPLE.end());
+        if rows.len() < 4 * n || columns.len() < 4 * n {
+            return 0;
+        }
+        self.pattern.set(&rows[..n]);
+        let errors = self.run(&Band::new(n, n, n / 4), &columns[..n], |_, _, _| {});
+        (errors + errors / 4) * rows.len() / n
     }
 
     /// Edit counts, by the alignment that rapidfuzz chooses.
     pub(super) fn counts(&mut self, reference: &[u32], hypothesis: &[u32]) -> EditCounts {
         let mut counts = EditCounts::default();
-        let mut todo = vec![(reference, hypothesis, usize::MAX)];
-        while let Some((rows, columns, bound)) = todo.pop() {
+        self.walk(reference, hypothesis, &mut counts);
+        counts
+    }
+
+    /// The alignment that rapidfuzz chooses, one step a token from the beginning on.
+    pub(super) fn steps(&mut self, reference: &[u32], hypothesis: &[u32]) -> Vec<Edit> {
+        let mut steps = Vec::with_capacity(reference.len().max(hypothesis.len()));
+        self.walk(reference, hypothesis, &mut steps);
+        steps
+    }
+
+    /// Gives the steps of the alignment to the sink.
+    fn walk(&mut self, reference: &[u32], hypothesis: &[u32], sink: &mut impl Sink) {
+        let mut todo = vec![Part::Pair { rows: reference, columns: hypothesis, bound: usize::MAX }];
+        while let Some(part) = todo.pop() {
+            let (rows, columns, bound) = match part {
+                Part::Hits(n) => {
+                    sink.take(Edit::Hit, n);
+                    continue;
+                }
+                Part::Pair { rows, columns, bound } => (rows, columns, bound),
+            };
+            let n_prefix = rows.iter().zip(columns).take_while(|(row, column)| row == column).count();
             let (rows, columns, n_equal) = without_common_ends(rows, columns);
-            counts.hits += n_equal;
+            sink.take(Edit::Hit, n_prefix);
+            let n_suffix = n_equal - n_prefix;
             if rows.is_empty() || columns.is_empty() {
-                counts.deletions += rows.len();
-                counts.insertions += columns.len();
+                sink.take(Edit::Deletion, rows.len());
+                sink.take(Edit::Insertion, columns.len());
+                sink.take(Edit::Hit, n_suffix);
                 continue;
             }
             let bound = bound.min(rows.len().max(columns.len()));
             let full_band = rows.len().min(2 * bound + 1);
             let matrix_bytes = full_band.saturating_mul(columns.len()) / 4;
             if matrix_bytes < MAX_MATRIX_BYTES || rows.len() < WORD + 1 || columns.len() < 10 {
-                counts += self.align(rows, columns, bound);
+                if rows.len() <= WORD {
+                    self.align_short(rows, columns, sink);
+                } else {
+                    // What lies farther from the diagonal than the distance allows is on no shortest alignment.
+                    let bound = if rows.len() >= MIN_BANDED { self.distance(rows, columns) } else { bound };
+                    self.align(rows, columns, bound, sink);
+                }
+                sink.take(Edit::Hit, n_suffix);
                 continue;
             }
             let split = self.split(rows, columns);
             let (rows_left, rows_right) = rows.split_at(split.row);
             let (columns_left, columns_right) = columns.split_at(split.column);
-            todo.push((rows_right, columns_right, split.right));
-            todo.push((rows_left, columns_left, split.left));
+            todo.push(Part::Hits(n_suffix));
+            todo.push(Part::Pair { rows: rows_right, columns: columns_right, bound: split.right });
+            todo.push(Part::Pair { rows: rows_left, columns: columns_left, bound: split.left });
         }
-        counts
     }
 
-    /// Edit counts from a stored matrix.
-    fn align(&mut self, rows: &[u32], columns: &[u32], bound: usize) -> EditCounts {
+    /// Where each token stands among at most 64 rows.
+    fn set_short(&mut self, rows: &[u32], columns: &[u32]) {
+        let most = rows.iter().chain(columns).max().map_or(0, |&token| token as usize + 1);
+        self.masks.clear();
+        self.masks.resize(most, 0);
+        for (row, &token) in rows.iter().enumerate() {
+            self.masks[token as usize] |= 1 << row;
+        }
+    }
+
+    /// Levenshtein distance to at most 64 rows: one machine word a column.
+    fn distance_short(&mut self, rows: &[u32], columns: &[u32]) -> usize {
+        self.set_short(rows, columns);
+        let last = 1 << (rows.len() - 1);
+        let (mut bits, mut value) = (UNKNOWN, rows.len());
+        for &token in columns {
+            let (hp, hn) = bits.step(self.masks[token as usize]);
+            value = value + usize::from(hp & last != 0) - usize::from(hn & last != 0);
+        }
+        value
+    }
+
+    /// The steps of an alignment with at most 64 rows.
+    fn align_short(&mut self, rows: &[u32], columns: &[u32], sink: &mut impl Sink) {
+        self.set_short(rows, columns);
+        let mut matrix = std::mem::take(&mut self.matrix);
+        matrix.clear();
+        let mut bits = UNKNOWN;
+        matrix.extend(columns.iter().map(|&token| {
+            bits.step(self.masks[token as usize]);
+            bits
+        }));
+        let at = |column: usize, row: usize| {
+            let Bits { vp, vn }: Bits = matrix[column];
+            Bits { vp: vp >> row & 1, vn: vn >> row & 1 }
+        };
+        sink.trace_back(&mut self.trace, rows, columns, at);
+        self.matrix = matrix;
+    }
+
+    /// The steps of an alignment, from a stored matrix.
+    fn align(&mut self, rows: &[u32], columns: &[u32], bound: usize, sink: &mut impl Sink) {
         let band = Band::new(rows.len(), columns.len(), bound);
         let stride = band.stride();
         let mut matrix = std::mem::take(&mut self.matrix);
@@ -111,9 +217,8 @@ impl Aligner {
                 Bits { vp: vp >> (row % WORD) & 1, vn: vn >> (row % WORD) & 1 }
             })
         };
-        let counts = trace_back(rows, columns, bits);
+        sink.trace_back(&mut self.trace, rows, columns, bits);
         self.matrix = matrix;
-        counts
     }
 
     /// Where a shortest alignment passes the middle column; the first such row, though not before the first token.
@@ -201,31 +306,73 @@ struct Split {
     right: usize,
 }
 
-/// Walks a shortest alignment from its end and counts. `bits(column, row)` are those of one cell.
-fn trace_back(rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits) -> EditCounts {
-    let mut counts = EditCounts::default();
+/// What is left to align.
+enum Part<'t> {
+    Pair { rows: &'t [u32], columns: &'t [u32], bound: usize },
+    Hits(usize),
+}
+
+/// Takes the steps of an alignment in order.
+trait Sink {
+    /// `n` equal steps.
+    fn take(&mut self, edit: Edit, n: usize);
+
+    /// The steps of one stored matrix; `bits(column, row)` are those of one cell.
+    fn trace_back(&mut self, trace: &mut Vec<Edit>, rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits);
+}
+
+impl Sink for EditCounts {
+    fn take(&mut self, edit: Edit, n: usize) {
+        match edit {
+            Edit::Hit => self.hits += n,
+            Edit::Substitution => self.substitutions += n,
+            Edit::Deletion => self.deletions += n,
+            Edit::Insertion => self.insertions += n,
+        }
+    }
+
+    fn trace_back(&mut self, _: &mut Vec<Edit>, rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits) {
+        trace_back(rows, columns, bits, |edit, n| self.take(edit, n));
+    }
+}
+
+impl Sink for Vec<Edit> {
+    fn take(&mut self, edit: Edit, n: usize) {
+        self.extend(std::iter::repeat_n(edit, n));
+    }
+
+    fn trace_back(
+        &mut self,
+        trace: &mut Vec<Edit>,
+        rows: &[u32],
+        columns: &[u32],
+        bits: impl Fn(usize, usize) -> Bits,
+    ) {
+        trace.clear();
+        trace_back(rows, columns, bits, |edit, n| trace.take(edit, n));
+        self.extend(trace.iter().rev());
+    }
+}
+
+/// Walks a shortest alignment from its end. `bits(column, row)` are those of one cell.
+fn trace_back(rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits, mut take: impl FnMut(Edit, usize)) {
     let (mut row, mut column) = (rows.len(), columns.len());
     while row > 0 && column > 0 {
         if bits(column - 1, row - 1).vp == 1 {
             row -= 1;
-            counts.deletions += 1;
+            take(Edit::Deletion, 1);
             continue;
         }
         column -= 1;
         if column > 0 && bits(column - 1, row - 1).vn == 1 {
-            counts.insertions += 1;
+            take(Edit::Insertion, 1);
             continue;
         }
         row -= 1;
-        if rows[row] == columns[column] {
-            counts.hits += 1;
-        } else {
-            counts.substitutions += 1;
-        }
+        take(if rows[row] == columns[column] { Edit::Hit } else { Edit::Substitution }, 1);
     }
-    counts.deletions += row;
-    counts.insertions += column;
-    counts
+    take(Edit::Deletion, row);
+    take(Edit::Insertion, column);
 }
 
 /// The diagonals that an alignment with at most so many errors can touch.

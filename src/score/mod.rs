@@ -5,19 +5,26 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "counts of words become rates; they are far below 2^52"
 )]
 
 pub mod align;
 mod bit_parallel;
+mod confusion;
+pub mod corpus;
 mod degenerate;
+mod interning;
+pub mod meeting;
 mod pattern;
 mod rates;
 pub mod reward;
-mod tokens;
+pub mod significance;
 
-pub use align::{EditCounts, counts, distance};
+pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};
+pub use confusion::{Confusion, confusions, tokens};
+pub use corpus::{Scorer, Scoring, Unit, best_references, utterance_counts, utterance_errors};
 pub use degenerate::degenerate;
 pub use rates::{
     cer, char_counts, char_distance, corpus_char_counts, corpus_word_counts, wer, word_counts, word_distance,

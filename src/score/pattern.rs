@@ -12,7 +12,13 @@ pub(super) struct Pattern {
     starts: Vec<usize>,
     next: Vec<usize>,
     masks: Vec<(usize, u64)>,
+    /// All masks of every token in a row, where that is small: then no list is searched.
+    dense: Vec<u64>,
+    n_blocks: usize,
 }
+
+/// Largest table of all masks, masks: what a processor's second cache holds.
+const MAX_DENSE: usize = 1 << 16;
 
 impl Pattern {
     /// Takes these rows as the pattern.
@@ -37,6 +43,16 @@ impl Pattern {
             }
             self.starts[entry.1 as usize + 1] += 1;
         }
+        self.n_blocks = rows.len().div_ceil(WORD);
+        self.dense.clear();
+        if (self.starts.len() - 1) * self.n_blocks <= MAX_DENSE {
+            self.dense.resize((self.starts.len() - 1) * self.n_blocks, 0);
+            for (row, &token) in rows.iter().enumerate() {
+                let index = self.seen[token as usize].1 as usize;
+                self.dense[index * self.n_blocks + row / WORD] |= 1 << (row % WORD);
+            }
+            return;
+        }
         for index in 1..self.starts.len() {
             self.starts[index] += self.starts[index - 1];
         }
@@ -59,6 +75,15 @@ impl Pattern {
 
     /// The token's rows from block `first` on.
     pub(super) fn matches(&self, token: u32, first: usize) -> Matches<'_> {
+        if !self.dense.is_empty() {
+            let dense = match self.seen.get(token as usize) {
+                Some(&(generation, index)) if generation == self.generation => {
+                    &self.dense[index as usize * self.n_blocks..][..self.n_blocks]
+                }
+                _ => &[],
+            };
+            return Matches { masks: &[], dense };
+        }
         let masks = match self.seen.get(token as usize) {
             Some(&(generation, index)) if generation == self.generation => {
                 &self.masks[self.starts[index as usize]..self.starts[index as usize + 1]]
@@ -67,19 +92,23 @@ impl Pattern {
         };
         // Unused entries at the end of a token's part have the block usize::MAX, so the order holds.
         let skip = if first == 0 { 0 } else { masks.partition_point(|&(block, _)| block < first) };
-        Matches { masks: &masks[skip..] }
+        Matches { masks: &masks[skip..], dense: &[] }
     }
 }
 
 /// The rows of one token, read block by block.
 pub(super) struct Matches<'p> {
     masks: &'p [(usize, u64)],
+    dense: &'p [u64],
 }
 
 impl Matches<'_> {
     /// The rows in this block; blocks are asked for in rising order, none left out.
     #[inline]
     pub(super) fn at(&mut self, block: usize) -> u64 {
+        if let Some(mask) = self.dense.get(block) {
+            return *mask;
+        }
         match self.masks {
             [(first, mask), rest @ ..] if *first == block => {
                 self.masks = rest;

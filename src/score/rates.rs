@@ -5,7 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::align::{self, EditCounts, rate};
+use super::align::{EditCounts, rate};
+use super::corpus::{Scorer, Scoring, Unit};
 use crate::text::Normalizer;
 
 /// Word error rate, 0 or more; `None` for a reference without words, where no rate exists.
@@ -18,41 +19,39 @@ use crate::text::Normalizer;
 /// ```
 #[must_use]
 pub fn wer(reference: &str, hypothesis: &str, normalizer: Normalizer) -> Option<f64> {
-    let (errors, len) =
-        with_words(reference, hypothesis, normalizer, |left, right| (align::distance(left, right), left.len()));
+    let (errors, len) = Scorer::default().errors(reference, hypothesis, Scoring { unit: Unit::Word, normalizer });
     rate(errors, len)
 }
 
 /// Character error rate, 0 or more; `None` for a reference without characters, where no rate exists.
 #[must_use]
 pub fn cer(reference: &str, hypothesis: &str, normalizer: Normalizer) -> Option<f64> {
-    let (errors, len) =
-        with_chars(reference, hypothesis, normalizer, |left, right| (align::distance(left, right), left.len()));
+    let (errors, len) = Scorer::default().errors(reference, hypothesis, Scoring { unit: Unit::Char, normalizer });
     rate(errors, len)
 }
 
 /// Edit counts of words.
 #[must_use]
 pub fn word_counts(reference: &str, hypothesis: &str, normalizer: Normalizer) -> EditCounts {
-    with_words(reference, hypothesis, normalizer, |left, right| align::counts(left, right))
+    Scorer::default().counts(reference, hypothesis, Scoring { unit: Unit::Word, normalizer })
 }
 
 /// Edit counts of characters.
 #[must_use]
 pub fn char_counts(reference: &str, hypothesis: &str, normalizer: Normalizer) -> EditCounts {
-    with_chars(reference, hypothesis, normalizer, align::counts)
+    Scorer::default().counts(reference, hypothesis, Scoring { unit: Unit::Char, normalizer })
 }
 
 /// Levenshtein distance in words: the number of errors of [`word_counts`], sooner.
 #[must_use]
 pub fn word_distance(reference: &str, hypothesis: &str, normalizer: Normalizer) -> usize {
-    with_words(reference, hypothesis, normalizer, |left, right| align::distance(left, right))
+    Scorer::default().errors(reference, hypothesis, Scoring { unit: Unit::Word, normalizer }).0
 }
 
 /// Levenshtein distance in characters: the number of errors of [`char_counts`], sooner.
 #[must_use]
 pub fn char_distance(reference: &str, hypothesis: &str, normalizer: Normalizer) -> usize {
-    with_chars(reference, hypothesis, normalizer, align::distance)
+    Scorer::default().errors(reference, hypothesis, Scoring { unit: Unit::Char, normalizer }).0
 }
 
 /// Edit counts of words over a corpus of (reference, hypothesis) pairs, in parallel.
@@ -65,30 +64,6 @@ pub fn corpus_word_counts<S: AsRef<str> + Sync>(pairs: &[(S, S)], normalizer: No
 pub fn corpus_char_counts<S: AsRef<str> + Sync>(pairs: &[(S, S)], normalizer: Normalizer) -> EditCounts {
     let counts = |(reference, hypothesis): &(S, S)| char_counts(reference.as_ref(), hypothesis.as_ref(), normalizer);
     pairs.par_iter().map(counts).sum()
-}
-
-fn with_words<T>(
-    reference: &str,
-    hypothesis: &str,
-    normalizer: Normalizer,
-    count: impl Fn(&[&str], &[&str]) -> T,
-) -> T {
-    let (reference, hypothesis) = (normalizer.apply(reference), normalizer.apply(hypothesis));
-    let (reference, hypothesis): (Vec<_>, Vec<_>) =
-        (reference.split_whitespace().collect(), hypothesis.split_whitespace().collect());
-    count(&reference, &hypothesis)
-}
-
-fn with_chars<T>(
-    reference: &str,
-    hypothesis: &str,
-    normalizer: Normalizer,
-    count: impl Fn(&[char], &[char]) -> T,
-) -> T {
-    let (reference, hypothesis) = (normalizer.apply(reference), normalizer.apply(hypothesis));
-    let (reference, hypothesis): (Vec<_>, Vec<_>) =
-        (reference.trim().chars().collect(), hypothesis.trim().chars().collect());
-    count(&reference, &hypothesis)
 }
 
 #[cfg(test)]

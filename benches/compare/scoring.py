@@ -1,0 +1,122 @@
+"""Violet's text scores and normalizers beside jiwer, rapidfuzz, werpy and openai-whisper's, in one run.
+
+Run: python benches/compare/scoring.py [--normalizers openai_whisper-20250625/whisper/normalizers]
+
+Lists of str go in, times are process CPU seconds of one thread (wall seconds for two), the best of some repeats.
+Needs `violet`, `jiwer`, `rapidfuzz`; `werpy` if there; for the normalizer `regex`, `more-itertools` and the directory
+of openai-whisper's source package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import random
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import jiwer
+from rapidfuzz.distance import Levenshtein
+
+import violet
+
+Clock = Callable[[], float]
+SENTENCES = [
+    "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
+    "It's the twenty first of May, nineteen ninety nine, and Mr. Smith hasn't paid twenty million dollars yet.",
+    "the quick brown fox jumps over the lazy dog and doesn't look back at the grey house",
+    "We\u2019re meeting at 10:30, in room 42 \u2014 don\u2019t be late!",
+    "I think they'd have gone if it hadn't been for the weather, you know, uh, it was terrible",
+]
+
+
+def best(work: Callable[[], object], clock: Clock = time.process_time, repeats: int = 5) -> float:
+    """The least time of some runs, seconds."""
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        work()
+        times.append(clock() - start)
+    return min(times)
+
+
+def pairs(n_pairs: int, n_words: int) -> tuple[list[str], list[str]]:
+    """Random words, a tenth of them replaced."""
+    rng = random.Random(1)
+    vocabulary = [f"word{n}" for n in range(2_000)]
+    said = [rng.choices(vocabulary, k=n_words) for _ in range(n_pairs)]
+    heard = [[rng.choice(vocabulary) if rng.random() < 0.1 else word for word in words] for words in said]
+    return [" ".join(words) for words in said], [" ".join(words) for words in heard]
+
+
+def row(name: str, ours: float, theirs: float, target: float, unit: str = "ms", scale: float = 1e3) -> None:
+    print(f"{name:44} {ours * scale:10.3f} {unit} {theirs * scale:10.3f} {unit} {theirs / ours:7.1f}x (>= {target:g}x)")
+
+
+def rates() -> None:
+    """Every row of the table on pairs."""
+    for n_pairs, n_words, wer_target, cer_target in ((100_000, 10, 60, 80), (1_000, 1_000, 22, 3)):
+        said, heard = pairs(n_pairs, n_words)
+        name = f"{n_pairs} x {n_words} words"
+        ours = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 1))
+        theirs = best(lambda said=said, heard=heard: jiwer.wer(said, heard), repeats=1)
+        row(f"WER, {name}, 1 thread, jiwer", ours, theirs, wer_target)
+        counts = best(lambda said=said, heard=heard: violet.score_words(said, heard, "none", 1))
+        row("  with alignment (score_words)", counts, theirs, wer_target)
+        split = [(left.split(), right.split()) for left, right in zip(said, heard, strict=True)]
+        fuzz = best(lambda split=split: [Levenshtein.distance(*pair) for pair in split], repeats=2)
+        print(f"  rapidfuzz on lists that are split already: {fuzz * 1e3:.1f} ms")
+        if importlib.util.find_spec("werpy"):
+            werpy = importlib.import_module("werpy")
+            other = best(lambda said=said, heard=heard, werpy=werpy: werpy.wer(said, heard), repeats=1)
+            print(f"  werpy: {other * 1e3:.1f} ms")
+        one = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 1), time.perf_counter)
+        two = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 2), time.perf_counter)
+        row("  two threads, over one (wall)", two, one, 1.7)
+        ours = best(lambda said=said, heard=heard: violet.cer(said, heard, "none", 1), repeats=2)
+        n_some = min(n_pairs, 100_000 if n_words == 10 else 50)
+        theirs = best(lambda said=said, heard=heard, n=n_some: jiwer.cer(said[:n], heard[:n]), repeats=1)
+        row(f"CER, {name}, 1 thread, jiwer", ours, theirs * n_pairs / n_some, cer_target)
+    said, heard = pairs(1, 20_000)
+    theirs = best(lambda: jiwer.wer(said, heard), repeats=3)
+    row("one pair of 20,000 words, distance, jiwer", best(lambda: violet.wer(said, heard, "none", 1)), theirs, 6)
+    row("  with alignment", best(lambda: violet.score_words(said, heard, "none", 1).alignments()), theirs, 3)
+
+
+def short_call() -> None:
+    """One call on one short pair."""
+    n = 100_000
+    seconds = best(lambda: [violet.wer("hello world this is", "hello word this was") for _ in range(n)]) / n
+    print(f"one short call: {seconds * 1e6:.2f} us (<= 1.5 us)")
+
+
+def normalizers(directory: Path) -> None:
+    """The English normalizer beside the original."""
+    package = types.ModuleType("normalizers")
+    package.__path__ = [str(directory)]
+    sys.modules["normalizers"] = package
+    original = importlib.import_module("normalizers.english").EnglishTextNormalizer()
+    assert all(violet.normalize(text, "whisper-en") == original(text) for text in SENTENCES)
+    theirs = best(lambda: [original(text) for text in SENTENCES * 200]) / len(SENTENCES) / 200
+    for name in ("whisper-en", "violet-en"):
+        ours = best(lambda name=name: [violet.normalize(text, name) for text in SENTENCES * 2_000])
+        row(f"{name}, a sentence, openai-whisper", ours / len(SENTENCES) / 2_000, theirs, 50, "us", 1e6)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--normalizers", type=Path, help="whisper/normalizers of openai-whisper's source package")
+    found = parser.parse_args()
+    short_call()
+    if found.normalizers:
+        normalizers(found.normalizers)
+    rates()
+
+
+if __name__ == "__main__":
+    main()

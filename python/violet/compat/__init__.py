@@ -1,0 +1,1 @@
+"""Other packages' interfaces over Violet's core: a program changes one import."""

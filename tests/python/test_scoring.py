@@ -1,0 +1,216 @@
+"""Scores of lists, their views, comparisons, meetings, and jiwer's names."""
+
+import json
+import random
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import violet
+from violet import scoring, transcripts
+from violet.compat import jiwer
+
+WORDS = ["the", "cat", "sat", "naïve", "你好", "😀", "שלום", "*"]
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+
+
+def test_scores_are_sums_over_utterances() -> None:
+    scores = violet.score_words(["the cat sat", "hello world", ""], ["the cat", "hello word", "x"], "none")
+    assert (scores.hits, scores.substitutions, scores.deletions, scores.insertions) == (3, 1, 1, 1)
+    assert scores.wer == 3 / 5
+    assert scores.mer == 3 / 6
+    assert scores.wip == pytest.approx(3 / 5 * 3 / 5)
+    assert scores.wil == pytest.approx(1 - 9 / 25)
+    assert scores.ser == 1.0
+    assert scores.weighted_wer() == (1 + 0.5 + 0.5) / 5
+    table = scores.per_utterance
+    assert table["hits"].dtype == np.int64
+    assert table["rate"][:2].tolist() == [1 / 3, 1 / 2]
+    assert np.isnan(table["rate"][2])
+
+
+@pytest.mark.parametrize("rate", ["wer", "cer", "mer", "wil", "wip"])
+def test_an_empty_reference_has_no_rate(rate: str) -> None:
+    # The match error rate is of aligned positions: an inserted word is one, and wrong.
+    assert getattr(violet, rate)("", "word") == (1.0 if rate == "mer" else None)
+    assert getattr(violet, rate)([], []) is None
+    assert violet.ser([], []) is None
+
+
+def test_the_normalizer_is_stored_with_the_score() -> None:
+    scores = violet.score_words("It's twenty", "it is 20")
+    assert (scores.wer, scores.normalizer, scores.to_dict()["normalizer"]) == (0.0, "whisper-en", "whisper-en")
+    assert violet.normalizers()[:2] == ["none", "whisper-basic"]
+    assert json.loads(json.dumps(scores.to_dict()))["hits"] == 3
+
+
+def test_alignments_carry_the_words() -> None:
+    (chunks,) = violet.score_words("a b c", "a x c d", "none").alignments()
+    assert [(chunk.edit, chunk.reference, chunk.hypothesis) for chunk in chunks] == [
+        ("hit", ("a",), ("a",)),
+        ("substitution", ("b",), ("x",)),
+        ("hit", ("c",), ("c",)),
+        ("insertion", (), ("d",)),
+    ]
+
+
+def test_the_most_frequent_errors() -> None:
+    scores = violet.score_words(["a b", "a b", "c"], ["a x", "a x", "d e"], "none")
+    assert scores.top_errors("substitution", 1) == [("b", "x", 2)]
+    assert sum(n for _, _, n in scores.top_errors("insertion")) == scores.insertions
+    with pytest.raises(ValueError, match="expected one of substitution, deletion, insertion"):
+        scores.top_errors("hit")  # type: ignore[arg-type]
+
+
+def test_confidence_is_reproducible_and_may_be_by_speaker() -> None:
+    rng = random.Random(1)
+    references = ["a b c d"] * 200
+    hypotheses = ["a b c d" if rng.random() < 0.7 else "a b x y" for _ in references]
+    scores = violet.score_words(references, hypotheses, "none")
+    low, high = scores.ci() or (1, 0)
+    assert low < (scores.wer or 0) < high
+    assert scores.ci() == (low, high)
+    assert scores.ci(seed=1) != (low, high)
+    assert scores.ci(by=["one speaker"] * 200) == (scores.wer, scores.wer)
+    with pytest.raises(ValueError, match="got 1 groups for 200 utterances"):
+        scores.ci(by=["x"])
+
+
+def test_several_references_of_an_utterance() -> None:
+    scores = violet.score_words([["a b", "a c"], "d"], ["a c", "e"], "none")
+    assert (scores.hits, scores.substitutions) == (2, 1)
+
+
+def test_views_are_safe_for_right_to_left_text_and_html() -> None:
+    scores = violet.score_words(["שלום <b> עולם"], ["שלום <i> עולם"], "none")
+    assert "[-<b>-] {+<i>+}" in scores.to_text()
+    assert "\u2068\u05e9\u05dc\u05d5\u05dd\u2069" in scores.to_text()
+    assert "&lt;b&gt;" in scores._repr_html_()
+    assert "<b>" not in scores._repr_html_()
+
+
+def test_pandas_is_not_imported_unless_asked_for() -> None:
+    violet.score_words("a", "b").to_dict()
+    assert "pandas" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("references", "hypotheses", "error", "message"),
+    [
+        (["a"], ["a", "b"], ValueError, "got 1 references and 2 hypotheses"),
+        (["a", 3], ["a", "b"], TypeError, r"references\[1\] is of type int"),
+        (["a"], [None], TypeError, r"hypotheses\[0\] is of type NoneType"),
+        (["\ud800"], ["a"], ValueError, r"references\[0\] has a lone surrogate"),
+        (3, ["a"], TypeError, "references is of type int"),
+    ],
+)
+def test_bad_input_is_named(references: object, hypotheses: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        violet.score_words(references, hypotheses)  # type: ignore[arg-type]
+
+
+def test_unknown_normalizers_and_surrogates_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"unknown normalizer .*; expected one of none, whisper-basic"):
+        violet.score_words("a", "b", "whisper")
+    with pytest.raises(ValueError, match="lone surrogate"):
+        violet.normalize("\udfff", "whisper-en")
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=20), st.integers(1, 8))
+def test_threads_change_nothing(pairs: list[tuple[str, str]], num_threads: int) -> None:
+    references, hypotheses = [left for left, _ in pairs], [right for _, right in pairs]
+    alone = violet.score_words(references, hypotheses, "none", 1)
+    assert violet.score_words(references, hypotheses, "none", num_threads).to_dict() == alone.to_dict()
+    assert violet.wer(references, hypotheses) == alone.wer
+
+
+def test_the_interpreter_is_free_while_scores_are_made() -> None:
+    text = " ".join(str(n) for n in range(20_000))
+    other = " ".join(str(n * 7 % 20_000) for n in range(20_000))
+    done = threading.Event()
+
+    def work() -> None:
+        violet.wer(text, other)
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    turns = 0
+    while not done.wait(0.001):
+        turns += 1
+    worker.join()
+    assert turns > 2
+
+
+def test_a_better_system_is_found() -> None:
+    references = [f"a b c d e{n}" for n in range(100)]
+    worse = [f"a x c d e{n if n % 3 else 0}" for n in range(100)]
+    found = violet.compare(references, worse, references, "none")
+    assert found is not None
+    assert found.difference < 0
+    assert max(found.p_bootstrap, found.p_mapsswe) < 0.001
+    same = violet.compare(references, worse, worse, "none")
+    assert same is not None
+    assert (same.p_bootstrap, same.p_mapsswe) == (1.0, 1.0)
+    assert violet.compare([""], [""], ["x"]) is None
+
+
+def test_meetings_from_files(tmp_path: Path) -> None:
+    (tmp_path / "a.stm").write_text(";; comment\ns 1 Ann 0 2 <o> hello there\ns 1 Bob 2 4 good morning\n")
+    (tmp_path / "b.json").write_text(
+        json.dumps(
+            [
+                {"session_id": "s", "speaker": "x", "start_time": 2, "end_time": 4, "words": "good morning"},
+                {"session_id": "s", "speaker": "y", "start_time": 0, "end_time": 2, "words": "hello bear"},
+            ]
+        )
+    )
+    reference, hypothesis = (transcripts.read_segments(tmp_path / name) for name in ("a.stm", "b.json"))
+    scores = violet.cpwer(reference, hypothesis)
+    assert (scores.errors, scores.wer) == (1, 0.25)
+    assert scores.assignment == [("s", "Ann", "y"), ("s", "Bob", "x")]
+    late = [scoring.Segment(s.session, s.speaker, s.start + 60, s.end + 60, s.text) for s in hypothesis]
+    assert violet.tcpwer(reference, late, collar_s=5).errors == 8
+    assert violet.tcpwer(reference, late, collar_s=100).errors == 1
+    (tmp_path / "c.ctm").write_text("s 1 0.0 0.5 hello\n")
+    assert transcripts.read_segments(tmp_path / "c.ctm")[0].text == "hello"
+    (tmp_path / "d.stm").write_text("s 1 Ann zero 2 hello\n")
+    with pytest.raises(ValueError, match=r"d\.stm:1: not a line of STM"):
+        transcripts.read_segments(tmp_path / "d.stm")
+
+
+def test_jiwers_conventions_hold_under_its_name() -> None:
+    assert jiwer.wer("", "a b") == 2
+    assert jiwer.wer("a\tb", "a b") == 2.0
+    assert jiwer.cer("ab", "ac") == 0.5
+    out = jiwer.process_words(["short one here"], ["shoe order one"])
+    assert jiwer.visualize_alignment(out, show_measures=False) == (
+        "=== SENTENCE 1 ===\n\nREF:    # short one here\n".replace("#", "*").replace("   * short", "**** short")
+        + "HYP: shoe order one ****\n        I     S        D\n"
+    )
+    with pytest.raises(ValueError, match="1 reference and 2 hypothesis sentences"):
+        jiwer.process_words(["a"], ["a", "b"])
+
+
+def test_jiwers_outputs_are_equal_on_many_random_pairs() -> None:
+    original = pytest.importorskip("jiwer")
+    rng = random.Random(4)
+    for size, n_pairs, names in (
+        (10, 100_000, ["process_words"]),
+        (8, 10_000, ["process_characters"]),
+        (80, 500, ["process_words", "process_characters"]),
+    ):
+        texts = [[" ".join(rng.choices(WORDS, k=rng.randint(0, size))) for _ in range(n_pairs)] for _ in range(2)]
+        for name in names:
+            ours, theirs = getattr(jiwer, name)(*texts), getattr(original, name)(*texts)
+            assert repr(ours.alignments) == repr(theirs.alignments)
+            ours.alignments, theirs.alignments = [], []
+            assert vars(ours) == vars(theirs)
+        counts, wanted = violet.score_words(texts[0], texts[1], "none"), original.process_words(*texts)
+        assert (counts.hits, counts.substitutions) == (wanted.hits, wanted.substitutions)
+        assert (counts.deletions, counts.insertions, counts.wer) == (wanted.deletions, wanted.insertions, wanted.wer)
