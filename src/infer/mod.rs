@@ -12,9 +12,11 @@ mod kernels;
 mod ops;
 #[cfg(test)]
 mod ops_test;
+pub mod vad;
 pub mod weights;
 pub mod whisper;
 
+pub use vad::{SpeechSpan, Vad, VadOptions};
 pub use whisper::{Options, Progress, Transcriber};
 
 use crate::Error;

