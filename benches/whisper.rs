@@ -16,8 +16,12 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use violet::{
     audio::{self, Limits},
-    infer::{Options, Transcriber},
+    infer::{LoadOptions, Options, Transcriber},
 };
+
+fn cpu(num_threads: Option<usize>) -> LoadOptions {
+    LoadOptions { device: violet::infer::device::Choice::Cpu, num_threads, ..LoadOptions::default() }
+}
 
 fn whisper(criterion: &mut Criterion) {
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jfk.flac");
@@ -30,7 +34,7 @@ fn whisper(criterion: &mut Criterion) {
     group.sample_size(10);
     for name in ["tiny.en", "base"] {
         for threads in [1, 2] {
-            let model = Transcriber::load(&models.join(name), "cpu", Some(threads)).expect("a model");
+            let model = Transcriber::load(&models.join(name), &cpu(Some(threads))).expect("a model");
             group.bench_function(format!("{name}, {threads} threads, 11 s of speech"), |bencher| {
                 bencher.iter(|| {
                     let on_progress = &mut |_: violet::infer::Progress<'_>| ControlFlow::Continue(());
@@ -39,13 +43,13 @@ fn whisper(criterion: &mut Criterion) {
             });
         }
         group.bench_function(format!("{name}, load"), |bencher| {
-            bencher.iter(|| Transcriber::load(&models.join(name), "cpu", Some(1)).expect("a model"));
+            bencher.iter(|| Transcriber::load(&models.join(name), &cpu(Some(1))).expect("a model"));
         });
     }
     #[cfg(feature = "compare")]
     for name in ["tiny.en", "base"] {
         let threads = candle_core::utils::get_num_threads();
-        let model = Transcriber::load(&models.join(name), "cpu", None).expect("a model");
+        let model = Transcriber::load(&models.join(name), &cpu(None)).expect("a model");
         let on_progress = &mut |_: violet::infer::Progress<'_>| ControlFlow::Continue(());
         let transcript = model.transcribe(clip.samples(), &Options::default(), on_progress).expect("a transcript");
         let tokens: Vec<u32> = transcript.segments.into_iter().flat_map(|segment| segment.tokens).collect();

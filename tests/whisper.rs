@@ -17,7 +17,7 @@ use serde_json::Value;
 use violet::{
     Error,
     audio::{self, Limits},
-    infer::{Options, Progress, Transcriber},
+    infer::{LoadOptions, Options, Progress, Transcriber, device::Choice},
     text::transcript::Transcript,
 };
 
@@ -42,14 +42,18 @@ fn model_directory(name: &str) -> PathBuf {
     directory
 }
 
+fn cpu(num_threads: Option<usize>) -> LoadOptions {
+    LoadOptions { device: Choice::Cpu, num_threads, ..LoadOptions::default() }
+}
+
 fn tiny() -> &'static Transcriber {
     static MODEL: OnceLock<Transcriber> = OnceLock::new();
-    MODEL.get_or_init(|| Transcriber::load(&model_directory("tiny.en"), "cpu", None).unwrap())
+    MODEL.get_or_init(|| Transcriber::load(&model_directory("tiny.en"), &cpu(None)).unwrap())
 }
 
 fn base() -> &'static Transcriber {
     static MODEL: OnceLock<Transcriber> = OnceLock::new();
-    MODEL.get_or_init(|| Transcriber::load(&model_directory("base"), "cpu", None).unwrap())
+    MODEL.get_or_init(|| Transcriber::load(&model_directory("base"), &cpu(None)).unwrap())
 }
 
 fn jfk() -> Vec<f32> {
@@ -236,8 +240,8 @@ fn a_prompt_guides_the_spelling_and_is_not_part_of_the_text() {
 
 #[test]
 fn one_thread_hears_what_two_hear() {
-    let one = Transcriber::load(&model_directory("tiny.en"), "cpu", Some(1)).unwrap();
-    let two = Transcriber::load(&model_directory("tiny.en"), "cpu", Some(2)).unwrap();
+    let one = Transcriber::load(&model_directory("tiny.en"), &cpu(Some(1))).unwrap();
+    let two = Transcriber::load(&model_directory("tiny.en"), &cpu(Some(2))).unwrap();
     let (one, two) = (transcribe(&one, &jfk(), &Options::default()), transcribe(&two, &jfk(), &Options::default()));
     assert_eq!(one.segments[0].tokens, two.segments[0].tokens);
 }
@@ -245,7 +249,6 @@ fn one_thread_hears_what_two_hear() {
 #[test]
 fn impossible_places_are_refused() {
     let tiny = model_directory("tiny.en");
-    assert!(matches!(Transcriber::load(&tiny, "cpu", Some(0)), Err(Error::InvalidInput(_))));
-    assert!(matches!(Transcriber::load(&tiny, "tpu", None), Err(Error::InvalidInput(_))));
-    assert!(matches!(Transcriber::load(Path::new("/no/such/model"), "cpu", None), Err(Error::NotFound(_))));
+    assert!(matches!(Transcriber::load(&tiny, &cpu(Some(0))), Err(Error::InvalidInput(_))));
+    assert!(matches!(Transcriber::load(Path::new("/no/such/model"), &cpu(None)), Err(Error::NotFound(_))));
 }

@@ -7,6 +7,7 @@
     reason = "counts of positions become scales and times, indices become token ids; a vocabulary has 17 bits"
 )]
 
+pub mod compute_type;
 pub mod device;
 mod kernels;
 mod ops;
@@ -16,8 +17,9 @@ pub mod vad;
 pub mod weights;
 pub mod whisper;
 
+pub use compute_type::ComputeType;
 pub use vad::{SpeechSpan, Vad, VadOptions};
-pub use whisper::{Options, Progress, Transcriber};
+pub use whisper::{LoadOptions, Options, Progress, Recording, Transcriber};
 
 use crate::Error;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
-use crate::infer::{self, Options};
+use crate::infer::{self, LoadOptions, Options};
 use crate::text::transcript;
 
 /// A Whisper model in memory; one may serve several threads.
@@ -28,7 +28,8 @@ impl Transcriber {
     #[new]
     #[pyo3(signature = (path, device="auto", num_threads=None))]
     fn new(py: Python<'_>, path: PathBuf, device: &str, num_threads: Option<usize>) -> PyResult<Self> {
-        Ok(Self(py.detach(|| infer::Transcriber::load(&path, device, num_threads))?))
+        let options = LoadOptions { device: device.parse()?, num_threads, ..LoadOptions::default() };
+        Ok(Self(py.detach(|| infer::Transcriber::load(&path, &options))?))
     }
 
     /// Transcribe 16 kHz mono samples; `progress(fraction, text_so_far)` is called as the work goes on.

@@ -1,13 +1,22 @@
 //! Beam search. Source: openai/whisper `decoding.py` (20250625), `BeamSearchDecoder` with patience 1 and ranking by
 //! mean log probability.
 
-use std::ops::ControlFlow;
-
 use super::{
-    cache::{Cache, Cross},
-    decode::{Compute, Decoder, Sequence, go_on},
+    decode::{Next, Sequence},
+    rules::Rules,
 };
-use crate::{Result, infer::kernels::log_sum_exp};
+use crate::infer::kernels::log_sum_exp;
+
+/// The likeliest sequences so far.
+#[derive(Debug)]
+pub(super) struct Beams {
+    beam_size: usize,
+    max_sampled: usize,
+    n_sampled: usize,
+    /// One a row of the cache; a single empty one at first.
+    beams: Vec<Sequence>,
+    finished: Vec<Sequence>,
+}
 
 /// A sequence with one more token, and the row of the cache that it continues.
 struct Candidate {
@@ -16,27 +25,24 @@ struct Candidate {
     sum_logprob: f64,
 }
 
-/// The best sequence that a beam of `beam_size` finds. `cache` has one row, after the initial tokens.
-pub(super) fn search<C: Compute>(
-    decoder: &Decoder<'_, C>,
-    first: Vec<f32>,
-    beam_size: usize,
-    max_sampled: usize,
-    cross: &Cross,
-    cache: &Cache,
-    check: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<Sequence> {
-    let n_vocab = first.len();
-    let mut beams = vec![Sequence { tokens: Vec::new(), sum_logprob: 0.0 }];
-    let mut finished: Vec<Sequence> = Vec::new();
-    let mut logits = first;
-    let mut rows: Option<Cache> = None;
-    for n_sampled in 1..=max_sampled {
+impl Beams {
+    /// A search that keeps `beam_size` sequences of at most `max_sampled` tokens.
+    pub(super) fn new(beam_size: usize, max_sampled: usize) -> Self {
+        Self { beam_size, max_sampled, n_sampled: 0, beams: vec![Sequence::default()], finished: Vec::new() }
+    }
+
+    /// The tokens of the likeliest sequence so far.
+    pub(super) fn tokens_so_far(&self) -> &[u32] {
+        self.beams.first().map_or(&[], |beam| &beam.tokens)
+    }
+
+    /// Takes the scores of the next token of every beam.
+    pub(super) fn advance(&mut self, rules: &Rules, logits: &mut [f32]) -> Next {
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (row, (beam, logits)) in beams.iter().zip(logits.chunks_exact_mut(n_vocab)).enumerate() {
-            decoder.rules.apply(logits, &beam.tokens);
+        for (row, (beam, logits)) in self.beams.iter().zip(logits.chunks_exact_mut(rules.n_vocab())).enumerate() {
+            rules.apply(logits, &beam.tokens);
             let total = log_sum_exp(logits);
-            candidates.extend(best(logits, beam_size + 1).into_iter().map(|token| Candidate {
+            candidates.extend(best(logits, self.beam_size + 1).into_iter().map(|token| Candidate {
                 row,
                 token,
                 sum_logprob: beam.sum_logprob + f64::from(logits[token] - total),
@@ -45,37 +51,40 @@ pub(super) fn search<C: Compute>(
         candidates.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
         let mut kept: Vec<Candidate> = Vec::new();
         for candidate in candidates {
-            if candidate.token == decoder.end_of_text() {
-                if finished.len() < beam_size {
-                    let tokens = beams[candidate.row].tokens.clone();
-                    finished.push(Sequence { tokens, sum_logprob: candidate.sum_logprob });
+            if candidate.token == rules.special().end_of_text as usize {
+                if self.finished.len() < self.beam_size {
+                    let tokens = self.beams[candidate.row].tokens.clone();
+                    self.finished.push(Sequence { tokens, sum_logprob: candidate.sum_logprob });
                 }
             } else {
                 kept.push(candidate);
-                if kept.len() == beam_size {
+                if kept.len() == self.beam_size {
                     break;
                 }
             }
         }
-        beams = kept.iter().map(|candidate| beams[candidate.row].extended(candidate)).collect();
-        if finished.len() >= beam_size || beams.is_empty() || n_sampled == max_sampled {
-            break;
+        self.beams = kept.iter().map(|candidate| self.beams[candidate.row].extended(candidate)).collect();
+        self.n_sampled += 1;
+        if self.finished.len() >= self.beam_size || self.beams.is_empty() || self.n_sampled >= self.max_sampled {
+            return Next::Done(self.finish());
         }
-        go_on(n_sampled, check)?;
-        let sources: Vec<usize> = kept.iter().map(|candidate| candidate.row).collect();
-        let mut next = decoder.compute.run(|| rows.as_ref().unwrap_or(cache).select(&sources))?;
-        let tokens: Vec<u32> = kept.iter().map(|candidate| candidate.token as u32).collect();
-        logits = decoder.step(&tokens, &[0], cross, &mut next)?;
-        rows = Some(next);
+        Next::Feed {
+            rows: kept.iter().map(|candidate| candidate.row).collect(),
+            tokens: kept.iter().map(|candidate| candidate.token as u32).collect(),
+        }
     }
-    if finished.len() < beam_size {
-        // Too few ended: the likeliest unfinished ones take part.
-        beams.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
-        finished.extend(beams.into_iter().take(beam_size - finished.len()));
+
+    fn finish(&mut self) -> Sequence {
+        let mut finished = std::mem::take(&mut self.finished);
+        if finished.len() < self.beam_size {
+            // Too few ended: the likeliest unfinished ones take part.
+            self.beams.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
+            finished.extend(self.beams.drain(..).take(self.beam_size - finished.len()));
+        }
+        let mean = |sequence: &Sequence| sequence.sum_logprob / sequence.tokens.len().max(1) as f64;
+        let best = finished.into_iter().reduce(|best, other| if mean(&other) > mean(&best) { other } else { best });
+        best.unwrap_or(Sequence { tokens: Vec::new(), sum_logprob: f64::NEG_INFINITY })
     }
-    let mean = |sequence: &Sequence| sequence.sum_logprob / sequence.tokens.len().max(1) as f64;
-    let best = finished.into_iter().reduce(|best, other| if mean(&other) > mean(&best) { other } else { best });
-    Ok(best.unwrap_or(Sequence { tokens: Vec::new(), sum_logprob: f64::NEG_INFINITY }))
 }
 
 impl Sequence {

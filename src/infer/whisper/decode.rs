@@ -1,28 +1,29 @@
 //! One window of audio to tokens: greedy, sampled, or by beam search. Source: openai/whisper `decoding.py` (20250625).
+//!
+//! A [`Decoding`] never calls the model: it says what to feed and takes the scores, so that one loop can step the
+//! windows of many recordings together.
 
-use std::{io::Write, ops::ControlFlow};
+use std::{io::Write, ops::ControlFlow, sync::Arc};
 
 use flate2::{Compression, write::ZlibEncoder};
-use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
-    beam,
-    cache::{Cache, Cross},
-    model::Whisper,
+    beam::Beams,
+    model::{Audio, Cache, Step, Whisper},
     rules::Rules,
-    tokenizer::Tokenizer,
+    sample::Samples,
 };
 use crate::{Error, Result, infer::kernels::log_sum_exp};
 
-/// Tokens between two looks whether the caller wants to stop.
-const TOKENS_PER_CHECK: usize = 8;
-
 /// How one window is to be decoded.
-pub(super) struct Request<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Which tokens may come when.
+    pub rules: Arc<Rules>,
     /// Text tokens in front of the window; the last ones that fit are used.
-    pub prompt: &'a [u32],
+    pub prompt: Vec<u32>,
     /// `<|startoftranscript|>` and what follows it.
-    pub start: &'a [u32],
+    pub start: Vec<u32>,
     /// 0 takes the likeliest token; above, tokens are drawn.
     pub temperature: f32,
     /// Sequences that are kept at temperature 0; 1 is greedy.
@@ -33,7 +34,7 @@ pub(super) struct Request<'a> {
 
 /// What a window says.
 #[derive(Debug, Clone)]
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// Text and time tokens, without the end.
     pub tokens: Vec<u32>,
     pub avg_logprob: f32,
@@ -42,160 +43,145 @@ pub(super) struct Decoded {
     pub temperature: f32,
 }
 
-/// Runs tensor work on the threads that the transcriber was given.
-pub(super) trait Compute: Sync {
-    fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T;
-}
-
-impl Compute for rayon::ThreadPool {
-    fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.install(work)
-    }
-}
-
-/// A model with its tokenizer and rules, on its threads.
-pub(super) struct Decoder<'a, C> {
-    pub model: &'a Whisper,
-    pub tokenizer: &'a Tokenizer,
-    pub rules: &'a Rules,
-    pub compute: &'a C,
-}
-
 /// A sequence that is being or was decoded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sequence {
-    /// Sampled tokens.
+    /// Sampled tokens, without the end.
     pub tokens: Vec<u32>,
     /// Sum of the log probabilities of the sampled tokens, the end included.
     pub sum_logprob: f64,
 }
 
-impl<C: Compute> Decoder<'_, C> {
-    /// Decodes one window. `cache` is reused between windows; it has one row.
-    ///
-    /// `check` is asked now and then whether to go on; [`Error::Cancelled`] when not.
-    pub(super) fn decode(
-        &self,
-        request: &Request<'_>,
-        cross: &Cross,
-        cache: &mut Cache,
-        check: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<Decoded> {
-        let (prompt, sot) = self.initial_tokens(request);
-        cache.clear();
-        let mut logits = self.step(&prompt, &[sot, prompt.len() - 1], cross, cache)?;
-        let last = logits.split_off(self.rules.n_vocab());
-        let no_speech = logits[self.tokenizer.special().no_speech as usize];
-        let no_speech_prob = (no_speech - log_sum_exp(&logits)).exp();
+/// What a search wants after it has seen scores.
+pub(super) enum Next {
+    /// Row `i` of the cache goes on as what was row `rows[i]`, with the token `tokens[i]`.
+    Feed { rows: Vec<usize>, tokens: Vec<u32> },
+    /// Enough is known.
+    Done(Sequence),
+}
 
-        let n_context = self.model.dimensions().n_text_ctx;
-        // Source: openai/whisper samples at most half a context, and stops when the context is full.
-        let max_sampled = (n_context / 2).min(n_context + 1 - prompt.len());
-        let sequence = if request.beam_size > 1 && request.temperature == 0.0 {
-            beam::search(self, last, request.beam_size, max_sampled, cross, cache, check)?
-        } else {
-            self.sample(last, request, max_sampled, cross, cache, check)?
-        };
-        let text = self.tokenizer.decode(&sequence.tokens);
-        Ok(Decoded {
-            avg_logprob: sequence.avg_logprob(),
-            no_speech_prob,
-            compression_ratio: compression_ratio(text.trim()),
-            temperature: request.temperature,
-            tokens: sequence.tokens,
-        })
-    }
+/// One window on its way from audio to tokens, with its own memory.
+#[derive(Debug)]
+pub(crate) struct Decoding {
+    rules: Arc<Rules>,
+    temperature: f32,
+    cache: Cache,
+    /// What the next step feeds, and which scores it wants.
+    tokens: Vec<u32>,
+    wanted: Vec<usize>,
+    /// Of the first step, which feeds the prompt.
+    no_speech_prob: Option<f32>,
+    search: Search,
+}
 
-    /// The tokens that decoding starts from, and where `<|startoftranscript|>` is among them.
-    fn initial_tokens(&self, request: &Request<'_>) -> (Vec<u32>, usize) {
-        let max_prompt = self.model.dimensions().n_text_ctx / 2 - 1;
+/// How the next token is chosen.
+#[derive(Debug)]
+enum Search {
+    Samples(Samples),
+    Beams(Beams),
+}
+
+impl Decoding {
+    /// Prepares to decode the window that `audio` is of.
+    pub(crate) fn new(request: Request, model: &Whisper, audio: &Audio) -> Result<Self> {
+        let n_context = model.dimensions().n_text_ctx;
         let mut tokens = Vec::new();
         if !request.prompt.is_empty() {
-            tokens.push(self.tokenizer.special().start_of_previous);
+            let max_prompt = n_context / 2 - 1;
+            tokens.push(request.rules.special().start_of_previous);
             tokens.extend(&request.prompt[request.prompt.len().saturating_sub(max_prompt)..]);
         }
         let sot = tokens.len();
-        tokens.extend(request.start);
-        (tokens, sot)
+        tokens.extend(&request.start);
+        // Source: openai/whisper samples at most half a context, and stops when the context is full.
+        let max_sampled = (n_context / 2).min((n_context + 1).saturating_sub(tokens.len()));
+        let search = if request.beam_size > 1 && request.temperature == 0.0 {
+            Search::Beams(Beams::new(request.beam_size, max_sampled))
+        } else {
+            Search::Samples(Samples::new(request.temperature, request.seed, max_sampled))
+        };
+        Ok(Self {
+            rules: request.rules,
+            temperature: request.temperature,
+            cache: model.new_cache(audio, 1)?,
+            wanted: vec![sot, tokens.len() - 1],
+            tokens,
+            no_speech_prob: None,
+            search,
+        })
     }
 
-    fn sample(
-        &self,
-        mut logits: Vec<f32>,
-        request: &Request<'_>,
-        max_sampled: usize,
-        cross: &Cross,
-        cache: &mut Cache,
-        check: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<Sequence> {
-        let mut rng = StdRng::seed_from_u64(request.seed);
-        let mut sequence = Sequence { tokens: Vec::new(), sum_logprob: 0.0 };
-        loop {
-            self.rules.apply(&mut logits, &sequence.tokens);
-            let token = if request.temperature > 0.0 {
-                draw(&logits, request.temperature, &mut rng)
-            } else {
-                likeliest(&logits)
-            };
-            sequence.sum_logprob += f64::from(logits[token] - log_sum_exp(&logits));
-            if token == self.tokenizer.special().end_of_text as usize {
-                return Ok(sequence);
+    /// What the model is to compute next; [`Self::advance`] takes the scores.
+    pub(crate) fn step(&mut self) -> Step<'_> {
+        Step { cache: &mut self.cache, tokens: &self.tokens, wanted: &self.wanted }
+    }
+
+    /// The likeliest tokens so far.
+    pub(crate) fn tokens_so_far(&self) -> &[u32] {
+        match &self.search {
+            Search::Samples(samples) => samples.tokens_so_far(),
+            Search::Beams(beams) => beams.tokens_so_far(),
+        }
+    }
+
+    /// Takes the scores of the last step, which it uses up; returns the result at the end.
+    pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<Option<Decoded>> {
+        let n_vocab = self.rules.n_vocab();
+        let mut logits = logits;
+        let no_speech_prob = match self.no_speech_prob {
+            Some(probability) => probability,
+            None => {
+                let (at_start, last) = logits.split_at_mut(n_vocab);
+                let no_speech = at_start[self.rules.special().no_speech as usize];
+                logits = last;
+                self.wanted = vec![0];
+                *self.no_speech_prob.insert((no_speech - log_sum_exp(at_start)).exp())
             }
-            sequence.tokens.push(token as u32);
-            if sequence.tokens.len() >= max_sampled {
-                return Ok(sequence);
+        };
+        let next = match &mut self.search {
+            Search::Samples(samples) => samples.advance(&self.rules, logits),
+            Search::Beams(beams) => beams.advance(&self.rules, logits),
+        };
+        match next {
+            Next::Feed { rows, tokens } => {
+                self.cache.select(&rows)?;
+                self.tokens = tokens;
+                Ok(None)
             }
-            go_on(sequence.tokens.len(), check)?;
-            logits = self.step(&[token as u32], &[0], cross, cache)?;
+            Next::Done(sequence) => Ok(Some(Decoded {
+                // Source: openai/whisper counts the end token, also where decoding stopped before it.
+                avg_logprob: (sequence.sum_logprob / (sequence.tokens.len() + 1) as f64) as f32,
+                no_speech_prob,
+                compression_ratio: compression_ratio(self.rules.tokenizer().decode(&sequence.tokens).trim()),
+                temperature: self.temperature,
+                tokens: sequence.tokens,
+            })),
         }
     }
-
-    /// Feeds tokens to the model; returns the scores after the wanted positions, one after the other.
-    pub(super) fn step(&self, tokens: &[u32], wanted: &[usize], cross: &Cross, cache: &mut Cache) -> Result<Vec<f32>> {
-        self.compute.run(|| Ok(self.model.decode(tokens, wanted, cross, cache)?.flatten_all()?.to_vec1()?))
-    }
-
-    /// The rules of decoding.
-    pub(super) fn end_of_text(&self) -> usize {
-        self.tokenizer.special().end_of_text as usize
-    }
 }
 
-impl Sequence {
-    fn avg_logprob(&self) -> f32 {
-        // Source: openai/whisper counts the end token, also where decoding stopped before it.
-        (self.sum_logprob / (self.tokens.len() + 1) as f64) as f32
-    }
-}
-
-/// Asks every few tokens whether to go on.
-pub(super) fn go_on(n_tokens: usize, check: &mut dyn FnMut() -> ControlFlow<()>) -> Result<()> {
-    if n_tokens.is_multiple_of(TOKENS_PER_CHECK) && check().is_break() { Err(Error::Cancelled) } else { Ok(()) }
-}
-
-/// Index of the largest value, the first of equal ones.
-pub(super) fn likeliest(logits: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, &score) in logits.iter().enumerate() {
-        if score > best.1 {
-            best = (token, score);
+/// Decodes some windows together; the results are in their order.
+///
+/// `check` is asked before every step whether to go on; [`Error::Cancelled`] when not.
+pub(crate) fn run(
+    model: &Whisper,
+    decodings: &mut [Decoding],
+    check: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Vec<Decoded>> {
+    let mut results: Vec<Option<Decoded>> = decodings.iter().map(|_| None).collect();
+    while results.iter().any(Option::is_none) {
+        if check().is_break() {
+            return Err(Error::Cancelled);
+        }
+        let unfinished = decodings.iter_mut().zip(&results).filter(|(_, result)| result.is_none());
+        let mut steps: Vec<Step<'_>> = unfinished.map(|(decoding, _)| decoding.step()).collect();
+        let scores = model.decode(&mut steps)?;
+        let unfinished = decodings.iter_mut().zip(&mut results).filter(|(_, result)| result.is_none());
+        for ((decoding, result), mut logits) in unfinished.zip(scores) {
+            *result = decoding.advance(&mut logits)?;
         }
     }
-    best.0
-}
-
-/// Draws an index with probability softmax(logits / temperature).
-fn draw(logits: &[f32], temperature: f32, rng: &mut StdRng) -> usize {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> = logits.iter().map(|&score| f64::from((score - max) / temperature).exp()).collect();
-    let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
-    for (token, weight) in weights.iter().enumerate() {
-        left -= weight;
-        if left < 0.0 {
-            return token;
-        }
-    }
-    likeliest(logits)
+    Ok(results.into_iter().flatten().collect())
 }
 
 /// Length of the text's UTF-8 over that of its zlib compression: speech is below 2.4, repetition above.
@@ -227,19 +213,5 @@ mod tests {
             assert_eq!(text.len(), bytes);
             assert_eq!(compression_ratio(text), bytes as f32 / compressed as f32, "{text}");
         }
-    }
-
-    #[test]
-    fn draws_follow_the_distribution_and_the_seed() {
-        let logits = [0.0, 3.0_f32.ln(), f32::NEG_INFINITY];
-        let mut rng = StdRng::seed_from_u64(1);
-        let n = (0..4000).filter(|_| draw(&logits, 1.0, &mut rng) == 1).count();
-        assert!((2880..3120).contains(&n), "{n} of 4000 draws; 3000 expected");
-        let again = |seed| {
-            let mut rng = StdRng::seed_from_u64(seed);
-            (0..64).map(|_| draw(&logits, 0.5, &mut rng)).collect::<Vec<_>>()
-        };
-        assert_eq!(again(7), again(7));
-        assert_ne!(again(7), again(8));
     }
 }

@@ -1,18 +1,26 @@
 //! Whisper: speech to text with times, as openai-whisper 20250625 does it.
 
+mod batched;
 mod beam;
-mod cache;
+mod chunks;
 mod config;
 mod decode;
 mod fallback;
+mod features;
+#[allow(dead_code, reason = "word times use the rest of the interface")]
 mod model;
 #[cfg(test)]
 mod model_test;
 mod options;
+mod recording;
 mod rules;
+mod sample;
+mod scheduler;
 mod segments;
 #[cfg(test)]
 mod small_model;
+#[allow(dead_code, reason = "as for `model`")]
+mod tensor;
 pub mod tokenizer;
 #[cfg(test)]
 mod tokenizer_test;
@@ -22,4 +30,5 @@ mod transcriber;
 pub use config::Dimensions;
 pub use decode::compression_ratio;
 pub use options::{Options, Progress};
-pub use transcriber::Transcriber;
+pub use recording::Recording;
+pub use transcriber::{LoadOptions, Transcriber};

@@ -1,11 +1,14 @@
 //! What a caller chooses, and what a caller is told on the way.
 
-use crate::{Error, Result, text::transcript::Segment};
+use crate::{Error, Result, infer::vad::VadOptions, text::transcript::Segment};
 
 /// Largest beam that is accepted: memory and time grow with it, quality no longer does.
 const MAX_BEAM_SIZE: usize = 32;
 /// Most temperatures that are tried on one window.
 const MAX_TEMPERATURES: usize = 16;
+
+/// Most chunks that are decoded side by side.
+const MAX_BATCH_SIZE: usize = 128;
 
 /// How to transcribe. The defaults are those of openai-whisper's `transcribe`.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +29,14 @@ pub struct Options {
     pub no_speech_threshold: Option<f32>,
     /// Whether the text of a window is the prompt of the next one.
     pub condition_on_previous_text: bool,
+    /// Whether each window may be in a language of its own; otherwise the first one's holds for all.
+    pub multilingual: bool,
+    /// Whether silence is left out: only speech, as a voice activity detector finds it, is decoded.
+    pub vad_filter: bool,
+    /// What counts as speech; what suits the way of decoding when absent.
+    pub vad: Option<VadOptions>,
+    /// Chunks of speech that are decoded side by side; 1 decodes window after window, each with the text before it.
+    pub batch_size: usize,
     /// Seed of the draws at temperatures above 0: equal seeds, equal results.
     pub seed: u64,
 }
@@ -41,6 +52,10 @@ impl Default for Options {
             logprob_threshold: Some(-1.0),
             no_speech_threshold: Some(0.6),
             condition_on_previous_text: true,
+            multilingual: false,
+            vad_filter: false,
+            vad: None,
+            batch_size: 1,
             seed: 0,
         }
     }
@@ -52,6 +67,12 @@ impl Options {
         let refuse = |message: String| Err(Error::InvalidInput(message));
         if !(1..=MAX_BEAM_SIZE).contains(&self.beam_size) {
             return refuse(format!("beam_size is {}; expected 1 to {MAX_BEAM_SIZE}", self.beam_size));
+        }
+        if !(1..=MAX_BATCH_SIZE).contains(&self.batch_size) {
+            return refuse(format!("batch_size is {}; expected 1 to {MAX_BATCH_SIZE}", self.batch_size));
+        }
+        if let Some(vad) = &self.vad {
+            vad.check()?;
         }
         if self.temperatures.is_empty() || self.temperatures.len() > MAX_TEMPERATURES {
             return refuse(format!("{} temperatures; expected 1 to {MAX_TEMPERATURES}", self.temperatures.len()));
@@ -70,4 +91,6 @@ pub struct Progress<'a> {
     pub fraction: f32,
     /// The segments so far.
     pub segments: &'a [Segment],
+    /// Text of the window that is being decoded, as far as it has come; it may still change.
+    pub partial: &'a str,
 }

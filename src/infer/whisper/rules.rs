@@ -1,6 +1,8 @@
 //! Which tokens may come next. Source: openai/whisper `decoding.py` (20250625), its logit filters.
 
-use super::tokenizer::Tokenizer;
+use std::sync::Arc;
+
+use super::tokenizer::{Special, Tokenizer};
 use crate::{Result, infer::kernels::log_sum_exp};
 
 /// The latest time at which the first segment of a window may start, in time tokens: 1.0 s.
@@ -8,7 +10,8 @@ const MAX_INITIAL_TIMESTAMP: usize = 50;
 
 /// The rules of decoding with time tokens.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
+    tokenizer: Arc<Tokenizer>,
     /// Never sampled.
     suppressed: Vec<usize>,
     /// Not sampled first: a space, the end.
@@ -20,8 +23,8 @@ pub(super) struct Rules {
 
 impl Rules {
     /// The rules for a tokenizer and a model's number of tokens.
-    pub(super) fn new(tokenizer: &Tokenizer, n_vocab: usize) -> Result<Self> {
-        let special = tokenizer.special();
+    pub(super) fn new(tokenizer: Arc<Tokenizer>, n_vocab: usize) -> Result<Self> {
+        let special = *tokenizer.special();
         let mut suppressed = tokenizer.non_speech_tokens()?;
         suppressed.extend([
             special.transcribe,
@@ -40,7 +43,18 @@ impl Rules {
             end_of_text: special.end_of_text as usize,
             timestamp_begin: special.timestamp_begin as usize,
             n_vocab,
+            tokenizer,
         })
+    }
+
+    /// What the tokens mean.
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The ids of the tokens that are not text.
+    pub(super) fn special(&self) -> &Special {
+        self.tokenizer.special()
     }
 
     /// Number of tokens of the model.

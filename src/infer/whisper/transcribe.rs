@@ -1,39 +1,41 @@
 //! A whole recording, window after window. Source: openai/whisper `transcribe.py` (20250625).
 
-use std::{borrow::Cow, ops::ControlFlow};
-
-use candle_core::Tensor;
-use ndarray::Array2;
+use std::{ops::ControlFlow, sync::Arc};
 
 use super::{
-    cache::{Cache, Cross},
-    decode::{Compute, Decoded, Decoder, Request},
+    decode::{Decoded, Request},
     fallback,
+    features::{Features, Heard, LOOKAHEAD},
+    model::{Audio, Step},
     options::{Options, Progress},
+    recording::Recording,
+    rules::Rules,
+    sample::likeliest,
+    scheduler::{self, Session},
     segments::{Window, split},
+    tokenizer::Tokenizer,
 };
 use crate::{
     Error, Result,
-    audio::mel::{HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE, log_mel},
+    audio::mel::{HOP_LENGTH, N_FRAMES, SAMPLE_RATE},
     infer::kernels::log_sum_exp,
     text::transcript::{Segment, Transcript},
 };
 
-/// Samples up to this size, the smallest step of 16 bits, are digital silence.
-///
-/// Differs from openai/whisper, which hears words in it.
-const SILENCE: f32 = 1.0 / 32_768.0;
 /// Above this temperature the text of a window is too uncertain to be the prompt of the next one.
 const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
 
 /// One transcription on its way.
-pub(super) struct Run<'a, C> {
-    decoder: Decoder<'a, C>,
+pub(super) struct Run<'a> {
+    session: Session<'a>,
+    rules: Arc<Rules>,
     options: &'a Options,
-    samples: Cow<'a, [f32]>,
-    cache: Cache,
+    features: Features<'a>,
+    /// Frames that the recording has, as far as it is known beforehand.
+    expected_frames: usize,
     language: Option<String>,
     language_probability: Option<f32>,
+    is_language_detected: bool,
     segments: Vec<Segment>,
     /// Text tokens of the prompt and of all segments, and where in them the next prompt begins.
     tokens: Vec<u32>,
@@ -41,33 +43,38 @@ pub(super) struct Run<'a, C> {
     prompt_start: usize,
 }
 
-impl<'a, C: Compute> Run<'a, C> {
+impl<'a> Run<'a> {
     /// Prepares to transcribe; `language` is one that the model knows.
     pub(super) fn new(
-        decoder: Decoder<'a, C>,
+        session: Session<'a>,
+        rules: Arc<Rules>,
         options: &'a Options,
         language: Option<&str>,
-        samples: &'a [f32],
+        recording: Recording<'a>,
     ) -> Result<Self> {
         let tokens = match options.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty()) {
-            Some(prompt) => decoder.tokenizer.encode(&format!(" {prompt}"))?,
+            Some(prompt) => rules.tokenizer().encode(&format!(" {prompt}"))?,
             None => Vec::new(),
         };
         let language = match language {
-            None if !decoder.model.dimensions().is_multilingual() => Some("en"),
+            None if !session.model().dimensions().is_multilingual() => Some("en"),
             language => language,
         };
+        let Recording { source, expected_s, .. } = recording;
+        let expected_frames = expected_s.map_or(0.0, |expected_s| expected_s * f64::from(SAMPLE_RATE)) as usize / HOP_LENGTH;
         Ok(Self {
             options,
-            samples: finite(samples),
-            cache: decoder.model.new_cache(1)?,
+            features: Features::new(source, session.model().dimensions().n_mels, LOOKAHEAD)?,
+            expected_frames,
             language: language.map(str::to_owned),
             language_probability: None,
+            is_language_detected: false,
             segments: Vec::new(),
             n_initial_tokens: tokens.len(),
             tokens,
             prompt_start: 0,
-            decoder,
+            session,
+            rules,
         })
     }
 
@@ -76,26 +83,25 @@ impl<'a, C: Compute> Run<'a, C> {
         mut self,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript> {
-        let n_frames = self.samples.len() / HOP_LENGTH;
-        let n_mels = self.decoder.model.dimensions().n_mels;
-        let mel = self.decoder.compute.run(|| log_mel(&self.samples, n_mels, N_SAMPLES))?;
         let mut seek = 0;
-        while seek < n_frames {
-            let window = Window { seek, n_frames: N_FRAMES.min(n_frames - seek) };
-            let fraction = seek as f32 / n_frames as f32;
+        while let Some(heard) = self.features.window(seek, self.session.model())? {
+            let fraction = seek as f32 / self.expected_frames.max(self.features.n_frames()) as f32;
             report(on_progress, fraction, &self.segments)?;
-            seek += if self.is_silent(window) {
-                window.n_frames
+            seek += if heard.is_silent {
+                heard.window.n_frames
             } else {
-                self.window(&mel, window, &mut |segments| on_progress(Progress { fraction, segments }))?
+                let rules = Arc::clone(&self.rules);
+                self.window(heard, &mut |segments, tokens| {
+                    on_progress(Progress { fraction, segments, partial: rules.tokenizer().decode(tokens).trim() })
+                })?
             };
         }
         report(on_progress, 1.0, &self.segments)?;
         Ok(Transcript {
-            text: self.decoder.tokenizer.decode(&self.tokens[self.n_initial_tokens..]).trim().to_owned(),
+            text: self.tokenizer().decode(&self.tokens[self.n_initial_tokens..]).trim().to_owned(),
             language: self.language.unwrap_or_else(|| "en".to_owned()),
             language_probability: self.language_probability,
-            duration_s: self.samples.len() as f64 / f64::from(SAMPLE_RATE),
+            duration_s: self.features.duration_s(),
             segments: self.segments,
         })
     }
@@ -103,24 +109,21 @@ impl<'a, C: Compute> Run<'a, C> {
     /// Decodes a window, keeps its segments and returns how many frames further the next one starts.
     fn window(
         &mut self,
-        mel: &Array2<f32>,
-        window: Window,
-        check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
+        heard: Heard,
+        check: &mut dyn FnMut(&[Segment], &[u32]) -> ControlFlow<()>,
     ) -> Result<usize> {
-        let Decoder { model, compute, .. } = self.decoder;
-        let input = padded(mel, window);
-        let cross = compute.run(|| {
-            let shape = (1, mel.nrows(), N_FRAMES);
-            model.cross(&model.encode(&Tensor::from_vec(input, shape, model.device())?)?)
-        })?;
-        if self.language.is_none() {
-            self.detect_language(&cross)?;
+        let Heard { window, mel, .. } = heard;
+        let segments = &self.segments;
+        let encoded =
+            self.session.encode(mel, N_FRAMES, self.options.beam_size, &mut || check(segments, &[]))?;
+        if self.language.is_none() || (self.options.multilingual && self.is_language_detected) {
+            self.detect_language(&encoded.audio)?;
         }
-        let (decoded, last_temperature) = self.decode_with_fallback(&cross, window, check)?;
+        let (decoded, last_temperature) = self.decode_with_fallback(&encoded, window, check)?;
         if fallback::is_without_speech(self.options, &decoded) {
             return Ok(window.n_frames);
         }
-        let (segments, advance) = split(self.decoder.tokenizer, window, &decoded);
+        let (segments, advance) = split(self.tokenizer(), window, &decoded);
         for segment in segments {
             // Differs from openai/whisper: segments without text or length are dropped instead of kept empty.
             if !segment.tokens.is_empty() {
@@ -138,23 +141,24 @@ impl<'a, C: Compute> Run<'a, C> {
     /// believe and the last temperature.
     fn decode_with_fallback(
         &mut self,
-        cross: &Cross,
+        encoded: &scheduler::Window,
         window: Window,
-        check: &mut dyn FnMut(&[Segment]) -> ControlFlow<()>,
+        check: &mut dyn FnMut(&[Segment], &[u32]) -> ControlFlow<()>,
     ) -> Result<(Decoded, f32)> {
         let start = self.start_tokens();
         let mut tries = Vec::new();
         for (index, &temperature) in self.options.temperatures.iter().enumerate() {
             let request = Request {
-                prompt: &self.tokens[self.prompt_start..],
-                start: &start,
+                rules: Arc::clone(&self.rules),
+                prompt: self.tokens[self.prompt_start..].to_vec(),
+                start: start.clone(),
                 temperature,
                 beam_size: self.options.beam_size,
                 // Each window and each try has draws of its own, whatever happened before.
                 seed: self.options.seed.wrapping_add(((window.seek as u64) << 8) + index as u64),
             };
             let segments = &self.segments;
-            let result = self.decoder.decode(&request, cross, &mut self.cache, &mut || check(segments))?;
+            let result = self.session.decode(request, encoded, &mut |tokens| check(segments, tokens))?;
             let is_good = !fallback::needs_fallback(self.options, &result);
             tries.push(result);
             if is_good {
@@ -168,10 +172,14 @@ impl<'a, C: Compute> Run<'a, C> {
             .ok_or_else(|| Error::InvalidInput("no temperature was given".into()))
     }
 
+    fn tokenizer(&self) -> &Tokenizer {
+        self.rules.tokenizer()
+    }
+
     fn start_tokens(&self) -> Vec<u32> {
-        let (special, languages) = (self.decoder.tokenizer.special(), self.decoder.tokenizer.languages());
+        let (special, languages) = (self.rules.special(), self.tokenizer().languages());
         let mut tokens = vec![special.start_of_transcript];
-        if self.decoder.model.dimensions().is_multilingual() {
+        if self.session.model().dimensions().is_multilingual() {
             let is_spoken = |code: &String| Some(code) == self.language.as_ref();
             tokens.extend(languages.iter().find(|(code, _)| is_spoken(code)).map(|(_, token)| token));
             tokens.push(special.transcribe);
@@ -182,24 +190,20 @@ impl<'a, C: Compute> Run<'a, C> {
     /// Takes the likeliest language of the window.
     ///
     /// Differs from openai/whisper: uses the first window that is not silent, as it is decoded, and so spares an encoder pass.
-    fn detect_language(&mut self, cross: &Cross) -> Result<()> {
-        let special = self.decoder.tokenizer.special();
-        self.cache.clear();
-        let logits = self.decoder.step(&[special.start_of_transcript], &[0], cross, &mut self.cache)?;
-        let languages = self.decoder.tokenizer.languages();
+    fn detect_language(&mut self, audio: &Audio) -> Result<()> {
+        let model = self.session.model();
+        let mut cache = model.new_cache(audio, 1)?;
+        let tokens = [self.rules.special().start_of_transcript];
+        let logits = model.decode(&mut [Step { cache: &mut cache, tokens: &tokens, wanted: &[0] }])?.concat();
+        let languages = self.rules.tokenizer().languages();
         let scores: Vec<f32> = languages.iter().map(|(_, token)| logits[*token as usize]).collect();
-        let best = super::decode::likeliest(&scores);
+        let best = likeliest(&scores);
         if let Some((code, _)) = languages.get(best) {
+            self.is_language_detected = true;
             self.language = Some(code.clone());
             self.language_probability = Some((scores[best] - log_sum_exp(&scores)).exp());
         }
         Ok(())
-    }
-
-    fn is_silent(&self, window: Window) -> bool {
-        let start = window.seek * HOP_LENGTH;
-        let end = (start + window.n_frames * HOP_LENGTH).min(self.samples.len());
-        self.samples[start..end].iter().all(|sample| sample.abs() <= SILENCE)
     }
 }
 
@@ -208,24 +212,5 @@ fn report(
     fraction: f32,
     segments: &[Segment],
 ) -> Result<()> {
-    if on_progress(Progress { fraction, segments }).is_break() { Err(Error::Cancelled) } else { Ok(()) }
-}
-
-/// The samples, with silence in place of values that are not numbers.
-fn finite(samples: &[f32]) -> Cow<'_, [f32]> {
-    if samples.iter().all(|sample| sample.is_finite()) {
-        return Cow::Borrowed(samples);
-    }
-    samples.iter().map(|&sample| if sample.is_finite() { sample } else { 0.0 }).collect()
-}
-
-/// A window's features, `[n_mels, N_FRAMES]`, zero behind the content.
-fn padded(mel: &Array2<f32>, window: Window) -> Vec<f32> {
-    let mut input = vec![0.0; mel.nrows() * N_FRAMES];
-    for (row, out) in mel.rows().into_iter().zip(input.chunks_exact_mut(N_FRAMES)) {
-        for (out, value) in out.iter_mut().zip(row.iter().skip(window.seek).take(window.n_frames)) {
-            *out = *value;
-        }
-    }
-    input
+    if on_progress(Progress { fraction, segments, partial: "" }).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }

@@ -1,54 +1,83 @@
 //! A loaded model, ready to transcribe.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use candle_core::Device;
 
 use super::{
+    batched::Batch,
+    chunks::{Chunks, TimeMap},
     config::Dimensions,
-    decode::Decoder,
+    features::Source,
     model::Whisper,
     options::{Options, Progress},
+    recording::Recording,
     rules::Rules,
+    scheduler::{Capacity, Client, Scheduler},
     tokenizer::Tokenizer,
     transcribe::Run,
 };
 use crate::{
     Error, Result,
-    infer::{device::Choice, weights::Checkpoint},
-    text::transcript::Transcript,
+    audio::mel::SAMPLE_RATE,
+    infer::{
+        compute_type::ComputeType,
+        device::Choice,
+        vad::{Speech, Vad, VadOptions},
+        weights::Checkpoint,
+    },
+    text::transcript::{Segment, Transcript},
 };
 
 /// Most threads that can be asked for.
 const MAX_THREADS: usize = 1024;
 
-/// Whisper with its weights, tokenizer and threads. Can be shared: every call keeps its own state.
+/// Longest stretch of speech that is kept together where nothing else bounds it, seconds.
+const MAX_SPEECH_S: f64 = 600.0;
+/// Longest chunk of speech: one window, seconds. Source: faster-whisper 1.2.1 `BatchedInferencePipeline`.
+const MAX_CHUNK_S: f64 = 30.0;
+
+/// Whisper with its weights, tokenizer and threads. Can be shared: calls from several threads are worked on together.
 #[derive(Debug)]
 pub struct Transcriber {
-    model: Whisper,
-    tokenizer: Tokenizer,
-    rules: Rules,
-    threads: rayon::ThreadPool,
+    scheduler: Scheduler,
+    rules: Arc<Rules>,
+    vad: OnceLock<Arc<Vad>>,
+}
+
+/// Where a model is to run, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// The device.
+    pub device: Choice,
+    /// The numbers that it computes in.
+    pub compute_type: ComputeType,
+    /// Processor threads that the model uses; `RAYON_NUM_THREADS` or one for each core when absent.
+    pub num_threads: Option<usize>,
 }
 
 impl Transcriber {
     /// Loads the model of a directory: `CTranslate2`'s files or Hugging Face's.
     ///
-    /// `device` is `auto`, `cpu`, `cuda`, `cuda:N` or `metal`; `num_threads` bounds the processor threads that the
-    /// model uses; `RAYON_NUM_THREADS` or one for each core when absent.
-    ///
     /// # Errors
     /// [`Error::NotFound`] when no model is there, [`Error::Weights`] when its files are damaged or do not fit each
     /// other, [`Error::Unsupported`] for a device that this build or machine lacks, [`Error::InvalidInput`] for an
-    /// unknown device or an impossible number of threads.
-    pub fn load(directory: &Path, device: &str, num_threads: Option<usize>) -> Result<Self> {
-        let device = device.parse::<Choice>()?.open()?;
-        if let Some(n) = num_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+    /// impossible number of threads.
+    pub fn load(directory: &Path, options: &LoadOptions) -> Result<Self> {
+        let device = options.device.open()?;
+        if let Some(n) = options.num_threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
             return Err(Error::InvalidInput(format!("num_threads is {n}; expected 1 to {MAX_THREADS}")));
         }
         let threads = rayon::ThreadPoolBuilder::new()
             // 0: RAYON_NUM_THREADS, or one for each core.
-            .num_threads(num_threads.unwrap_or(0))
+            .num_threads(options.num_threads.unwrap_or(0))
             .thread_name(|index| format!("whisper-{index}"))
             .build()
             .map_err(|error| Error::Model { source: Box::new(error) })?;
@@ -64,9 +93,24 @@ impl Transcriber {
                 ),
             });
         }
-        let rules = Rules::new(&tokenizer, n_vocab)?;
-        let model = threads.install(|| Whisper::load(&checkpoint, &device))?;
-        Ok(Self { model, tokenizer, rules, threads })
+        let rules = Arc::new(Rules::new(Arc::new(tokenizer), n_vocab)?);
+        let threads = Arc::new(threads);
+        let model = threads.install(|| Whisper::load(&checkpoint, &device, options.compute_type))?;
+        let model = model.on_threads(threads);
+        let capacity = Capacity::of(&model);
+        Ok(Self { scheduler: Scheduler::new(model, capacity)?, rules, vad: OnceLock::new() })
+    }
+
+    /// Gives it the detector that leaving out silence, batches and live speech need. The first one stays.
+    pub fn use_vad(&self, vad: Arc<Vad>) {
+        // A second one would be the same.
+        let _ = self.vad.set(vad);
+    }
+
+    /// Whether it has a detector of voice activity.
+    #[must_use]
+    pub fn has_vad(&self) -> bool {
+        self.vad.get().is_some()
     }
 
     /// The words in `samples` (mono, 16 kHz, in [-1, 1]) and their times.
@@ -82,40 +126,168 @@ impl Transcriber {
         options: &Options,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript> {
+        self.transcribe_recording(Recording::from_samples(samples), options, on_progress)
+    }
+
+    /// The words in a recording and their times; see [`Self::transcribe`].
+    ///
+    /// # Errors
+    /// As [`Self::transcribe`]; [`Error::InvalidInput`] when silence is to be left out, or chunks or live speech are to be
+    /// decoded, without a detector ([`Self::use_vad`]); [`Error::Busy`] when too many transcriptions are under way; the
+    /// errors of the recording's blocks.
+    pub fn transcribe_recording(
+        &self,
+        recording: Recording<'_>,
+        options: &Options,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Transcript> {
         options.check()?;
+        options.language.as_deref().map(|code| self.language(code)).transpose()?;
+        let client = self.scheduler.client()?;
+        if recording.is_live || options.batch_size > 1 {
+            self.transcribe_chunks(&client, recording, options, on_progress)
+        } else if options.vad_filter {
+            self.transcribe_speech(&client, recording, options, on_progress)
+        } else {
+            self.transcribe_windows(&client, recording, options, on_progress)
+        }
+    }
+
+    /// Window after window, each with the text before it.
+    pub(super) fn transcribe_windows(
+        &self,
+        client: &Client<'_>,
+        recording: Recording<'_>,
+        options: &Options,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Transcript> {
         let language = options.language.as_deref().map(|code| self.language(code)).transpose()?;
-        let decoder =
-            Decoder { model: &self.model, tokenizer: &self.tokenizer, rules: &self.rules, compute: &self.threads };
-        Run::new(decoder, options, language, samples)?.transcribe(on_progress)
+        Run::new(client.session(), Arc::clone(&self.rules), options, language, recording)?.transcribe(on_progress)
+    }
+
+    /// Window after window of the recording without its silence.
+    fn transcribe_speech(
+        &self,
+        client: &Client<'_>,
+        recording: Recording<'_>,
+        options: &Options,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Transcript> {
+        let mut vad_options = options.vad.clone().unwrap_or_else(VadOptions::for_transcription);
+        vad_options.max_speech_duration_s = vad_options.max_speech_duration_s.min(MAX_SPEECH_S);
+        let expected_s = recording.expected_s;
+        let n_read = AtomicUsize::new(0);
+        let map = Mutex::new(TimeMap::default());
+        let mut speech = Speech::new(self.vad()?, &vad_options, counted(recording.source, &n_read))?;
+        let pieces = std::iter::from_fn(|| {
+            speech.next().map(|piece| {
+                let (span, samples) = piece?;
+                map.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+                Ok(samples)
+            })
+        });
+        let mut restored: Vec<Segment> = Vec::new();
+        let mut restore = |segments: &[Segment]| {
+            let map = map.lock().unwrap_or_else(PoisonError::into_inner);
+            let n_known = restored.len().min(segments.len());
+            for segment in &segments[n_known..] {
+                let mut segment = segment.clone();
+                map.restore(&mut segment);
+                restored.push(segment);
+            }
+            restored.clone()
+        };
+        let recording = Recording::from_blocks(pieces, expected_s);
+        let transcript = self.transcribe_windows(client, recording, options, &mut |progress| {
+            let segments = restore(progress.segments);
+            on_progress(Progress { segments: &segments, ..progress })
+        })?;
+        let segments = restore(&transcript.segments);
+        Ok(Transcript { segments, duration_s: seconds(n_read.load(Relaxed)), ..transcript })
+    }
+
+    /// Chunks of speech, side by side or, when live, in turn.
+    fn transcribe_chunks(
+        &self,
+        client: &Client<'_>,
+        recording: Recording<'_>,
+        options: &Options,
+        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Transcript> {
+        let suited = if recording.is_live {
+            VadOptions { min_silence_duration_ms: 500, speech_pad_ms: 200, ..VadOptions::for_transcription() }
+        } else {
+            // Source: faster-whisper 1.2.1 `BatchedInferencePipeline`.
+            VadOptions { min_silence_duration_ms: 160, ..VadOptions::for_transcription() }
+        };
+        let mut vad_options = options.vad.clone().unwrap_or(suited);
+        vad_options.max_speech_duration_s = vad_options.max_speech_duration_s.min(MAX_CHUNK_S);
+        let Recording { source, expected_s, is_live } = recording;
+        let n_read = AtomicUsize::new(0);
+        let speech = Speech::new(self.vad()?, &vad_options, counted(source, &n_read))?;
+        let mut batch = Batch::new(self, client, options);
+        let mut report = |segments: &[Segment], partial: &str| {
+            let done_s = segments.last().map_or(0.0, |segment| segment.end);
+            let fraction = (done_s / expected_s.unwrap_or(0.0).max(seconds(n_read.load(Relaxed))).max(done_s)) as f32;
+            on_progress(Progress { fraction: if fraction.is_finite() { fraction } else { 0.0 }, segments, partial })
+        };
+        if is_live {
+            // Whoever speaks is answered at every pause.
+            batch.in_turn(Chunks::apart(speech), &mut report)?;
+        } else {
+            batch.side_by_side(Chunks::joined(speech), options.batch_size, &mut report)?;
+        }
+        let transcript = batch.finish(seconds(n_read.load(Relaxed)));
+        let progress = Progress { fraction: 1.0, segments: &transcript.segments, partial: "" };
+        if on_progress(progress).is_break() { Err(Error::Cancelled) } else { Ok(transcript) }
+    }
+
+    fn vad(&self) -> Result<&Vad> {
+        self.vad.get().map(Arc::as_ref).ok_or_else(|| {
+            Error::InvalidInput(
+                "telling speech from silence needs a model of its own; fetch it with `violet models fetch silero-vad`"
+                    .into(),
+            )
+        })
     }
 
     /// Whether the model knows languages other than English.
     #[must_use]
     pub fn is_multilingual(&self) -> bool {
-        self.model.dimensions().is_multilingual()
+        self.model().dimensions().is_multilingual()
     }
 
     /// Mel bands of the model's input: 80 or 128.
     #[must_use]
     pub fn n_mels(&self) -> usize {
-        self.model.dimensions().n_mels
+        self.model().dimensions().n_mels
     }
 
     /// Codes of the languages that the model knows.
     #[must_use]
     pub fn languages(&self) -> Vec<&str> {
-        let known = if self.is_multilingual() { self.tokenizer.languages() } else { &[] };
+        let known = if self.is_multilingual() { self.rules.tokenizer().languages() } else { &[] };
         if known.is_empty() { vec!["en"] } else { known.iter().map(|(code, _)| code.as_str()).collect() }
     }
 
     /// Where the model runs: `cpu`, `cuda` or `metal`.
     #[must_use]
     pub fn device(&self) -> &'static str {
-        match self.model.device() {
+        match self.model().device() {
             Device::Cpu => "cpu",
             Device::Cuda(_) => "cuda",
             Device::Metal(_) => "metal",
         }
+    }
+
+    /// The numbers that the model computes in; never [`ComputeType::Auto`].
+    #[must_use]
+    pub fn compute_type(&self) -> ComputeType {
+        self.model().compute_type()
+    }
+
+    fn model(&self) -> &Whisper {
+        self.scheduler.model()
     }
 
     fn language(&self, code: &str) -> Result<&str> {
@@ -124,4 +296,17 @@ impl Transcriber {
             Error::InvalidInput(format!("unknown language `{code}`; this model knows {}", known.join(", ")))
         })
     }
+}
+
+/// The blocks of a source; `n_read` becomes the number of their samples.
+fn counted<'a>(source: Source<'a>, n_read: &'a AtomicUsize) -> impl Iterator<Item = Result<Vec<f32>>> + Send + 'a {
+    source.inspect(|block| {
+        if let Ok(block) = block {
+            n_read.fetch_add(block.len(), Relaxed);
+        }
+    })
+}
+
+fn seconds(n_samples: usize) -> f64 {
+    n_samples as f64 / f64::from(SAMPLE_RATE)
 }

@@ -1,16 +1,13 @@
-//! What the decoder remembers: keys and values of the tokens so far, and of the audio.
+//! What the decoder remembers of the tokens so far.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-/// Keys and values of the audio, for each decoder layer `[n_windows, n_audio_ctx, width]`.
-#[derive(Debug, Clone)]
-pub(crate) struct Cross {
-    pub(super) layers: Vec<(Tensor, Tensor)>,
-}
+use super::model::Audio;
 
 /// Keys and values of the tokens so far, in buffers that are allocated once for the longest sequence.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    audio: Audio,
     /// For each layer, `[n_rows, capacity, width]`.
     layers: Vec<(Tensor, Tensor)>,
     shape: [usize; 3],
@@ -18,10 +15,15 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(n_layers: usize, shape: [usize; 3], device: &Device) -> Result<Self> {
+    pub(super) fn new(audio: Audio, shape: [usize; 3], device: &Device) -> Result<Self> {
         let buffer = || Tensor::zeros(&shape, DType::F32, device);
-        let layers = (0..n_layers).map(|_| Ok((buffer()?, buffer()?))).collect::<Result<_>>()?;
-        Ok(Self { layers, shape, len: 0 })
+        let layers = (0..audio.layers.len()).map(|_| Ok((buffer()?, buffer()?))).collect::<Result<_>>()?;
+        Ok(Self { audio, layers, shape, len: 0 })
+    }
+
+    /// What all rows hear.
+    pub(super) fn audio(&self) -> &Audio {
+        &self.audio
     }
 
     /// Number of sequences.
@@ -56,11 +58,18 @@ impl Cache {
         self.len += n;
     }
 
-    /// A cache whose row `i` continues row `rows[i]` of this one.
-    pub(crate) fn select(&self, rows: &[usize]) -> Result<Self> {
-        let device = self.layers.first().map_or(&Device::Cpu, |(keys, _)| keys.device());
-        let ids = Tensor::from_iter(rows.iter().map(|&row| row as u32), device)?;
-        let mut selected = Self::new(self.layers.len(), [rows.len(), self.shape[1], self.shape[2]], device)?;
+    /// Row `i` continues what was row `rows[i]`.
+    pub(crate) fn select(&mut self, rows: &[usize]) -> Result<()> {
+        if rows.iter().copied().eq(0..self.n_rows()) {
+            return Ok(());
+        }
+        if let Some(row) = rows.iter().find(|&&row| row >= self.n_rows()) {
+            bail!("row {row} of {} was selected", self.n_rows());
+        }
+        let device = self.layers.first().map_or(Device::Cpu, |(keys, _)| keys.device().clone());
+        let ids = Tensor::from_iter(rows.iter().map(|&row| row as u32), &device)?;
+        let [_, capacity, width] = self.shape;
+        let mut selected = Self::new(self.audio.clone(), [rows.len(), capacity, width], &device)?;
         if self.len > 0 {
             for ((keys, values), (new_keys, new_values)) in self.layers.iter().zip(&selected.layers) {
                 for (old, new) in [(keys, new_keys), (values, new_values)] {
@@ -69,6 +78,7 @@ impl Cache {
             }
         }
         selected.len = self.len;
-        Ok(selected)
+        *self = selected;
+        Ok(())
     }
 }
