@@ -26,7 +26,7 @@ fn vad() -> Vad {
     );
     let directory = models.join("silero-vad");
     assert!(
-        directory.join("model.safetensors").is_file(),
+        directory.join("model.onnx").is_file(),
         "{}: no model here; fetch it with `violet models fetch silero-vad`, or set VIOLET_TEST_MODELS",
         directory.display()
     );
@@ -101,7 +101,9 @@ fn silence_and_what_is_no_number_is_not_speech() {
 fn weights_of_something_else_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     assert!(matches!(Vad::load(directory.path()), Err(Error::NotFound(_))));
-    std::fs::write(directory.path().join("model.safetensors"), b"\x02\0\0\0\0\0\0\0{}").unwrap();
-    let error = Vad::load(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("stft_conv.weight is missing"), "{error}");
+    for (bytes, reason) in [(b"".as_slice(), "is missing; expected shape"), (b"not a model", "is not an ONNX model")] {
+        std::fs::write(directory.path().join("model.onnx"), bytes).unwrap();
+        let error = Vad::load(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }

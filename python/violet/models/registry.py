@@ -108,14 +108,14 @@ SILERO_VAD = Model(
     hub_id="",
     revision="6.2.3",
     files=(
-        ModelFile("model.safetensors", 1_239_748, "c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1"),
+        ModelFile("model.onnx", 1_289_603, "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"),
     ),
     wheels=(
         Wheel(
             "silero-vad==6.2.3",
             "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
             11_317_527,
-            (("silero_vad/data/silero_vad_16k.safetensors", "model.safetensors"),),
+            (("silero_vad/data/silero_vad_16k_op15.onnx", "model.onnx"),),
         ),
     ),
 )

@@ -23,7 +23,7 @@ pub struct Vad {
 }
 
 impl Vad {
-    /// Loads Silero's weights: `model.safetensors` in `directory`.
+    /// Loads Silero's weights: `model.onnx` in `directory`.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] when no weights are there, [`crate::Error::Weights`] when they are damaged or another

@@ -1,4 +1,5 @@
-//! Silero's network. Source: silero-vad 6.2.3 `tinygrad_model.py`, which states its layers.
+//! Silero's network. Source: silero-vad 6.2.3 `tinygrad_model.py` for the layers, `silero_vad_16k_op15.onnx` for the
+//! weights: those that the package has as safetensors are of an earlier training and differ.
 //!
 //! All that a chunk does not need of its predecessors is computed for many chunks together, as matrix products; only
 //! the recurrent part goes from chunk to chunk.
@@ -102,6 +103,7 @@ impl Network {
         };
         // `[n_out, n_in, 3]` to `[taps * n_in, n_out]`, without the taps that only ever meet the padding.
         let convolution = |name: &str, n_out: usize, n_in: usize, taps: std::ops::Range<usize>| -> Result<Layer> {
+            let name = format!("model.encoder.{name}.reparam_conv");
             let stored = values(&format!("{name}.weight"), &[n_out, n_in, 3])?;
             let inputs = taps.flat_map(|tap| (0..n_in).map(move |channel| (tap, channel)));
             let weight = inputs
@@ -110,22 +112,22 @@ impl Network {
                 .collect();
             Ok(Layer { weight, bias: values(&format!("{name}.bias"), &[n_out])? })
         };
-        let biases = (values("lstm_cell.bias_ih", &[GATES])?, values("lstm_cell.bias_hh", &[GATES])?);
-        let output_bias = values("final_conv.bias", &[1])?;
+        let biases = (values("model.decoder.rnn.bias_ih", &[GATES])?, values("model.decoder.rnn.bias_hh", &[GATES])?);
+        let output_bias = values("model.decoder.decoder.2.bias", &[1])?;
         Ok(Self {
-            fourier: transposed(&values("stft_conv.weight", &[2 * BINS, 1, N_FFT])?, N_FFT),
+            fourier: transposed(&values("model.stft.forward_basis_buffer", &[2 * BINS, 1, N_FFT])?, N_FFT),
             convolutions: [
-                convolution("conv1", 128, BINS, 0..3)?,
-                convolution("conv2", 64, 128, 0..3)?,
-                convolution("conv3", 64, 64, 1..3)?,
-                convolution("conv4", 128, 64, 1..2)?,
+                convolution("0", 128, BINS, 0..3)?,
+                convolution("1", 64, 128, 0..3)?,
+                convolution("2", 64, 64, 1..3)?,
+                convolution("3", 128, 64, 1..2)?,
             ],
             input: Layer {
-                weight: transposed(&values("lstm_cell.weight_ih", &[GATES, STATE])?, STATE),
+                weight: transposed(&values("model.decoder.rnn.weight_ih", &[GATES, STATE])?, STATE),
                 bias: biases.0.iter().zip(&biases.1).map(|(a, b)| a + b).collect(),
             },
-            recurrent: transposed(&values("lstm_cell.weight_hh", &[GATES, STATE])?, STATE),
-            output: values("final_conv.weight", &[1, STATE, 1])?,
+            recurrent: transposed(&values("model.decoder.rnn.weight_hh", &[GATES, STATE])?, STATE),
+            output: values("model.decoder.decoder.2.weight", &[1, STATE, 1])?,
             output_bias: *output_bias.first().ok_or_else(|| Error::InvalidInput("no bias".into()))?,
         })
     }

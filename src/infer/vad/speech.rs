@@ -44,11 +44,6 @@ impl<'a, B: Iterator<Item = Result<Vec<f32>>>> Speech<'a, B> {
         })
     }
 
-    /// Samples read so far.
-    pub(crate) fn n_samples(&self) -> usize {
-        self.n_samples
-    }
-
     fn read(&mut self) -> Result<()> {
         let mut probabilities = Vec::new();
         if let Some(block) = self.blocks.next() {

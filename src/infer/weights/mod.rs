@@ -3,6 +3,7 @@
 mod ctranslate2;
 mod huggingface;
 mod names;
+mod onnx;
 
 use std::{
     collections::BTreeMap,
@@ -79,6 +80,8 @@ impl Checkpoint {
             huggingface::index(&mut checkpoint)?;
         } else if directory.join("model.bin").is_file() {
             ctranslate2::index(&mut checkpoint)?;
+        } else if directory.join("model.onnx").is_file() {
+            onnx::index(&mut checkpoint)?;
         } else {
             return Err(Error::NotFound(format!(
                 "{}: no model here; expected model.bin (CTranslate2) or model.safetensors (Hugging Face)",

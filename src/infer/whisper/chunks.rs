@@ -42,6 +42,7 @@ impl TimeMap {
         segment.end = (segment.end + seconds(end)).max(segment.start);
     }
 
+    #[cfg(test)]
     /// Seconds that were left out before a time in the shortened recording, seconds. At the seam between two pieces an
     /// end belongs to the earlier one.
     pub(crate) fn offset_s(&self, time_s: f64, is_end: bool) -> f64 {

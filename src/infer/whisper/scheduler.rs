@@ -90,7 +90,7 @@ pub(super) enum Done {
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     pub audio: Audio,
-    permit: Arc<Permit>,
+    _permit: Arc<Permit>,
 }
 
 #[derive(Debug)]
@@ -402,7 +402,7 @@ impl Shared {
             contain(|| if mels.is_empty() { Ok(Vec::new()) } else { self.model.encode(&mels, n_frames) })
         };
         let answer = |(permit, job): (Arc<Permit>, EncodeJob), outcome: Result<Audio>| {
-            job.reply.send(outcome.map(|audio| Done::Heard(Window { audio, permit })));
+            job.reply.send(outcome.map(|audio| Done::Heard(Window { audio, _permit: permit })));
         };
         match encode(&jobs) {
             Ok(heard) => jobs.into_iter().zip(heard).for_each(|(job, audio)| answer(job, Ok(audio))),
