@@ -20,12 +20,15 @@ from violet._core import (
     word_counts,
 )
 from violet.transcriber import Transcriber
+from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
 __all__ = [
     "LimitError",
     "Segment",
+    "SpeechSpan",
     "Transcriber",
     "Transcript",
+    "VadOptions",
     "VioletError",
     "__version__",
     "cer",
@@ -33,6 +36,7 @@ __all__ = [
     "load",
     "log_mel",
     "normalize",
+    "speech_timestamps",
     "wer",
     "word_counts",
 ]

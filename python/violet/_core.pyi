@@ -1,6 +1,6 @@
 """Types of the extension module; its documentation is in the Rust sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, final
 
@@ -10,8 +10,10 @@ import numpy.typing as npt
 __all__ = [
     "LimitError",
     "Segment",
+    "Stream",
     "Transcriber",
     "Transcript",
+    "Vad",
     "VioletError",
     "__version__",
     "availability",
@@ -135,18 +137,48 @@ class Transcript:
 @final
 class Transcriber:
     def __new__(
-        cls, path: str | PathLike[str], device: str = "auto", num_threads: int | None = None
+        cls,
+        path: str | PathLike[str],
+        device: str = "auto",
+        num_threads: int | None = None,
+        compute_type: str = "auto",
     ) -> Transcriber: ...
+    def use_vad(self, vad: Vad) -> None: ...
+    @property
+    def has_vad(self) -> bool: ...
     def transcribe(
         self,
-        samples: npt.NDArray[np.float32],
-        language: str | None = None,
-        beam_size: int = 1,
-        temperature: Sequence[float] = ...,
-        prompt: str | None = None,
-        progress: Callable[[float, str], None] | None = None,
+        audio: str | PathLike[str] | npt.NDArray[np.float32],
+        options: Mapping[str, Any],
+        progress: Callable[[float, str], object] | None = None,
     ) -> Transcript: ...
+    def stream(
+        self,
+        audio: str | PathLike[str] | npt.NDArray[np.float32],
+        options: Mapping[str, Any],
+        progress: Callable[[float, str], object] | None = None,
+    ) -> Stream: ...
+    def stream_live(
+        self,
+        chunks: Iterable[npt.NDArray[np.float32]],
+        options: Mapping[str, Any],
+        progress: Callable[[float, str], object] | None = None,
+    ) -> Stream: ...
     @property
     def is_multilingual(self) -> bool: ...
     @property
     def languages(self) -> list[str]: ...
+
+@final
+class Stream:
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> Segment: ...
+    def close(self) -> None: ...
+    @property
+    def transcript(self) -> Transcript | None: ...
+
+@final
+class Vad:
+    def __new__(cls, path: str | PathLike[str]) -> Vad: ...
+    def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+    def speech(self, samples: npt.NDArray[np.float32], options: Mapping[str, Any]) -> list[tuple[int, int]]: ...

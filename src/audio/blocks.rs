@@ -81,8 +81,11 @@ impl<'s> Blocks<'s> {
             State::Decoding(stream, resampler) => (stream, resampler),
             State::Opened(stream) => {
                 let from = stream.info().sample_rate;
-                let resampler =
-                    if from == self.sample_rate { None } else { Some(Box::new(Resampler::new(from, self.sample_rate)?)) };
+                let resampler = if from == self.sample_rate {
+                    None
+                } else {
+                    Some(Box::new(Resampler::new(from, self.sample_rate)?))
+                };
                 (stream, resampler)
             }
         };

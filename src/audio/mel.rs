@@ -310,7 +310,8 @@ mod tests {
 
     #[test]
     fn a_stream_in_pieces_has_the_features_of_the_whole() {
-        let samples: Vec<f32> = (0..50_000_u32).map(|n| (n as f32 * 0.05).sin() * 0.3 + (n as f32).sin() * 0.1).collect();
+        let samples: Vec<f32> =
+            (0..50_000_u32).map(|n| (n as f32 * 0.05).sin() * 0.3 + (n as f32).sin() * 0.1).collect();
         for (n_samples, piece) in [(50_000, 50_000), (50_000, 1_000), (20_001, 37), (300, 7), (480, 480)] {
             let whole = log_mel(&samples[..n_samples], 80, N_SAMPLES).unwrap();
             let (mut stream, mut power) = (LogMelStream::new(80).unwrap(), Vec::new());

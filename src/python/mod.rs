@@ -5,9 +5,12 @@
 mod audio;
 mod errors;
 mod hub;
+mod options;
 mod proxy;
 mod score;
+mod stream;
 mod subnet;
+mod vad;
 mod whisper;
 
 use pyo3::prelude::*;
@@ -19,6 +22,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     audio::register(module)?;
     score::register(module)?;
+    vad::register(module)?;
     whisper::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;

@@ -9,8 +9,8 @@ mod vad_test;
 use std::path::Path;
 
 pub use network::{CHUNK, VadState};
-pub use spans::{SpeechSpan, VadOptions};
 pub(crate) use spans::Spans;
+pub use spans::{SpeechSpan, VadOptions};
 pub(crate) use speech::Speech;
 
 use self::network::Network;

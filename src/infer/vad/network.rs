@@ -87,8 +87,11 @@ impl VadState {
     fn advance(&mut self, network: &Network, n_chunks: usize, probabilities: &mut Vec<f32>) {
         let starts: Vec<usize> = (0..n_chunks).step_by(BLOCK).collect();
         let encode = |start: &usize| network.encode(&self.samples[start * CHUNK..], BLOCK.min(n_chunks - start));
-        let blocks: Vec<Vec<f32>> =
-            if starts.len() == 1 { starts.iter().map(encode).collect() } else { starts.par_iter().map(encode).collect() };
+        let blocks: Vec<Vec<f32>> = if starts.len() == 1 {
+            starts.iter().map(encode).collect()
+        } else {
+            starts.par_iter().map(encode).collect()
+        };
         for gates in blocks.iter().flat_map(|block| block.chunks_exact(GATES)) {
             probabilities.push(network.recur(gates, &mut self.hidden, &mut self.cell));
         }
@@ -148,7 +151,8 @@ impl Network {
         }
         // One position of silence before and behind: the convolutions' padding.
         let mut magnitudes = vec![0.0; n_chunks * (POSITIONS + 2) * BINS];
-        for (from, to) in spectra.chunks_exact(POSITIONS * 2 * BINS).zip(magnitudes.chunks_exact_mut((POSITIONS + 2) * BINS))
+        for (from, to) in
+            spectra.chunks_exact(POSITIONS * 2 * BINS).zip(magnitudes.chunks_exact_mut((POSITIONS + 2) * BINS))
         {
             for (spectrum, magnitudes) in from.chunks_exact(2 * BINS).zip(to[BINS..].chunks_exact_mut(BINS)) {
                 let (real, imaginary) = spectrum.split_at(BINS);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{CHUNK, SpeechSpan, Spans, Vad, VadOptions, VadState};
+use super::{CHUNK, Spans, SpeechSpan, Vad, VadOptions, VadState};
 use crate::Result;
 
 /// The stretches of speech in blocks of samples: where each is, and its samples.

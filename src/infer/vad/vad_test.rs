@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{CHUNK, SpeechSpan, Spans, VadOptions};
+use super::{CHUNK, Spans, SpeechSpan, VadOptions};
 
 fn spans(options: &VadOptions, probabilities: &[f32]) -> Vec<(usize, usize)> {
     let mut spans = Spans::new(options);
@@ -36,8 +36,12 @@ fn short_speech_is_dropped_and_short_pauses_are_bridged() {
 
 #[test]
 fn too_long_speech_is_cut_at_its_longest_pause() {
-    let options =
-        VadOptions { max_speech_duration_s: 2.0, min_silence_duration_ms: 1000, speech_pad_ms: 0, ..VadOptions::default() };
+    let options = VadOptions {
+        max_speech_duration_s: 2.0,
+        min_silence_duration_ms: 1000,
+        speech_pad_ms: 0,
+        ..VadOptions::default()
+    };
     let mut probabilities = vec![1.0; 100];
     probabilities[20..26].fill(0.0);
     probabilities[40..45].fill(0.0);

@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(found.iter().map(|chunk| chunk.samples.len()).collect::<Vec<_>>(), [20, 13]);
         assert_eq!(found[0].samples[9..12], [9.0, 20.0, 21.0]);
         assert!(chunks(&[], 20).is_empty());
-        let speech = [(0, 10), (20, 500_020)].map(|(start, end)| Ok((SpeechSpan { start, end }, vec![0.0; end - start])));
+        let speech =
+            [(0, 10), (20, 500_020)].map(|(start, end)| Ok((SpeechSpan { start, end }, vec![0.0; end - start])));
         let apart: Vec<Chunk> = Chunks::apart(speech.into_iter()).collect::<Result<_>>().unwrap();
         assert_eq!(apart.iter().map(|chunk| chunk.samples.len()).collect::<Vec<_>>(), [10, 480_000, 20_000]);
     }

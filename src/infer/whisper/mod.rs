@@ -16,6 +16,8 @@ mod recording;
 mod rules;
 mod sample;
 mod scheduler;
+#[cfg(test)]
+mod scheduler_test;
 mod segments;
 #[cfg(test)]
 mod small_model;

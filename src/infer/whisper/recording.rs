@@ -8,6 +8,9 @@ use crate::{
     audio::{Blocks, Limits, mel::SAMPLE_RATE},
 };
 
+/// Samples of a block: 30 s.
+const BLOCK: usize = 480_000;
+
 /// Mono audio at 16 kHz: in memory, in a file that is decoded on the way, or still being spoken.
 pub struct Recording<'a> {
     pub(super) source: Source<'a>,
@@ -26,10 +29,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Samples that come in blocks; the recording is never held as a whole.
-    pub fn from_blocks(
-        blocks: impl Iterator<Item = Result<Vec<f32>>> + Send + 'a,
-        expected_s: Option<f64>,
-    ) -> Self {
+    pub fn from_blocks(blocks: impl Iterator<Item = Result<Vec<f32>>> + Send + 'a, expected_s: Option<f64>) -> Self {
         Self { source: Source::Blocks(Box::new(blocks)), expected_s, is_live: false }
     }
 
@@ -40,6 +40,20 @@ impl<'a> Recording<'a> {
 }
 
 impl Recording<'static> {
+    /// Samples in memory that it keeps, mono, 16 kHz, in [-1, 1].
+    #[must_use]
+    pub fn from_vec(samples: Vec<f32>) -> Self {
+        let expected_s = samples.len() as f64 / f64::from(SAMPLE_RATE);
+        let mut first = 0;
+        let blocks = std::iter::from_fn(move || {
+            let block = samples.get(first..)?;
+            let block = block[..block.len().min(BLOCK)].to_vec();
+            first += block.len();
+            (!block.is_empty()).then_some(Ok(block))
+        });
+        Self::from_blocks(blocks, Some(expected_s))
+    }
+
     /// An audio file, decoded on the way.
     ///
     /// # Errors

@@ -161,6 +161,16 @@ impl Scheduler {
         Ok(Client { scheduler: self, id: state.last_client })
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes_in_flight(&self) -> usize {
+        self.shared.lock().bytes_in_flight
+    }
+
+    #[cfg(test)]
+    pub(super) fn n_waiting(&self) -> usize {
+        self.shared.lock().queues.iter().map(|(_, queue)| queue.len()).sum()
+    }
+
     fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -425,12 +435,15 @@ impl Shared {
 
     /// One step of everything that is being decoded.
     fn step(&self, active: &mut Vec<Active>) {
-        let (mut alone, mut together): (Vec<Active>, Vec<Active>) = active.drain(..).partition(|active| active.is_alone);
+        let (mut alone, mut together): (Vec<Active>, Vec<Active>) =
+            active.drain(..).partition(|active| active.is_alone);
         match self.step_together(&mut together) {
             Ok(()) => active.append(&mut together),
             Err(error) if together.len() == 1 => together[0].job.reply.send(Err(error)),
             // Their memories may be half-way: all begin again, and each answers for itself.
-            Err(_) => active.extend(together.into_iter().filter_map(|active| Active::new(active.job, &self.model, true))),
+            Err(_) => {
+                active.extend(together.into_iter().filter_map(|active| Active::new(active.job, &self.model, true)))
+            }
         }
         for mut one in alone.drain(..) {
             match self.step_together(std::slice::from_mut(&mut one)) {
@@ -501,7 +514,8 @@ fn contain<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
-    let message = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    let message =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panicked: {}", message.unwrap_or_default())
 }
 

@@ -61,7 +61,8 @@ impl<'a> Run<'a> {
             language => language,
         };
         let Recording { source, expected_s, .. } = recording;
-        let expected_frames = expected_s.map_or(0.0, |expected_s| expected_s * f64::from(SAMPLE_RATE)) as usize / HOP_LENGTH;
+        let expected_frames =
+            expected_s.map_or(0.0, |expected_s| expected_s * f64::from(SAMPLE_RATE)) as usize / HOP_LENGTH;
         Ok(Self {
             options,
             features: Features::new(source, session.model().dimensions().n_mels, LOOKAHEAD)?,
@@ -107,15 +108,10 @@ impl<'a> Run<'a> {
     }
 
     /// Decodes a window, keeps its segments and returns how many frames further the next one starts.
-    fn window(
-        &mut self,
-        heard: Heard,
-        check: &mut dyn FnMut(&[Segment], &[u32]) -> ControlFlow<()>,
-    ) -> Result<usize> {
+    fn window(&mut self, heard: Heard, check: &mut dyn FnMut(&[Segment], &[u32]) -> ControlFlow<()>) -> Result<usize> {
         let Heard { window, mel, .. } = heard;
         let segments = &self.segments;
-        let encoded =
-            self.session.encode(mel, N_FRAMES, self.options.beam_size, &mut || check(segments, &[]))?;
+        let encoded = self.session.encode(mel, N_FRAMES, self.options.beam_size, &mut || check(segments, &[]))?;
         if self.language.is_none() || (self.options.multilingual && self.is_language_detected) {
             self.detect_language(&encoded.audio)?;
         }

@@ -187,23 +187,21 @@ impl Transcriber {
             })
         });
         let mut restored: Vec<Segment> = Vec::new();
-        let mut restore = |segments: &[Segment]| {
+        let restore = |restored: &mut Vec<Segment>, segments: &[Segment]| {
             let map = map.lock().unwrap_or_else(PoisonError::into_inner);
-            let n_known = restored.len().min(segments.len());
-            for segment in &segments[n_known..] {
+            for segment in segments.iter().skip(restored.len()) {
                 let mut segment = segment.clone();
                 map.restore(&mut segment);
                 restored.push(segment);
             }
-            restored.clone()
         };
         let recording = Recording::from_blocks(pieces, expected_s);
         let transcript = self.transcribe_windows(client, recording, options, &mut |progress| {
-            let segments = restore(progress.segments);
-            on_progress(Progress { segments: &segments, ..progress })
+            restore(&mut restored, progress.segments);
+            on_progress(Progress { segments: &restored, ..progress })
         })?;
-        let segments = restore(&transcript.segments);
-        Ok(Transcript { segments, duration_s: seconds(n_read.load(Relaxed)), ..transcript })
+        restore(&mut restored, &transcript.segments);
+        Ok(Transcript { segments: restored, duration_s: seconds(n_read.load(Relaxed)), ..transcript })
     }
 
     /// Chunks of speech, side by side or, when live, in turn.
