@@ -1,6 +1,6 @@
 """One model that answers several requests at once, off the event loop.
 
-Each request has a thread that waits; the work is done by the model's own engine, which steps the windows of all requests
+Each request has a thread that waits; the model's own engine does the work, and steps the windows of all requests
 together.
 """
 

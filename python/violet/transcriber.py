@@ -55,8 +55,7 @@ class Options(TypedDict, total=False):
     vad: VadOptions | None
     """What counts as speech; what suits the way of decoding when None."""
     batch_size: int
-    """Chunks of speech that are decoded side by side, 1 to 128; 1 decodes window after window, each with the text before
-    it (1)."""
+    """Chunks of speech that are decoded side by side, 1 to 128; 1: window after window, each with the text so far (1)."""
     seed: int
     """Seed of the draws at temperatures above 0: equal seeds, equal results (0)."""
 

@@ -107,9 +107,7 @@ SILERO_VAD = Model(
     description="Silero VAD v6, voice activity at 16 kHz (float32)",
     hub_id="",
     revision="6.2.3",
-    files=(
-        ModelFile("model.onnx", 1_289_603, "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"),
-    ),
+    files=(ModelFile("model.onnx", 1_289_603, "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"),),
     wheels=(
         Wheel(
             "silero-vad==6.2.3",

@@ -13,7 +13,6 @@ use std::{
 };
 
 use candle_core::Device;
-use safetensors::Dtype;
 
 use super::{
     decode::{Decoded, Request},
@@ -131,7 +130,9 @@ fn a_cancelled_request_ends_at_once_and_leaves_nothing() {
     let result = session.decode(request(&rules), &window, &mut |_| ControlFlow::Break(()));
     assert!(matches!(result, Err(Error::Cancelled) | Err(Error::Model { .. })), "{result:?}");
     assert!(began.elapsed() < Duration::from_secs(1));
-    drop((window, session, client));
+    drop(window);
+    drop(session);
+    drop(client);
     let deadline = Instant::now() + Duration::from_secs(20);
     while scheduler.bytes_in_flight() > 0 {
         assert!(Instant::now() < deadline, "{} bytes are still taken", scheduler.bytes_in_flight());
