@@ -17,7 +17,7 @@ use serde_json::Value;
 use violet::{
     Error,
     audio::{self, Limits},
-    infer::{LoadOptions, Options, Progress, Transcriber, device::Choice},
+    infer::{LoadOptions, Options, Progress, Task, Transcriber, device::Choice},
     text::transcript::Transcript,
 };
 
@@ -205,17 +205,168 @@ fn unknown_languages_are_refused_with_the_known_ones() {
 
 #[test]
 fn impossible_options_are_refused() {
-    let default = Options::default;
-    for options in [
-        Options { beam_size: 0, ..default() },
-        Options { beam_size: 1000, ..default() },
-        Options { temperatures: vec![], ..default() },
-        Options { temperatures: vec![f32::NAN], ..default() },
-        Options { temperatures: vec![-0.1], ..default() },
+    for (options, message) in [
+        (Options { beam_size: 0, ..Options::default() }, "beam_size is 0"),
+        (Options { suppress_tokens: vec![-1, 51_864], ..Options::default() }, "suppress_tokens has 51864"),
+        (Options { suppress_tokens: vec![-2], ..Options::default() }, "suppress_tokens has -2"),
+        (
+            Options { task: Task::Translate, ..Options::default() },
+            "task is translate, but this model knows English alone",
+        ),
     ] {
-        let result = tiny().transcribe(&[0.0; 400], &options, &mut |_| ControlFlow::Continue(()));
-        assert!(matches!(result, Err(Error::InvalidInput(_))), "{options:?}");
+        let error = tiny().transcribe(&[0.0; 400], &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(matches!(&error, Error::InvalidInput(text) if text.contains(message)), "{error}");
     }
+}
+
+/// The options of a case of `whisper_options.json`, under faster-whisper's names.
+fn options_of(case: &Value) -> Options {
+    let mut options = Options { temperatures: vec![0.0], condition_on_previous_text: false, ..Options::default() };
+    for (name, value) in case["options"].as_object().unwrap() {
+        let text = || Some(value.as_str().unwrap().to_owned());
+        let number = || value.as_f64().unwrap() as f32;
+        match name.as_str() {
+            "task" => options.task = value.as_str().unwrap().parse().unwrap(),
+            "language" => options.language = text(),
+            "without_timestamps" => options.without_timestamps = value.as_bool().unwrap(),
+            "initial_prompt" => options.prompt = text(),
+            "hotwords" => options.hotwords = text(),
+            "prefix" => options.prefix = text(),
+            "no_repeat_ngram_size" => options.no_repeat_ngram_size = serde_json::from_value(value.clone()).unwrap(),
+            "repetition_penalty" => options.repetition_penalty = number(),
+            "suppress_tokens" => options.suppress_tokens = serde_json::from_value(value.clone()).unwrap(),
+            "max_initial_timestamp" => options.max_initial_timestamp = Some(number()),
+            "clip_timestamps" => options.clip_timestamps = serde_json::from_value(value.clone()).unwrap(),
+            "beam_size" => options.beam_size = serde_json::from_value(value.clone()).unwrap(),
+            "patience" => options.patience = number(),
+            other => panic!("{other}"),
+        }
+    }
+    options
+}
+
+#[test]
+fn every_option_does_what_it_does_in_faster_whisper() {
+    let cases: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(data("whisper_options.json")).unwrap()).unwrap();
+    for case in &cases {
+        let model = if case["model"] == "base" { base() } else { tiny() };
+        let got = transcribe(model, &jfk(), &options_of(case));
+        let text = |token: &u32| *token < 50_256;
+        let got_tokens: Vec<u32> = got.segments.iter().flat_map(|s| s.tokens.clone()).filter(text).collect();
+        let segments = case["segments"].as_array().unwrap();
+        let tokens = |segment: &Value| serde_json::from_value::<Vec<u32>>(segment["tokens"].clone()).unwrap();
+        let mut expected: Vec<u32> = segments.iter().flat_map(tokens).filter(text).collect();
+        if let Some(prefix) = case["options"]["prefix"].as_str() {
+            // Ours is part of the text.
+            assert!(got.text.starts_with(prefix), "{case}: {}", got.text);
+            expected.splice(..0, got_tokens[..got_tokens.len() - expected.len()].to_vec());
+        }
+        assert_eq!(got_tokens, expected, "{case}: {}", got.text);
+        for (got, expected) in got.segments.iter().zip(segments) {
+            let time = |name: &str| expected[name].as_f64().unwrap();
+            assert!((got.end - time("end")).abs() < 0.025, "{case}: {got:?}");
+            assert!((got.start - time("start")).abs() < 0.025, "{case}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn segments_are_told_as_soon_as_they_are_known_and_text_before() {
+    let samples: Vec<f32> = [jfk(), jfk(), jfk(), jfk()].concat();
+    let mut partials = Vec::new();
+    let mut n_segments = Vec::new();
+    let options = Options { compression_ratio_threshold: None, ..Options::default() };
+    let transcript = tiny()
+        .transcribe(&samples, &options, &mut |progress| {
+            partials.push(progress.partial.to_owned());
+            n_segments.push((progress.segments.len(), progress.fraction));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(partials.iter().any(|text| words(text).starts_with(&words("And so my fellow Americans")[..])));
+    assert!(n_segments.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1));
+    assert!(n_segments.iter().any(|(n, fraction)| (1..transcript.segments.len()).contains(n) && *fraction < 1.0));
+}
+
+#[test]
+fn drawn_sequences_are_rows_of_which_the_likeliest_is_kept() {
+    let options = |best_of| Options {
+        temperatures: vec![0.8],
+        best_of,
+        logprob_threshold: None,
+        no_speech_threshold: None,
+        ..Options::default()
+    };
+    let mean = |best_of| transcribe(tiny(), &jfk(), &options(best_of)).segments[0].avg_logprob;
+    assert!(mean(8) > mean(1), "{} of 8, {} of 1", mean(8), mean(1));
+}
+
+#[test]
+fn repetitive_audio_without_and_with_the_rule_against_loops() {
+    let clip = jfk();
+    // "ask not" over and over.
+    let piece = &clip[(5.3 * 16_000.0) as usize..(6.2 * 16_000.0) as usize];
+    let samples: Vec<f32> = (0..30).flat_map(|_| piece.to_vec()).collect();
+    let bounded = Options { no_repeat_ngram_size: 3, ..Options::default() };
+    let transcript = transcribe(base(), &samples, &bounded);
+    for segment in &transcript.segments {
+        let text: Vec<u32> = segment.tokens.clone();
+        let mut seen = std::collections::HashSet::new();
+        assert!(text.windows(3).all(|three| seen.insert(three.to_vec())), "{}", segment.text);
+    }
+    let few = Options { max_new_tokens: Some(5), temperatures: vec![0.0], ..Options::default() };
+    let transcript = transcribe(tiny(), &clip, &Options { clip_timestamps: vec![0.0, 11.0], ..few });
+    assert!(transcript.segments.iter().all(|segment| segment.tokens.len() <= 5));
+}
+
+#[test]
+fn a_language_may_be_named_in_english_and_a_recording_may_be_in_several() {
+    let named = Options { language: Some("German".into()), ..Options::default() };
+    assert_eq!(transcribe(base(), &jfk(), &named).language, "de");
+    let several = Options { language: Some("de".into()), multilingual: true, ..Options::default() };
+    let heard = transcribe(base(), &jfk(), &several);
+    assert_eq!(words(&heard.text), words(JFK));
+}
+
+#[test]
+fn all_languages_have_probabilities_the_likeliest_first() {
+    let golden = golden("base language probabilities, top 5");
+    let heard = base().detect_language(&jfk()).unwrap();
+    assert_eq!((heard.len(), heard[0].0.as_str()), (99, "en"));
+    assert!((heard.iter().map(|(_, p)| p).sum::<f32>() - 1.0).abs() < 1e-4);
+    assert!(heard.is_sorted_by(|a, b| a.1 >= b.1));
+    for (code, expected) in golden.as_object().unwrap() {
+        let got = heard.iter().find(|(known, _)| known == code).unwrap().1;
+        assert!((f64::from(got) - expected.as_f64().unwrap()).abs() < 1e-2, "{code}: {got}; expected {expected}");
+    }
+    assert_eq!(tiny().detect_language(&jfk()).unwrap(), [("en".to_owned(), 1.0)]);
+    assert_eq!(transcribe(base(), &jfk(), &Options::default()).language_probabilities.len(), 99);
+}
+
+#[test]
+fn eight_threads_hear_what_one_hears() {
+    let samples = jfk();
+    let options = Options { temperatures: vec![0.6], logprob_threshold: None, ..Options::default() };
+    let alone = transcribe(tiny(), &samples, &options);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| transcribe(tiny(), &samples, &options))).collect();
+        for one in all {
+            assert_eq!(one.join().unwrap(), alone);
+        }
+    });
+}
+
+#[test]
+fn words_have_times_and_silence_is_skipped_around_them() {
+    let mut samples = jfk();
+    samples.extend(vec![1e-3; 8 * 16_000]);
+    let options = Options { word_timestamps: true, hallucination_silence_threshold: Some(2.0), ..Options::default() };
+    let transcript = transcribe(tiny(), &samples, &options);
+    let said: Vec<_> = transcript.segments.iter().flat_map(|segment| &segment.words).collect();
+    let text: String = said.iter().map(|word| word.word.as_str()).collect();
+    assert_eq!(words(&text), words(JFK));
+    assert!(said.is_sorted_by(|a, b| a.start <= b.start) && said.iter().all(|word| word.end <= 11.5));
 }
 
 #[test]

@@ -4,4 +4,4 @@ mod normalize;
 pub mod transcript;
 
 pub use normalize::Normalizer;
-pub use transcript::{Segment, Transcript};
+pub use transcript::{Segment, SubtitleOptions, Transcript, Word};

@@ -1,14 +1,20 @@
-//! The transcript: what a transcription task returns, on the wire and in subtitle formats.
+//! The transcript: what a transcription task returns, on the wire and in the formats of files.
+
+mod formats;
+mod subtitles;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::subtitles::SubtitleOptions;
 use crate::{Error, Result};
 
-/// Longest text of a transcript, and of all its segments together, bytes.
+/// Longest text of a transcript, of all its segments together and of all their words, bytes.
 const MAX_TEXT_BYTES: usize = 2 << 20;
 /// Most segments: one for each second of a day.
 const MAX_SEGMENTS: usize = 86_400;
-/// Most tokens of one segment; Whisper's decoder has 448 positions.
+/// Most tokens of one segment, and most words; Whisper's decoder has 448 positions.
 const MAX_SEGMENT_TOKENS: usize = 448;
 /// Longest JSON text, bytes: the wire's limit on a result.
 const MAX_JSON_BYTES: usize = 4 << 20;
@@ -28,7 +34,12 @@ pub struct Transcript {
     /// Probability of that language where it was detected, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_probability: Option<f32>,
-    /// Length of the audio, seconds.
+    /// Where the language was detected, the probability of every language that the model knows, the likeliest first; not
+    /// written to JSON.
+    #[serde(skip)]
+    pub language_probabilities: Vec<(String, f32)>,
+    /// Length of the audio, seconds; openai-whisper's name for it, `duration`, is understood too.
+    #[serde(alias = "duration")]
     pub duration_s: f64,
     /// The parts of the text in order of time.
     pub segments: Vec<Segment>,
@@ -58,6 +69,34 @@ pub struct Segment {
     pub compression_ratio: f32,
     /// Probability that the window holds no speech, 0 to 1.
     pub no_speech_prob: f32,
+    /// The words and their times; empty where they were not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
+}
+
+/// A word of a segment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Word {
+    /// The word, with the space before it and the punctuation that belongs to it.
+    pub word: String,
+    /// Start, seconds.
+    pub start: f64,
+    /// End, seconds.
+    pub end: f64,
+    /// Mean probability of its tokens, 0 to 1.
+    pub probability: f32,
+}
+
+/// The names of openai-whisper's JSON files and of the `verbose_json` of `OpenAI`'s API.
+#[derive(Serialize)]
+struct Verbose<'a> {
+    text: &'a str,
+    language: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language_probability: Option<f32>,
+    duration: f64,
+    segments: &'a [Segment],
 }
 
 impl Transcript {
@@ -88,6 +127,19 @@ impl Transcript {
         serde_json::to_string(self).map_err(|error| invalid(&format!("cannot be written as JSON: {error}")))
     }
 
+    /// The transcript under openai-whisper's names, for files; [`Self::from_json`] reads it too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if a number is not finite, which JSON cannot say.
+    pub fn to_verbose_json(&self) -> Result<String> {
+        self.check_finite()?;
+        let Self { text, language, language_probability, duration_s, segments, .. } = self;
+        let verbose =
+            Verbose { text, language, language_probability: *language_probability, duration: *duration_s, segments };
+        serde_json::to_string(&verbose).map_err(|error| invalid(&format!("cannot be written as JSON: {error}")))
+    }
+
     /// Whether this can be a transcript of some audio: sizes, finite numbers and ranges, times in order.
     ///
     /// # Errors
@@ -95,7 +147,10 @@ impl Transcript {
     /// [`Error::InvalidInput`] with the first thing that cannot be.
     pub fn check(&self) -> Result<()> {
         self.check_finite()?;
-        let n_bytes = self.text.len().max(self.segments.iter().map(|segment| segment.text.len()).sum());
+        let n_segment_bytes = self.segments.iter().map(|segment| segment.text.len()).sum();
+        let words = self.segments.iter().flat_map(|segment| &segment.words);
+        let n_word_bytes = words.map(|word| word.word.len()).sum();
+        let n_bytes = self.text.len().max(n_segment_bytes).max(n_word_bytes);
         if n_bytes > MAX_TEXT_BYTES {
             return Err(invalid(&format!("has {n_bytes} bytes of text; the limit is {MAX_TEXT_BYTES}")));
         }
@@ -132,6 +187,7 @@ impl Transcript {
                 && [segment.temperature, segment.avg_logprob, segment.compression_ratio, segment.no_speech_prob]
                     .iter()
                     .all(|value| value.is_finite())
+                && segment.words.iter().all(Word::is_finite)
         };
         if !self.duration_s.is_finite() || self.language_probability.is_some_and(|p| !p.is_finite()) {
             return Err(invalid("has a duration or probability that is not finite"));
@@ -141,144 +197,45 @@ impl Transcript {
             None => Ok(()),
         }
     }
-
-    /// The segments' texts, one a line; the whole text where there are no segments. Source: openai-whisper `WriteTXT`.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        if self.segments.is_empty() && !self.text.trim().is_empty() {
-            return self.text.trim().to_owned() + "\n";
-        }
-        self.segments.iter().fold(String::new(), |text, segment| text + segment.text.trim() + "\n")
-    }
-
-    /// `SubRip` subtitles. Source: openai-whisper `WriteSRT`.
-    #[must_use]
-    pub fn to_srt(&self) -> String {
-        let cue = |(index, segment): (usize, &Segment)| {
-            let (start, end) = (timestamp(segment.start, true, ','), timestamp(segment.end, true, ','));
-            format!("{}\n{start} --> {end}\n{}\n\n", index + 1, segment.cue_text())
-        };
-        self.segments.iter().enumerate().map(cue).collect()
-    }
-
-    /// `WebVTT` subtitles. Source: openai-whisper `WriteVTT`.
-    #[must_use]
-    pub fn to_vtt(&self) -> String {
-        let cue = |segment: &Segment| {
-            let (start, end) = (timestamp(segment.start, false, '.'), timestamp(segment.end, false, '.'));
-            format!("{start} --> {end}\n{}\n\n", segment.cue_text())
-        };
-        "WEBVTT\n\n".to_owned() + &self.segments.iter().map(cue).collect::<String>()
-    }
 }
 
 impl Segment {
     fn check(&self, index: usize, duration_s: f64) -> Result<()> {
         let latest = duration_s + TIME_SLACK_S;
-        if !(0.0..=latest).contains(&self.start) || !(self.start..=latest).contains(&self.end) {
+        if !is_span(self.start, self.end, latest) {
             let (start, end) = (self.start, self.end);
             return Err(invalid(&format!("has segment {index} from {start} to {end} s in {duration_s} s of audio")));
         }
-        if self.tokens.len() > MAX_SEGMENT_TOKENS {
-            let n = self.tokens.len();
-            return Err(invalid(&format!("has {n} tokens in segment {index}; the limit is {MAX_SEGMENT_TOKENS}")));
+        if self.tokens.len() > MAX_SEGMENT_TOKENS || self.words.len() > MAX_SEGMENT_TOKENS {
+            let n = self.tokens.len().max(self.words.len());
+            return Err(invalid(&format!(
+                "has {n} tokens or words in segment {index}; the limit is {MAX_SEGMENT_TOKENS}"
+            )));
         }
         if !(0.0..=1.0).contains(&self.no_speech_prob) || !(0.0..=2.0).contains(&self.temperature) {
             return Err(invalid(&format!("has a no_speech_prob or temperature out of range in segment {index}")));
         }
+        if self.words.iter().any(|word| !is_span(word.start, word.end, latest)) {
+            return Err(invalid(&format!("has a word in segment {index} that is not in {duration_s} s of audio")));
+        }
+        if self.words.iter().any(|word| !(0.0..=1.0).contains(&word.probability)) {
+            return Err(invalid(&format!("has a word in segment {index} with a probability outside 0 to 1")));
+        }
         Ok(())
     }
+}
 
-    /// The text as a subtitle shows it: an arrow in it would be read as a time.
-    fn cue_text(&self) -> String {
-        self.text.trim().replace("-->", "->")
+impl Word {
+    fn is_finite(&self) -> bool {
+        self.start.is_finite() && self.end.is_finite() && self.probability.is_finite()
     }
+}
+
+/// Whether `start` and `end` are times in this order, not before 0 and not after `latest`.
+fn is_span(start: f64, end: f64, latest: f64) -> bool {
+    (0.0..=latest).contains(&start) && (start..=latest).contains(&end)
 }
 
 fn invalid(what: &str) -> Error {
     Error::InvalidInput(format!("the transcript {what}"))
-}
-
-/// `HH:MM:SS` and the milliseconds behind `mark`. Source: openai-whisper `format_timestamp`, which rounds half to even.
-fn timestamp(seconds: f64, always_hours: bool, mark: char) -> String {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; a day has 27 bits")]
-    let milliseconds = (seconds.max(0.0) * 1000.0).round_ties_even() as u64;
-    let (hours, minutes) = (milliseconds / 3_600_000, milliseconds / 60_000 % 60);
-    let (seconds, milliseconds) = (milliseconds / 1000 % 60, milliseconds % 1000);
-    let hours = if always_hours || hours > 0 { format!("{hours:02}:") } else { String::new() };
-    format!("{hours}{minutes:02}:{seconds:02}{mark}{milliseconds:03}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn transcript(times: &[(f64, f64, &str)]) -> Transcript {
-        let segment = |(id, &(start, end, text)): (usize, &(f64, f64, &str))| Segment {
-            id,
-            start,
-            end,
-            text: text.to_owned(),
-            ..Segment::default()
-        };
-        let segments = times.iter().enumerate().map(segment).collect();
-        let text = times.iter().map(|time| time.2).collect();
-        Transcript { text, language: "en".to_owned(), duration_s: 4000.0, segments, ..Transcript::default() }
-    }
-
-    #[test]
-    fn subtitles_are_as_whisper_writes_them() {
-        let transcript = transcript(&[(0.0, 0.0125, " And so --> my"), (3599.9996, 3661.25, " fellow ")]);
-        assert_eq!(
-            transcript.to_srt(),
-            "1\n00:00:00,000 --> 00:00:00,012\nAnd so -> my\n\n2\n01:00:00,000 --> 01:01:01,250\nfellow\n\n"
-        );
-        assert_eq!(
-            transcript.to_vtt(),
-            "WEBVTT\n\n00:00.000 --> 00:00.012\nAnd so -> my\n\n01:00:00.000 --> 01:01:01.250\nfellow\n\n"
-        );
-        assert_eq!(transcript.to_text(), "And so --> my\nfellow\n");
-    }
-
-    #[test]
-    fn json_round_trips_and_optional_fields_may_be_absent() {
-        let transcript = transcript(&[(0.0, 1.5, " a")]);
-        let json = transcript.to_json().unwrap();
-        assert!(!json.contains("language_probability"));
-        assert_eq!(Transcript::from_json(&json).unwrap(), transcript);
-    }
-
-    #[test]
-    fn impossible_transcripts_are_refused() {
-        let good = transcript(&[(0.0, 1.0, " a"), (1.0, 2.0, " b")]);
-        let refuse = |change: &dyn Fn(&mut Transcript)| {
-            let mut bad = good.clone();
-            change(&mut bad);
-            assert!(bad.check().is_err(), "{bad:?}");
-        };
-        good.check().unwrap();
-        refuse(&|t| t.duration_s = f64::NAN);
-        refuse(&|t| t.duration_s = -1.0);
-        refuse(&|t| t.language = "English!".to_owned());
-        refuse(&|t| t.language = String::new());
-        refuse(&|t| t.text = "a".repeat(MAX_TEXT_BYTES + 1));
-        refuse(&|t| t.segments = vec![Segment::default(); MAX_SEGMENTS + 1]);
-        refuse(&|t| t.segments[0].start = f64::INFINITY);
-        refuse(&|t| t.segments[0].end = -0.5);
-        refuse(&|t| t.segments[1].end = 9_000.0);
-        refuse(&|t| (t.segments[0].start, t.segments[0].end) = (100.0, 101.0));
-        refuse(&|t| t.segments[0].tokens = vec![0; MAX_SEGMENT_TOKENS + 1]);
-        refuse(&|t| t.segments[0].no_speech_prob = 1.5);
-        refuse(&|t| t.segments[0].avg_logprob = f32::NAN);
-        refuse(&|t| t.language_probability = Some(-0.1));
-    }
-
-    #[test]
-    fn what_is_not_a_transcript_is_refused_with_a_reason() {
-        for json in ["", "null", "[]", "{}", "{\"text\": 1}", "{\"text\": \"a\", \"language\": \"en\", \"extra\": 1}"] {
-            let message = Transcript::from_json(json).unwrap_err().to_string();
-            assert!(message.starts_with("the transcript is not a transcript in JSON"), "{message}");
-        }
-        assert!(matches!(Transcript::from_json(&" ".repeat(MAX_JSON_BYTES + 1)), Err(Error::TooLarge { .. })));
-    }
 }

@@ -13,4 +13,5 @@ mod pointwise;
 
 pub(super) use attention::{Attention, Heads, attention};
 pub(super) use matmul::{Matrix, matmul_onto, matvec};
+pub(super) use pointwise::softmax;
 pub(super) use pointwise::{gelu, layer_norm, log_sum_exp};

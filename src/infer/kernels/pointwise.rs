@@ -50,7 +50,7 @@ pub(in crate::infer) fn gelu(values: &mut [f32]) {
 }
 
 /// Replaces every row of `n` values by its softmax.
-pub(super) fn softmax(values: &mut [f32], n: usize) {
+pub(in crate::infer) fn softmax(values: &mut [f32], n: usize) {
     Arch::new().dispatch(
         #[inline(always)]
         || {

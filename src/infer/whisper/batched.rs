@@ -39,7 +39,7 @@ pub(super) struct Batch<'a> {
     /// With the language, once it is known and where there is only one.
     options: Options,
     language: Option<String>,
-    language_probability: Option<f32>,
+    language_probabilities: Vec<(String, f32)>,
     segments: Vec<Segment>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Batch<'a> {
             options.language = Some("en".to_owned());
         }
         let language = options.language.clone();
-        Self { transcriber, client, options, language, language_probability: None, segments: Vec::new() }
+        Self { transcriber, client, options, language, language_probabilities: Vec::new(), segments: Vec::new() }
     }
 
     /// Transcribes one chunk after the other; the text so far is the prompt of the next where the options say so.
@@ -146,7 +146,8 @@ impl<'a> Batch<'a> {
         Transcript {
             text: self.segments.iter().map(|segment| segment.text.as_str()).collect::<String>().trim().to_owned(),
             language: self.language.unwrap_or_else(|| "en".to_owned()),
-            language_probability: self.language_probability,
+            language_probability: self.language_probabilities.first().map(|(_, probability)| *probability),
+            language_probabilities: self.language_probabilities,
             duration_s,
             segments: self.segments,
         }
@@ -156,7 +157,7 @@ impl<'a> Batch<'a> {
         let Said { map, transcript } = said;
         // What was not detected has no probability.
         if self.language.is_none() && transcript.language_probability.is_some() {
-            self.language_probability = transcript.language_probability;
+            self.language_probabilities = transcript.language_probabilities;
             self.language = Some(transcript.language);
             if !self.options.multilingual {
                 self.options.language.clone_from(&self.language);

@@ -1,9 +1,9 @@
-//! Beam search. Source: openai/whisper `decoding.py` (20250625), `BeamSearchDecoder` with patience 1 and ranking by
-//! mean log probability.
+//! Beam search. Source: openai/whisper `decoding.py` (20250625), `BeamSearchDecoder`.
 
 use super::{
-    decode::{Next, Sequence},
+    decode::{Next, Request},
     rules::Rules,
+    sequence::{Ranking, Sequence},
 };
 use crate::infer::kernels::log_sum_exp;
 
@@ -11,11 +11,13 @@ use crate::infer::kernels::log_sum_exp;
 #[derive(Debug)]
 pub(super) struct Beams {
     beam_size: usize,
+    /// Ended sequences at which the search is over.
+    max_ended: usize,
     max_sampled: usize,
-    n_sampled: usize,
-    /// One a row of the cache; a single empty one at first.
+    ranking: Ranking,
+    /// The likeliest first, one a row of the cache; at first a single one.
     beams: Vec<Sequence>,
-    finished: Vec<Sequence>,
+    ended: Vec<Sequence>,
 }
 
 /// A sequence with one more token, and the row of the cache that it continues.
@@ -26,19 +28,60 @@ struct Candidate {
 }
 
 impl Beams {
-    /// A search that keeps `beam_size` sequences of at most `max_sampled` tokens.
-    pub(super) fn new(beam_size: usize, max_sampled: usize) -> Self {
-        Self { beam_size, max_sampled, n_sampled: 0, beams: vec![Sequence::default()], finished: Vec::new() }
+    /// A search that goes on from `start` with what the request says.
+    pub(super) fn new(request: &Request, start: Sequence, max_sampled: usize) -> Self {
+        let max_ended = (request.beam_size as f32 * request.patience).round_ties_even().max(1.0);
+        Self {
+            beam_size: request.beam_size,
+            max_ended: max_ended as usize,
+            max_sampled,
+            ranking: Ranking { length_penalty: request.length_penalty },
+            beams: vec![start],
+            ended: Vec::new(),
+        }
     }
 
-    /// The tokens of the likeliest sequence so far.
-    pub(super) fn tokens_so_far(&self) -> &[u32] {
+    /// The tokens so far of the likeliest beam.
+    pub(super) fn tokens(&self) -> &[u32] {
         self.beams.first().map_or(&[], |beam| &beam.tokens)
     }
 
     /// Takes the scores of the next token of every beam.
     pub(super) fn advance(&mut self, rules: &Rules, logits: &mut [f32]) -> Next {
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let end_of_text = rules.special().end_of_text as usize;
+        let mut kept: Vec<Candidate> = Vec::with_capacity(self.beam_size);
+        for candidate in self.candidates(rules, logits) {
+            if candidate.token == end_of_text {
+                if self.ended.len() < self.max_ended {
+                    let beam = self.beams[candidate.row].clone();
+                    self.ended.push(Sequence { sum_logprob: candidate.sum_logprob, ..beam });
+                }
+            } else {
+                kept.push(candidate);
+                if kept.len() == self.beam_size {
+                    break;
+                }
+            }
+        }
+        let extended = |candidate: &Candidate| {
+            let mut beam = self.beams[candidate.row].clone();
+            beam.tokens.push(candidate.token as u32);
+            Sequence { sum_logprob: candidate.sum_logprob, ..beam }
+        };
+        self.beams = kept.iter().map(extended).collect();
+        let is_full = self.beams.first().is_none_or(|beam| beam.n_sampled() >= self.max_sampled);
+        if is_full || self.ended.len() >= self.max_ended {
+            return Next::Done(self.finish());
+        }
+        Next::Feed {
+            rows: kept.iter().map(|candidate| candidate.row).collect(),
+            tokens: kept.iter().map(|candidate| candidate.token as u32).collect(),
+        }
+    }
+
+    /// The likeliest continuations of all beams, the likeliest first.
+    fn candidates(&self, rules: &Rules, logits: &mut [f32]) -> Vec<Candidate> {
+        let mut candidates = Vec::with_capacity(self.beams.len() * (self.beam_size + 1));
         for (row, (beam, logits)) in self.beams.iter().zip(logits.chunks_exact_mut(rules.n_vocab())).enumerate() {
             rules.apply(logits, &beam.tokens);
             let total = log_sum_exp(logits);
@@ -49,49 +92,15 @@ impl Beams {
             }));
         }
         candidates.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
-        let mut kept: Vec<Candidate> = Vec::new();
-        for candidate in candidates {
-            if candidate.token == rules.special().end_of_text as usize {
-                if self.finished.len() < self.beam_size {
-                    let tokens = self.beams[candidate.row].tokens.clone();
-                    self.finished.push(Sequence { tokens, sum_logprob: candidate.sum_logprob });
-                }
-            } else {
-                kept.push(candidate);
-                if kept.len() == self.beam_size {
-                    break;
-                }
-            }
-        }
-        self.beams = kept.iter().map(|candidate| self.beams[candidate.row].extended(candidate)).collect();
-        self.n_sampled += 1;
-        if self.finished.len() >= self.beam_size || self.beams.is_empty() || self.n_sampled >= self.max_sampled {
-            return Next::Done(self.finish());
-        }
-        Next::Feed {
-            rows: kept.iter().map(|candidate| candidate.row).collect(),
-            tokens: kept.iter().map(|candidate| candidate.token as u32).collect(),
-        }
+        candidates
     }
 
     fn finish(&mut self) -> Sequence {
-        let mut finished = std::mem::take(&mut self.finished);
-        if finished.len() < self.beam_size {
-            // Too few ended: the likeliest unfinished ones take part.
-            self.beams.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
-            finished.extend(self.beams.drain(..).take(self.beam_size - finished.len()));
-        }
-        let mean = |sequence: &Sequence| sequence.sum_logprob / sequence.tokens.len().max(1) as f64;
-        let best = finished.into_iter().reduce(|best, other| if mean(&other) > mean(&best) { other } else { best });
-        best.unwrap_or(Sequence { tokens: Vec::new(), sum_logprob: f64::NEG_INFINITY })
-    }
-}
-
-impl Sequence {
-    fn extended(&self, candidate: &Candidate) -> Self {
-        let mut tokens = self.tokens.clone();
-        tokens.push(candidate.token as u32);
-        Self { tokens, sum_logprob: candidate.sum_logprob }
+        let mut ended = std::mem::take(&mut self.ended);
+        // Too few ended: the likeliest unfinished ones take part.
+        let n_missing = self.beam_size.saturating_sub(ended.len());
+        ended.extend(self.beams.drain(..).take(n_missing));
+        self.ranking.best(ended)
     }
 }
 

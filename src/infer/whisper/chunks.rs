@@ -34,25 +34,26 @@ impl TimeMap {
         self.pieces.last().map_or(0, |piece| piece.end)
     }
 
-    /// Moves a segment's times to the whole recording.
+    /// Moves the times of a segment and of its words to the whole recording.
     pub(crate) fn restore(&self, segment: &mut Segment) {
-        let start = self.piece(segment.start, false);
-        let end = self.piece(segment.end, true);
-        segment.start += seconds(start);
-        segment.end = (segment.end + seconds(end)).max(segment.start);
+        for word in &mut segment.words {
+            // A word is where its middle is: it does not span a pause.
+            let offset_s = self.offset_s(word.start.midpoint(word.end), false);
+            word.start += offset_s;
+            word.end += offset_s;
+        }
+        let start_s = self.offset_s(segment.start, false);
+        let end_s = self.offset_s(segment.end, true);
+        segment.start = segment.words.first().map_or(segment.start + start_s, |word| word.start);
+        segment.end = segment.words.last().map_or(segment.end + end_s, |word| word.end).max(segment.start);
     }
 
-    #[cfg(test)]
     /// Seconds that were left out before a time in the shortened recording, seconds. At the seam between two pieces an
     /// end belongs to the earlier one.
     pub(crate) fn offset_s(&self, time_s: f64, is_end: bool) -> f64 {
-        seconds(self.piece(time_s, is_end))
-    }
-
-    fn piece(&self, time_s: f64, is_end: bool) -> usize {
         let sample = (time_s * f64::from(SAMPLE_RATE)).round().max(0.0) as usize;
         let index = self.pieces.partition_point(|piece| if is_end { piece.end < sample } else { piece.end <= sample });
-        self.pieces.get(index).or(self.pieces.last()).map_or(0, |piece| piece.left_out)
+        seconds(self.pieces.get(index).or(self.pieces.last()).map_or(0, |piece| piece.left_out))
     }
 }
 
@@ -130,6 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::text::transcript::Word;
 
     fn chunks(spans: &[(usize, usize)], max_len: usize) -> Vec<Chunk> {
         let speech = spans.iter().map(|&(start, end)| {
@@ -154,6 +156,13 @@ mod tests {
         assert_eq!(restored(2.0, 3.0), (10.0, 11.0), "a start at the seam belongs to what begins");
         assert_eq!(restored(1.0, 2.5), (2.0, 10.5));
         assert_eq!(restored(2.5, 9.0), (10.5, 17.0), "beyond the end: as far beyond");
+        let word = |start, end| Word { start, end, ..Word::default() };
+        let words = vec![word(1.5, 1.9), word(1.9, 2.3), word(2.5, 2.7)];
+        let mut segment = Segment { start: 1.5, end: 2.7, words, ..Segment::default() };
+        map.restore(&mut segment);
+        let starts: Vec<f64> = segment.words.iter().map(|word| word.start).collect();
+        assert!((starts[0] - 2.5).abs() < 1e-9 && (starts[1] - 9.9).abs() < 1e-9 && (starts[2] - 10.5).abs() < 1e-9);
+        assert_eq!((segment.start, segment.end), (segment.words[0].start, segment.words[2].end));
         let mut segment = Segment { start: 1.0, end: 2.0, ..Segment::default() };
         TimeMap::default().restore(&mut segment);
         assert_eq!((segment.start, segment.end), (1.0, 2.0));

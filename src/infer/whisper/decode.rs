@@ -12,6 +12,7 @@ use super::{
     model::{Audio, Cache, Step, Whisper},
     rules::Rules,
     sample::Samples,
+    sequence::Sequence,
 };
 use crate::{Result, infer::kernels::log_sum_exp};
 
@@ -24,10 +25,20 @@ pub(crate) struct Request {
     pub prompt: Vec<u32>,
     /// `<|startoftranscript|>` and what follows it.
     pub start: Vec<u32>,
+    /// What the window begins with: text, after a time where there are times.
+    pub given: Vec<u32>,
     /// 0 takes the likeliest token; above, tokens are drawn.
     pub temperature: f32,
     /// Sequences that are kept at temperature 0; 1 is greedy.
     pub beam_size: usize,
+    /// Sequences that are drawn above.
+    pub best_of: usize,
+    /// The beam search ends when `beam_size * patience` sequences have ended.
+    pub patience: f32,
+    /// See [`Ranking`](super::sequence::Ranking).
+    pub length_penalty: Option<f32>,
+    /// Most tokens that are sampled.
+    pub max_new_tokens: Option<usize>,
     /// For the draws.
     pub seed: u64,
 }
@@ -41,15 +52,6 @@ pub(crate) struct Decoded {
     pub no_speech_prob: f32,
     pub compression_ratio: f32,
     pub temperature: f32,
-}
-
-/// A sequence that is being or was decoded.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sequence {
-    /// Sampled tokens, without the end.
-    pub tokens: Vec<u32>,
-    /// Sum of the log probabilities of the sampled tokens, the end included.
-    pub sum_logprob: f64,
 }
 
 /// What a search wants after it has seen scores.
@@ -86,19 +88,25 @@ impl Decoding {
     pub(crate) fn new(request: Request, model: &Whisper, audio: &Audio) -> Result<Self> {
         let n_context = model.dimensions().n_text_ctx;
         let mut tokens = Vec::new();
-        if !request.prompt.is_empty() {
-            let max_prompt = n_context / 2 - 1;
+        // Differs from openai/whisper, where a long prompt and a long prefix together leave no room.
+        let max_given = n_context / 2 - 1;
+        let given = &request.given[..request.given.len().min(max_given)];
+        let max_prompt = max_given - given.len();
+        if !request.prompt.is_empty() && max_prompt > 0 {
             tokens.push(request.rules.special().start_of_previous);
             tokens.extend(&request.prompt[request.prompt.len().saturating_sub(max_prompt)..]);
         }
         let sot = tokens.len();
         tokens.extend(&request.start);
+        tokens.extend(given);
         // Source: openai/whisper samples at most half a context, and stops when the context is full.
         let max_sampled = (n_context / 2).min((n_context + 1).saturating_sub(tokens.len()));
+        let max_sampled = max_sampled.min(request.max_new_tokens.unwrap_or(usize::MAX)).max(1);
+        let start = Sequence { tokens: given.to_vec(), n_given: given.len(), sum_logprob: 0.0 };
         let search = if request.beam_size > 1 && request.temperature == 0.0 {
-            Search::Beams(Beams::new(request.beam_size, max_sampled))
+            Search::Beams(Beams::new(&request, start, max_sampled))
         } else {
-            Search::Samples(Samples::new(request.temperature, request.seed, max_sampled))
+            Search::Samples(Samples::new(&request, &start, max_sampled))
         };
         Ok(Self {
             rules: request.rules,
@@ -111,17 +119,17 @@ impl Decoding {
         })
     }
 
+    /// The likeliest tokens so far, those that were given included.
+    pub(crate) fn tokens(&self) -> &[u32] {
+        match &self.search {
+            Search::Samples(samples) => samples.tokens(),
+            Search::Beams(beams) => beams.tokens(),
+        }
+    }
+
     /// What the model is to compute next; [`Self::advance`] takes the scores.
     pub(crate) fn step(&mut self) -> Step<'_> {
         Step { cache: &mut self.cache, tokens: &self.tokens, wanted: &self.wanted }
-    }
-
-    /// The likeliest tokens so far.
-    pub(crate) fn tokens_so_far(&self) -> &[u32] {
-        match &self.search {
-            Search::Samples(samples) => samples.tokens_so_far(),
-            Search::Beams(beams) => beams.tokens_so_far(),
-        }
     }
 
     /// Takes the scores of the last step, which it uses up; returns the result at the end.
@@ -149,8 +157,7 @@ impl Decoding {
                 Ok(None)
             }
             Next::Done(sequence) => Ok(Some(Decoded {
-                // Source: openai/whisper counts the end token, also where decoding stopped before it.
-                avg_logprob: (sequence.sum_logprob / (sequence.tokens.len() + 1) as f64) as f32,
+                avg_logprob: sequence.avg_logprob(),
                 no_speech_prob,
                 compression_ratio: compression_ratio(self.rules.tokenizer().decode(&sequence.tokens).trim()),
                 temperature: self.temperature,

@@ -104,19 +104,19 @@ impl<'a> Features<'a> {
         self.n_samples / HOP_LENGTH
     }
 
-    /// The window from frame `seek` on, computed on the model's threads; `None` behind the end. What lies before it is
-    /// forgotten.
-    pub(super) fn window(&mut self, seek: usize, model: &Whisper) -> Result<Option<Heard>> {
-        self.window_on(seek, |work| model.install(work))
+    /// The window from frame `seek` to `end` at most, computed on the model's threads; `None` behind the end. What lies
+    /// before it is forgotten.
+    pub(super) fn window(&mut self, seek: usize, end: usize, model: &Whisper) -> Result<Option<Heard>> {
+        self.window_on(seek, end, |work| model.install(work))
     }
 
-    fn window_on(&mut self, seek: usize, run: impl Fn(&mut (dyn FnMut() + Send))) -> Result<Option<Heard>> {
+    fn window_on(&mut self, seek: usize, end: usize, run: impl Fn(&mut (dyn FnMut() + Send))) -> Result<Option<Heard>> {
         // The last frames wait for samples behind them.
         while self.stream.is_some() && self.n_frames() < seek + self.lookahead + 2 {
             self.read(&run)?;
         }
         self.forget(seek);
-        let n_frames = self.n_frames().saturating_sub(seek).min(N_FRAMES);
+        let n_frames = self.n_frames().min(end).saturating_sub(seek).min(N_FRAMES);
         if n_frames == 0 {
             return Ok(None);
         }
@@ -195,7 +195,7 @@ mod tests {
         for source in [Source::Samples(&samples), Source::Blocks(Box::new(blocks))] {
             let mut features = Features::new(source, 80, LOOKAHEAD).unwrap();
             for seek in [0, 1_001, 3_500, 4_374] {
-                let Heard { window, mel, is_silent } = features.window_on(seek, |work| work()).unwrap().unwrap();
+                let Heard { window, mel, is_silent } = features.window_on(seek, usize::MAX, |work| work()).unwrap().unwrap();
                 assert_eq!(window.n_frames, (700_123 / 160 - seek).min(N_FRAMES));
                 assert!(!is_silent);
                 for (index, value) in mel.iter().enumerate() {
@@ -204,7 +204,7 @@ mod tests {
                     assert!((value - want).abs() < 1e-6, "band {band}, frame {frame} of the window at {seek}");
                 }
             }
-            assert!(features.window_on(4_375, |work| work()).unwrap().is_none());
+            assert!(features.window_on(4_375, usize::MAX, |work| work()).unwrap().is_none());
             assert!((features.duration_s() - 700_123.0 / 16_000.0).abs() < 1e-9);
         }
     }
@@ -215,7 +215,7 @@ mod tests {
         let blocks = std::iter::repeat_n(block, 60).map(Ok); // 10 minutes
         let mut features = Features::new(Source::Blocks(Box::new(blocks)), 80, N_FRAMES).unwrap();
         let (mut seek, mut largest) = (0, 0);
-        while let Some(heard) = features.window_on(seek, |work| work()).unwrap() {
+        while let Some(heard) = features.window_on(seek, usize::MAX, |work| work()).unwrap() {
             seek += heard.window.n_frames;
             largest = largest.max(features.power.len());
         }
@@ -228,10 +228,10 @@ mod tests {
         let mut samples = vec![f32::NAN; 480_000];
         samples.extend(vec![0.5; 16_000]);
         let mut features = Features::new(Source::Samples(&samples), 80, LOOKAHEAD).unwrap();
-        assert!(features.window_on(0, |work| work()).unwrap().unwrap().is_silent);
-        assert!(!features.window_on(3_000, |work| work()).unwrap().unwrap().is_silent);
+        assert!(features.window_on(0, usize::MAX, |work| work()).unwrap().unwrap().is_silent);
+        assert!(!features.window_on(3_000, usize::MAX, |work| work()).unwrap().unwrap().is_silent);
         let blocks = [Ok(vec![0.0; 100]), Err(crate::Error::Cancelled)];
         let mut features = Features::new(Source::Blocks(Box::new(blocks.into_iter())), 80, LOOKAHEAD).unwrap();
-        assert!(features.window_on(0, |work| work()).is_err());
+        assert!(features.window_on(0, usize::MAX, |work| work()).is_err());
     }
 }

@@ -7,7 +7,10 @@ mod config;
 mod decode;
 mod fallback;
 mod features;
-#[allow(dead_code, reason = "word times use the rest of the interface")]
+mod history;
+mod languages;
+mod memory;
+#[allow(dead_code, reason = "the tests use the rest of the interface")]
 mod model;
 #[cfg(test)]
 mod model_test;
@@ -19,6 +22,7 @@ mod scheduler;
 #[cfg(test)]
 mod scheduler_test;
 mod segments;
+mod sequence;
 #[cfg(test)]
 mod small_model;
 #[allow(dead_code, reason = "as for `model`")]
@@ -28,9 +32,10 @@ pub mod tokenizer;
 mod tokenizer_test;
 mod transcribe;
 mod transcriber;
+mod words;
 
 pub use config::Dimensions;
 pub use decode::compression_ratio;
-pub use options::{Options, Progress};
+pub use options::{Options, Progress, Task};
 pub use recording::Recording;
 pub use transcriber::{LoadOptions, Transcriber};

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use super::{config::Dimensions, tensor};
+use super::{
+    config::Dimensions,
+    memory, tensor,
+    words::{Head, alignment_heads},
+};
 use crate::{
     Error, Result,
     infer::{compute_type::ComputeType, weights::Checkpoint},
@@ -14,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Whisper {
     dimensions: Dimensions,
+    alignment_heads: Vec<Head>,
     compute_type: ComputeType,
     engine: Engine,
     threads: Option<Arc<rayon::ThreadPool>>,
@@ -65,8 +70,12 @@ impl Whisper {
         let dimensions = Dimensions::of(checkpoint)?;
         // The engine of tensors computes in f32 whatever is asked for.
         let _ = compute_type;
+        if device.is_cpu() {
+            memory::check(checkpoint, size_of::<f32>())?;
+        }
         let engine = Engine::Tensor(tensor::Model::load(checkpoint, device)?);
-        Ok(Self { dimensions, compute_type: ComputeType::Float32, engine, threads: None })
+        let alignment_heads = alignment_heads(checkpoint, &dimensions);
+        Ok(Self { dimensions, alignment_heads, compute_type: ComputeType::Float32, engine, threads: None })
     }
 
     /// Runs all of the model's work on these threads from now on, instead of rayon's global ones.
@@ -77,6 +86,11 @@ impl Whisper {
     /// The sizes.
     pub(crate) fn dimensions(&self) -> &Dimensions {
         &self.dimensions
+    }
+
+    /// The decoder heads that follow the speech.
+    pub(crate) fn alignment_heads(&self) -> &[Head] {
+        &self.alignment_heads
     }
 
     /// The numbers that it computes in; never [`ComputeType::Auto`].

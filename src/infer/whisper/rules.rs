@@ -2,48 +2,70 @@
 
 use std::sync::Arc;
 
-use super::tokenizer::{Special, Tokenizer};
-use crate::{Result, infer::kernels::log_sum_exp};
+use super::{
+    options::Options,
+    tokenizer::{Special, Tokenizer},
+};
+use crate::{Error, Result, infer::kernels::log_sum_exp};
 
-/// The latest time at which the first segment of a window may start, in time tokens: 1.0 s.
-const MAX_INITIAL_TIMESTAMP: usize = 50;
+/// Time tokens in a second.
+const TIMESTAMPS_PER_SECOND: f32 = 50.0;
+const NEVER: f32 = f32::NEG_INFINITY;
 
-/// The rules of decoding with time tokens.
+/// The rules of decoding.
 #[derive(Debug)]
 pub(crate) struct Rules {
     tokenizer: Arc<Tokenizer>,
-    /// Never sampled.
-    suppressed: Vec<usize>,
-    /// Not sampled first: a space, the end.
-    blank: Vec<usize>,
-    end_of_text: usize,
-    timestamp_begin: usize,
     n_vocab: usize,
+    /// Tokens that are not speech, and those that are not text: what -1 stands for, and what is never sampled.
+    non_speech: Arc<[usize]>,
+    never: Arc<[usize]>,
+    /// Not sampled first: a space, the end.
+    blank: Arc<[usize]>,
+    chosen: Chosen,
+}
+
+/// What the options say.
+#[derive(Debug)]
+struct Chosen {
+    suppressed: Vec<usize>,
+    suppress_blank: bool,
+    with_timestamps: bool,
+    /// In time tokens.
+    max_initial_timestamp: Option<usize>,
+    repetition_penalty: f32,
+    no_repeat_ngram_size: usize,
 }
 
 impl Rules {
-    /// The rules for a tokenizer and a model's number of tokens.
+    /// The rules for a tokenizer and a model's number of tokens, with the options' defaults.
     pub(super) fn new(tokenizer: Arc<Tokenizer>, n_vocab: usize) -> Result<Self> {
         let special = *tokenizer.special();
-        let mut suppressed = tokenizer.non_speech_tokens()?;
-        suppressed.extend([
-            special.transcribe,
-            special.translate,
-            special.start_of_transcript,
-            special.start_of_previous,
-        ]);
-        suppressed.extend([special.no_speech, special.no_timestamps]);
-        suppressed.extend(special.start_of_lm);
+        let mut never =
+            vec![special.transcribe, special.translate, special.start_of_transcript, special.start_of_previous];
+        never.extend([special.no_speech, special.no_timestamps]);
+        never.extend(special.start_of_lm);
         let mut blank = tokenizer.encode(" ")?;
         blank.push(special.end_of_text);
-        let indices = |tokens: Vec<u32>| tokens.into_iter().map(|token| token as usize).collect();
+        let indices = |tokens: Vec<u32>| tokens.into_iter().map(|token| token as usize).collect::<Arc<[usize]>>();
+        let non_speech = indices(tokenizer.non_speech_tokens()?);
+        let (never, blank) = (indices(never), indices(blank));
+        let chosen = Chosen::new(&Options::default(), &non_speech, n_vocab)?;
+        Ok(Self { tokenizer, n_vocab, non_speech, never, blank, chosen })
+    }
+
+    /// The rules of one transcription.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a token that the model does not have.
+    pub(super) fn with(&self, options: &Options) -> Result<Self> {
         Ok(Self {
-            suppressed: indices(suppressed),
-            blank: indices(blank),
-            end_of_text: special.end_of_text as usize,
-            timestamp_begin: special.timestamp_begin as usize,
-            n_vocab,
-            tokenizer,
+            tokenizer: Arc::clone(&self.tokenizer),
+            n_vocab: self.n_vocab,
+            non_speech: Arc::clone(&self.non_speech),
+            never: Arc::clone(&self.never),
+            blank: Arc::clone(&self.blank),
+            chosen: Chosen::new(options, &self.non_speech, self.n_vocab)?,
         })
     }
 
@@ -62,33 +84,49 @@ impl Rules {
         self.n_vocab
     }
 
-    /// Sets the scores of impossible tokens to negative infinity; `sampled` are the tokens of the window so far.
+    /// Sets the scores of impossible tokens to negative infinity; `sampled` are the tokens of the window so far. To be
+    /// applied once.
     pub(super) fn apply(&self, logits: &mut [f32], sampled: &[u32]) {
-        const NEVER: f32 = f32::NEG_INFINITY;
-        for &token in &self.suppressed {
+        let chosen = &self.chosen;
+        penalize_repetition(logits, sampled, chosen.repetition_penalty);
+        forbid_repeated_ngrams(logits, sampled, chosen.no_repeat_ngram_size);
+        // Differs from openai/whisper, where an empty list of suppressed tokens allows those that are not text.
+        for &token in self.never.iter().chain(&chosen.suppressed) {
             logits[token] = NEVER;
         }
-        let is_time = |token: Option<&u32>| token.is_some_and(|&token| token as usize >= self.timestamp_begin);
-        if sampled.is_empty() {
-            for &token in &self.blank {
+        if sampled.is_empty() && chosen.suppress_blank {
+            for &token in &*self.blank {
                 logits[token] = NEVER;
             }
-            logits[..self.timestamp_begin].fill(NEVER);
-            logits[self.timestamp_begin + MAX_INITIAL_TIMESTAMP + 1..].fill(NEVER);
         }
-        let (text, times) = logits.split_at_mut(self.timestamp_begin);
+        if chosen.with_timestamps {
+            self.apply_to_times(logits, sampled);
+        }
+    }
+
+    fn apply_to_times(&self, logits: &mut [f32], sampled: &[u32]) {
+        let special = self.special();
+        let timestamp_begin = special.timestamp_begin as usize;
+        let is_time = |token: Option<&u32>| token.is_some_and(|&token| token as usize >= timestamp_begin);
+        let (text, times) = logits.split_at_mut(timestamp_begin);
+        if sampled.is_empty() {
+            text.fill(NEVER);
+            if let Some(latest) = self.chosen.max_initial_timestamp.filter(|latest| latest + 1 < times.len()) {
+                times[latest + 1..].fill(NEVER);
+            }
+        }
         let last_is_time = is_time(sampled.last());
         // Times come in pairs, except that one may stand before the end.
         let opens_segment = sampled.len() < 2 || is_time(sampled.get(sampled.len() - 2));
         if last_is_time && opens_segment {
             times.fill(NEVER);
         } else if last_is_time {
-            text[..self.end_of_text].fill(NEVER);
+            text[..special.end_of_text as usize].fill(NEVER);
         }
         // Times do not decrease, and a segment that ends has a length (or decoding might never move on).
         if let Some(&last) = sampled.iter().rev().find(|token| is_time(Some(token))) {
             let may_repeat = last_is_time && !opens_segment;
-            let first_allowed = last as usize - self.timestamp_begin + usize::from(!may_repeat);
+            let first_allowed = last as usize - timestamp_begin + usize::from(!may_repeat);
             let n_forbidden = first_allowed.min(times.len());
             times[..n_forbidden].fill(NEVER);
         }
@@ -96,5 +134,90 @@ impl Rules {
         if log_sum_exp(times) > text.iter().copied().fold(NEVER, f32::max) {
             text.fill(NEVER);
         }
+    }
+}
+
+impl Chosen {
+    fn new(options: &Options, non_speech: &[usize], n_vocab: usize) -> Result<Self> {
+        let mut suppressed = Vec::new();
+        for &token in &options.suppress_tokens {
+            match usize::try_from(token) {
+                Ok(token) if token < n_vocab => suppressed.push(token),
+                Err(_) if token == -1 => suppressed.extend(non_speech),
+                _ => {
+                    return Err(Error::InvalidInput(format!(
+                        "suppress_tokens has {token}; expected -1 or tokens from 0 to {}",
+                        n_vocab - 1
+                    )));
+                }
+            }
+        }
+        Ok(Self {
+            suppressed,
+            suppress_blank: options.suppress_blank,
+            with_timestamps: !options.without_timestamps,
+            max_initial_timestamp: options
+                .max_initial_timestamp
+                .map(|seconds| (seconds * TIMESTAMPS_PER_SECOND).round() as usize),
+            repetition_penalty: options.repetition_penalty,
+            no_repeat_ngram_size: options.no_repeat_ngram_size,
+        })
+    }
+}
+
+/// Source: Keskar et al. 2019, section 4.1, as `CTranslate2` does it (both signs of a score are handled).
+#[allow(clippy::float_cmp, reason = "exactly 1 is the default, which does nothing")]
+fn penalize_repetition(logits: &mut [f32], sampled: &[u32], penalty: f32) {
+    if penalty == 1.0 {
+        return;
+    }
+    for (index, &token) in sampled.iter().enumerate() {
+        if !sampled[..index].contains(&token) {
+            let score = &mut logits[token as usize];
+            *score = if *score < 0.0 { *score * penalty } else { *score / penalty };
+        }
+    }
+}
+
+fn forbid_repeated_ngrams(logits: &mut [f32], sampled: &[u32], size: usize) {
+    if size == 0 || sampled.len() < size {
+        return;
+    }
+    let last = &sampled[sampled.len() + 1 - size..];
+    for ngram in sampled.windows(size) {
+        if ngram[..size - 1] == *last {
+            logits[ngram[size - 1] as usize] = NEVER;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these values are exact")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_token_loses_whatever_its_sign_and_once() {
+        let mut logits = [2.0, -2.0, 3.0, NEVER];
+        penalize_repetition(&mut logits, &[0, 1, 0, 3], 2.0);
+        assert_eq!(logits, [1.0, -4.0, 3.0, NEVER]);
+        penalize_repetition(&mut logits, &[0], 1.0);
+        assert_eq!(logits[0], 1.0);
+    }
+
+    #[test]
+    fn only_the_token_that_would_complete_a_repeated_ngram_is_forbidden() {
+        let forbidden = |sampled: &[u32], size| {
+            let mut logits = [0.0; 6];
+            forbid_repeated_ngrams(&mut logits, sampled, size);
+            (0..6).filter(|&token| logits[token] == NEVER).collect::<Vec<_>>()
+        };
+        assert_eq!(forbidden(&[1, 2, 3, 1, 2], 3), [3]);
+        assert_eq!(forbidden(&[1, 2, 3, 1, 2], 2), [3]);
+        assert_eq!(forbidden(&[1, 2, 3, 1, 2], 1), [1, 2, 3]);
+        assert_eq!(forbidden(&[1, 2, 1, 3, 1], 2), [2, 3]);
+        assert!(forbidden(&[1, 2, 3, 1, 2], 0).is_empty());
+        assert!(forbidden(&[1, 2], 3).is_empty());
+        assert!(forbidden(&[], 1).is_empty());
     }
 }

@@ -3,45 +3,86 @@
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
-    decode::{Next, Sequence},
+    decode::{Next, Request},
     rules::Rules,
+    sequence::{Ranking, Sequence},
 };
 use crate::infer::kernels::log_sum_exp;
 
-/// A sequence that grows by the likeliest token, or by one drawn.
+/// Sequences that grow by the likeliest token, or by ones drawn.
 #[derive(Debug)]
 pub(super) struct Samples {
     temperature: f32,
     rng: StdRng,
     max_sampled: usize,
-    sequence: Sequence,
+    ranking: Ranking,
+    /// Those that go on, one a row of the cache; at first all continue its only row.
+    going: Vec<Sequence>,
+    ended: Vec<Sequence>,
+    /// For the draws.
+    weights: Vec<f64>,
 }
 
 impl Samples {
-    /// The likeliest tokens at temperature 0, drawn ones above.
-    pub(super) fn new(temperature: f32, seed: u64, max_sampled: usize) -> Self {
-        Self { temperature, rng: StdRng::seed_from_u64(seed), max_sampled, sequence: Sequence::default() }
+    /// Goes on from `start` with what the request says: at temperature 0 with the likeliest tokens, above with `best_of`
+    /// drawn sequences.
+    pub(super) fn new(request: &Request, start: &Sequence, max_sampled: usize) -> Self {
+        let n = if request.temperature > 0.0 { request.best_of.max(1) } else { 1 };
+        Self {
+            temperature: request.temperature,
+            rng: StdRng::seed_from_u64(request.seed),
+            max_sampled,
+            ranking: Ranking { length_penalty: request.length_penalty },
+            going: vec![start.clone(); n],
+            ended: Vec::new(),
+            weights: Vec::new(),
+        }
     }
 
-    /// The tokens so far.
-    pub(super) fn tokens_so_far(&self) -> &[u32] {
-        &self.sequence.tokens
+    /// The tokens so far of a sequence that goes on.
+    pub(super) fn tokens(&self) -> &[u32] {
+        self.going.first().map_or(&[], |sequence| &sequence.tokens)
     }
 
-    /// Takes the scores of the next token.
+    /// Takes the scores of the next token of every row.
     pub(super) fn advance(&mut self, rules: &Rules, logits: &mut [f32]) -> Next {
-        rules.apply(logits, &self.sequence.tokens);
-        let token =
-            if self.temperature > 0.0 { draw(logits, self.temperature, &mut self.rng) } else { likeliest(logits) };
-        self.sequence.sum_logprob += f64::from(logits[token] - log_sum_exp(logits));
-        if token == rules.special().end_of_text as usize {
-            return Next::Done(std::mem::take(&mut self.sequence));
+        let n_vocab = rules.n_vocab();
+        let n_rows = logits.len() / n_vocab;
+        let (mut rows, mut tokens, mut total) = (Vec::new(), Vec::new(), 0.0);
+        for (index, mut sequence) in std::mem::take(&mut self.going).into_iter().enumerate() {
+            let row = index.min(n_rows - 1);
+            let logits = &mut logits[row * n_vocab..][..n_vocab];
+            if index == row {
+                rules.apply(logits, &sequence.tokens);
+                total = log_sum_exp(logits);
+            }
+            if total == f32::NEG_INFINITY {
+                // The options forbid every token.
+                self.ended.push(sequence);
+                continue;
+            }
+            let token = if self.temperature > 0.0 {
+                draw(logits, self.temperature, &mut self.rng, &mut self.weights)
+            } else {
+                likeliest(logits)
+            };
+            sequence.sum_logprob += f64::from(logits[token] - total);
+            let is_end = token == rules.special().end_of_text as usize;
+            if !is_end {
+                sequence.tokens.push(token as u32);
+            }
+            if is_end || sequence.n_sampled() >= self.max_sampled {
+                self.ended.push(sequence);
+            } else {
+                rows.push(row);
+                tokens.push(token as u32);
+                self.going.push(sequence);
+            }
         }
-        self.sequence.tokens.push(token as u32);
-        if self.sequence.tokens.len() >= self.max_sampled {
-            return Next::Done(std::mem::take(&mut self.sequence));
+        if self.going.is_empty() {
+            return Next::Done(self.ranking.best(std::mem::take(&mut self.ended)));
         }
-        Next::Feed { rows: vec![0], tokens: vec![token as u32] }
+        Next::Feed { rows, tokens }
     }
 }
 
@@ -56,10 +97,11 @@ pub(super) fn likeliest(logits: &[f32]) -> usize {
     best.0
 }
 
-/// Draws an index with probability softmax(logits / temperature).
-fn draw(logits: &[f32], temperature: f32, rng: &mut StdRng) -> usize {
+/// Draws an index with probability softmax(logits / temperature); `weights` is scratch.
+fn draw(logits: &[f32], temperature: f32, rng: &mut StdRng, weights: &mut Vec<f64>) -> usize {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> = logits.iter().map(|&score| f64::from((score - max) / temperature).exp()).collect();
+    weights.clear();
+    weights.extend(logits.iter().map(|&score| f64::from((score - max) / temperature).exp()));
     let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
     for (token, weight) in weights.iter().enumerate() {
         left -= weight;
@@ -78,11 +120,12 @@ mod tests {
     fn draws_follow_the_distribution_and_the_seed() {
         let logits = [0.0, 3.0_f32.ln(), f32::NEG_INFINITY];
         let mut rng = StdRng::seed_from_u64(1);
-        let n = (0..4000).filter(|_| draw(&logits, 1.0, &mut rng) == 1).count();
+        let mut weights = Vec::new();
+        let n = (0..4000).filter(|_| draw(&logits, 1.0, &mut rng, &mut weights) == 1).count();
         assert!((2880..3120).contains(&n), "{n} of 4000 draws; 3000 expected");
-        let again = |seed| {
+        let mut again = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            (0..64).map(|_| draw(&logits, 0.5, &mut rng)).collect::<Vec<_>>()
+            (0..64).map(|_| draw(&logits, 0.5, &mut rng, &mut weights)).collect::<Vec<_>>()
         };
         assert_eq!(again(7), again(7));
         assert_ne!(again(7), again(8));

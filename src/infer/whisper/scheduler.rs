@@ -488,7 +488,7 @@ impl Active {
                 if let Some(partial) = self.job.partial.as_ref().filter(|_| self.n_steps % STEPS_PER_PARTIAL == 0) {
                     let mut partial = partial.lock().unwrap_or_else(PoisonError::into_inner);
                     partial.clear();
-                    partial.extend_from_slice(self.decoding.tokens_so_far());
+                    partial.extend_from_slice(self.decoding.tokens());
                 }
             }
             outcome => {

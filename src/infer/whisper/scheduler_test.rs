@@ -55,7 +55,12 @@ fn request(rules: &Arc<Rules>) -> Request {
         prompt: Vec::new(),
         start: vec![rules.special().start_of_transcript],
         temperature: 0.0,
+        given: Vec::new(),
         beam_size: 1,
+        best_of: 1,
+        patience: 1.0,
+        length_penalty: None,
+        max_new_tokens: None,
         seed: 0,
     }
 }

@@ -8,6 +8,8 @@ use crate::{
 
 /// Mel frames in one step of a time token: 0.02 s.
 const FRAMES_PER_TIMESTAMP: usize = 2;
+/// Mel frames by which the next window is later, at least.
+pub(super) const MIN_ADVANCE: usize = FRAMES_PER_TIMESTAMP;
 
 /// A window of the audio, in mel frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +25,19 @@ pub(super) fn frames_to_s(n_frames: usize) -> f64 {
     (n_frames * HOP_LENGTH) as f64 / f64::from(SAMPLE_RATE)
 }
 
-/// The segments of a window, and how many frames further the next window starts.
-pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) -> (Vec<Segment>, usize) {
+/// A window's tokens, cut.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// The segments; without text where there is none, or no time for it.
+    pub segments: Vec<Segment>,
+    /// How many frames further the next window starts.
+    pub advance: usize,
+    /// Whether a single time at the end says that nothing is spoken after it.
+    pub ends_on_single: bool,
+}
+
+/// Cuts a window's tokens into segments.
+pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) -> Cut {
     let begin = tokenizer.special().timestamp_begin;
     let is_time = |token: u32| token >= begin;
     let position = |token: Option<&u32>| token.map_or(0, |&token| token.saturating_sub(begin) as usize);
@@ -35,12 +48,13 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
     let tokens = &decoded.tokens;
     let mut cuts: Vec<usize> =
         (1..tokens.len()).filter(|&index| is_time(tokens[index - 1]) && is_time(tokens[index])).collect();
+    let ends_on_single = matches!(tokens[..], [.., before, last] if !is_time(before) && is_time(last));
     if cuts.is_empty() {
         let last = tokens.iter().rev().find(|&&token| is_time(token)).map_or(0, |token| position(Some(token)));
         let end = if last > 0 { at(last) } else { start_s + frames_to_s(window.n_frames) };
-        return (vec![cut_out(start_s, end, tokens)], window.n_frames);
+        let segments = vec![cut_out(start_s, end, tokens)];
+        return Cut { segments, advance: window.n_frames, ends_on_single };
     }
-    let ends_on_single = matches!(tokens[..], [.., before, last] if !is_time(before) && is_time(last));
     if ends_on_single {
         cuts.push(tokens.len());
     }
@@ -50,10 +64,10 @@ pub(super) fn split(tokenizer: &Tokenizer, window: Window, decoded: &Decoded) ->
         cut_out(at(position(part.first())), at(position(part.last())), part)
     });
     let segments = parts.collect();
-    // A single time at the end says that nothing is spoken after it; otherwise the unfinished segment is heard again.
+    // An unfinished segment is heard again.
     let last_cut = cuts.last().map_or(0, |&cut| position(tokens.get(cut - 1)));
     let advance = if ends_on_single { window.n_frames } else { last_cut * FRAMES_PER_TIMESTAMP };
-    (segments, advance.max(FRAMES_PER_TIMESTAMP))
+    Cut { segments, advance: advance.max(FRAMES_PER_TIMESTAMP), ends_on_single }
 }
 
 fn new_segment(
@@ -77,5 +91,6 @@ fn new_segment(
         avg_logprob: decoded.avg_logprob,
         compression_ratio: decoded.compression_ratio,
         no_speech_prob: decoded.no_speech_prob,
+        words: Vec::new(),
     }
 }

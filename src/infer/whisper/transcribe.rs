@@ -6,24 +6,25 @@ use super::{
     decode::{Decoded, Request},
     fallback,
     features::{Features, Heard, LOOKAHEAD},
-    model::{Audio, Step},
-    options::{Options, Progress},
+    history::{History, clips},
+    languages,
+    model::Audio,
+    options::{Options, Progress, Task},
     recording::Recording,
     rules::Rules,
-    sample::likeliest,
     scheduler::{self, Session},
-    segments::{Window, split},
+    segments::{Cut, MIN_ADVANCE, Window, split},
     tokenizer::Tokenizer,
+    words::{Aligner, Place, last_end, next_seek},
 };
 use crate::{
     Error, Result,
     audio::mel::{HOP_LENGTH, N_FRAMES, SAMPLE_RATE},
-    infer::kernels::log_sum_exp,
     text::transcript::{Segment, Transcript},
 };
 
-/// Above this temperature the text of a window is too uncertain to be the prompt of the next one.
-const MAX_PROMPT_TEMPERATURE: f32 = 0.5;
+/// Told of progress; says whether to go on.
+type OnProgress<'p> = &'p mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
 /// One transcription on its way.
 pub(super) struct Run<'a> {
@@ -34,13 +35,14 @@ pub(super) struct Run<'a> {
     /// Frames that the recording has, as far as it is known beforehand.
     expected_frames: usize,
     language: Option<String>,
-    language_probability: Option<f32>,
-    is_language_detected: bool,
+    /// Where the language was detected: all of them, the likeliest first.
+    language_probabilities: Vec<(String, f32)>,
     segments: Vec<Segment>,
-    /// Text tokens of the prompt and of all segments, and where in them the next prompt begins.
-    tokens: Vec<u32>,
-    n_initial_tokens: usize,
-    prompt_start: usize,
+    history: History,
+    /// Whether no window was decoded yet.
+    is_first: bool,
+    /// The end of what was said so far, seconds, where words have times.
+    last_speech_s: f64,
 }
 
 impl<'a> Run<'a> {
@@ -49,112 +51,137 @@ impl<'a> Run<'a> {
         session: Session<'a>,
         rules: Arc<Rules>,
         options: &'a Options,
-        language: Option<&str>,
+        language: Option<String>,
         recording: Recording<'a>,
     ) -> Result<Self> {
-        let tokens = match options.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty()) {
-            Some(prompt) => rules.tokenizer().encode(&format!(" {prompt}"))?,
-            None => Vec::new(),
-        };
-        let language = match language {
-            None if !session.model().dimensions().is_multilingual() => Some("en"),
-            language => language,
-        };
+        let sizes = session.model().dimensions();
+        let is_multilingual = sizes.is_multilingual();
         let Recording { source, expected_s, .. } = recording;
-        let expected_frames =
-            expected_s.map_or(0.0, |expected_s| expected_s * f64::from(SAMPLE_RATE)) as usize / HOP_LENGTH;
         Ok(Self {
+            history: History::new(options, rules.tokenizer(), sizes.n_text_ctx)?,
             options,
-            features: Features::new(source, session.model().dimensions().n_mels, LOOKAHEAD)?,
-            expected_frames,
-            language: language.map(str::to_owned),
-            language_probability: None,
-            is_language_detected: false,
+            features: Features::new(source, sizes.n_mels, LOOKAHEAD)?,
+            expected_frames: (expected_s.unwrap_or(0.0) * f64::from(SAMPLE_RATE)) as usize / HOP_LENGTH,
+            language: if is_multilingual { language } else { Some("en".to_owned()) },
+            language_probabilities: Vec::new(),
             segments: Vec::new(),
-            n_initial_tokens: tokens.len(),
-            tokens,
-            prompt_start: 0,
+            is_first: true,
+            last_speech_s: 0.0,
             session,
             rules,
         })
     }
 
     /// Decodes all windows.
-    pub(super) fn transcribe(
-        mut self,
-        on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Transcript> {
-        let mut seek = 0;
-        while let Some(heard) = self.features.window(seek, self.session.model())? {
-            let fraction = seek as f32 / self.expected_frames.max(self.features.n_frames()) as f32;
-            report(on_progress, fraction, &self.segments)?;
-            seek += if heard.is_silent {
-                heard.window.n_frames
-            } else {
-                let rules = Arc::clone(&self.rules);
-                self.window(heard, &mut |segments, tokens| {
-                    on_progress(Progress { fraction, segments, partial: rules.tokenizer().decode(tokens).trim() })
-                })?
-            };
+    pub(super) fn transcribe(mut self, on_progress: OnProgress<'_>) -> Result<Transcript> {
+        // How long the recording is, its end will tell.
+        for clip in clips(self.options, usize::MAX) {
+            let end = clip.seek + clip.n_frames;
+            let mut seek = clip.seek;
+            while let Some(heard) = self.features.window(seek, end, self.session.model())? {
+                let window = heard.window;
+                let fraction = seek as f32 / self.expected_frames.max(self.features.n_frames()) as f32;
+                report(on_progress, fraction, &self.segments, "")?;
+                seek = if heard.is_silent {
+                    window.seek + window.n_frames
+                } else {
+                    // However the window was cut, the next one is a later one.
+                    self.window(heard, fraction, on_progress)?.max(window.seek + MIN_ADVANCE)
+                };
+            }
         }
-        report(on_progress, 1.0, &self.segments)?;
+        report(on_progress, 1.0, &self.segments, "")?;
         Ok(Transcript {
-            text: self.tokenizer().decode(&self.tokens[self.n_initial_tokens..]).trim().to_owned(),
+            text: self.tokenizer().decode(self.history.said()).trim().to_owned(),
             language: self.language.unwrap_or_else(|| "en".to_owned()),
-            language_probability: self.language_probability,
+            language_probability: self.language_probabilities.first().map(|(_, probability)| *probability),
             duration_s: self.features.duration_s(),
             segments: self.segments,
+            language_probabilities: self.language_probabilities,
         })
     }
 
-    /// Decodes a window, keeps its segments and returns how many frames further the next one starts.
-    fn window(&mut self, heard: Heard, check: &mut dyn FnMut(&[Segment], &[u32]) -> ControlFlow<()>) -> Result<usize> {
+    /// Decodes a window, keeps its segments and returns the frame where the next one starts.
+    fn window(&mut self, heard: Heard, fraction: f32, on_progress: OnProgress<'_>) -> Result<usize> {
         let Heard { window, mel, .. } = heard;
-        let segments = &self.segments;
-        let encoded = self.session.encode(mel, N_FRAMES, self.options.beam_size, &mut || check(segments, &[]))?;
-        if self.language.is_none() || (self.options.multilingual && self.is_language_detected) {
-            self.detect_language(&encoded.audio)?;
-        }
-        let (decoded, last_temperature) = self.decode_with_fallback(&encoded, window, check)?;
+        let n_rows = self.options.beam_size.max(self.options.best_of);
+        let encoded = self.session.encode(mel, N_FRAMES, n_rows, &mut || {
+            on_progress(Progress { fraction, segments: &self.segments, partial: "" })
+        })?;
+        let spoken = self.language_of(&encoded.audio)?;
+        let (decoded, last_temperature) = self.decode_with_fallback(&encoded, &spoken, window, &mut |tokens| {
+            let partial = self.tokenizer().decode(tokens);
+            on_progress(Progress { fraction, segments: &self.segments, partial: partial.trim() })
+        })?;
+        self.is_first = false;
         if fallback::is_without_speech(self.options, &decoded) {
-            return Ok(window.n_frames);
+            return Ok(window.seek + window.n_frames);
         }
-        let (segments, advance) = split(self.tokenizer(), window, &decoded);
+        let Cut { mut segments, advance, ends_on_single } = split(self.tokenizer(), window, &decoded);
+        // Differs from openai/whisper: segments without text or length are dropped instead of kept empty.
+        segments.retain(|segment| !segment.tokens.is_empty());
+        let mut seek = window.seek + advance;
+        if self.options.word_timestamps {
+            self.add_words(&mut segments, &encoded.audio, &spoken, window)?;
+            let n_frames = self.features.n_frames();
+            let place = Place { window, n_frames, ends_on_single, last_speech_s: self.last_speech_s };
+            let threshold = self.options.hallucination_silence_threshold.map(f64::from);
+            seek = next_seek(&mut segments, &place, seek, threshold);
+            self.last_speech_s = last_end(&segments).unwrap_or(self.last_speech_s);
+        }
         for segment in segments {
-            // Differs from openai/whisper: segments without text or length are dropped instead of kept empty.
-            if !segment.tokens.is_empty() {
-                self.tokens.extend(&segment.tokens);
-                self.segments.push(Segment { id: self.segments.len(), ..segment });
-            }
+            self.history.push(&segment.tokens);
+            self.segments.push(Segment { id: self.segments.len(), ..segment });
         }
-        if !self.options.condition_on_previous_text || last_temperature > MAX_PROMPT_TEMPERATURE {
-            self.prompt_start = self.tokens.len();
+        if !self.options.condition_on_previous_text || last_temperature > self.options.prompt_reset_on_temperature {
+            self.history.reset();
         }
-        Ok(advance)
+        Ok(seek)
+    }
+
+    fn add_words(&self, segments: &mut [Segment], audio: &Audio, spoken: &str, window: Window) -> Result<()> {
+        let aligner = Aligner {
+            model: self.session.model(),
+            tokenizer: self.tokenizer(),
+            heads: self.session.model().alignment_heads(),
+            start: &self.start_tokens(spoken),
+            language: if self.options.task == Task::Translate { "en" } else { spoken },
+            prepended: &self.options.prepend_punctuations,
+            appended: &self.options.append_punctuations,
+        };
+        aligner.add(segments, audio, window.n_frames, self.last_speech_s)
     }
 
     /// Tries one temperature after the other until a result is neither repetitive nor improbable; returns the one to
     /// believe and the last temperature.
     fn decode_with_fallback(
-        &mut self,
+        &self,
         encoded: &scheduler::Window,
+        language: &str,
         window: Window,
-        check: &mut dyn FnMut(&[Segment], &[u32]) -> ControlFlow<()>,
+        on_tokens: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> Result<(Decoded, f32)> {
-        let start = self.start_tokens();
+        let mut start = self.start_tokens(language);
+        if self.options.without_timestamps {
+            start.push(self.rules.special().no_timestamps);
+        }
         let mut tries = Vec::new();
         for (index, &temperature) in self.options.temperatures.iter().enumerate() {
             let request = Request {
                 rules: Arc::clone(&self.rules),
-                prompt: self.tokens[self.prompt_start..].to_vec(),
+                prompt: self.history.prompt(self.is_first),
                 start: start.clone(),
+                given: self.history.given(self.is_first).to_vec(),
                 temperature,
                 beam_size: self.options.beam_size,
+                best_of: self.options.best_of,
+                patience: self.options.patience,
+                length_penalty: self.options.length_penalty,
+                max_new_tokens: self.options.max_new_tokens,
                 // Each window and each try has draws of its own, whatever happened before.
                 seed: self.options.seed.wrapping_add(((window.seek as u64) << 8) + index as u64),
             };
-            let segments = &self.segments;
-            let result = self.session.decode(request, encoded, &mut |tokens| check(segments, tokens))?;
+            let result = self.session.decode(request, encoded, on_tokens)?;
             let is_good = !fallback::needs_fallback(self.options, &result);
             tries.push(result);
             if is_good {
@@ -172,41 +199,37 @@ impl<'a> Run<'a> {
         self.rules.tokenizer()
     }
 
-    fn start_tokens(&self) -> Vec<u32> {
-        let (special, languages) = (self.rules.special(), self.tokenizer().languages());
+    fn start_tokens(&self, language: &str) -> Vec<u32> {
+        let (special, known) = (self.rules.special(), self.tokenizer().languages());
         let mut tokens = vec![special.start_of_transcript];
         if self.session.model().dimensions().is_multilingual() {
-            let is_spoken = |code: &String| Some(code) == self.language.as_ref();
-            tokens.extend(languages.iter().find(|(code, _)| is_spoken(code)).map(|(_, token)| token));
-            tokens.push(special.transcribe);
+            tokens.extend(known.iter().find(|(code, _)| code == language).map(|(_, token)| token));
+            tokens.push(match self.options.task {
+                Task::Transcribe => special.transcribe,
+                Task::Translate => special.translate,
+            });
         }
         tokens
     }
 
-    /// Takes the likeliest language of the window.
+    /// The language of a window: the one that was given or heard first, or in a multilingual recording the window's own.
     ///
     /// Differs from openai/whisper: uses the first window that is not silent, as it is decoded, and so spares an encoder pass.
-    fn detect_language(&mut self, audio: &Audio) -> Result<()> {
-        let model = self.session.model();
-        let mut cache = model.new_cache(audio, 1)?;
-        let tokens = [self.rules.special().start_of_transcript];
-        let logits = model.decode(&mut [Step { cache: &mut cache, tokens: &tokens, wanted: &[0] }])?.concat();
-        let languages = self.rules.tokenizer().languages();
-        let scores: Vec<f32> = languages.iter().map(|(_, token)| logits[*token as usize]).collect();
-        let best = likeliest(&scores);
-        if let Some((code, _)) = languages.get(best) {
-            self.is_language_detected = true;
-            self.language = Some(code.clone());
-            self.language_probability = Some((scores[best] - log_sum_exp(&scores)).exp());
+    fn language_of(&mut self, audio: &Audio) -> Result<String> {
+        let listens_again = self.options.multilingual && self.session.model().dimensions().is_multilingual();
+        if let Some(language) = self.language.as_ref().filter(|_| !listens_again) {
+            return Ok(language.clone());
         }
-        Ok(())
+        let probabilities = languages::detect(self.session.model(), self.tokenizer(), audio)?;
+        let heard = probabilities.first().map_or_else(|| "en".to_owned(), |(code, _)| code.clone());
+        if self.language.is_none() {
+            self.language = Some(heard.clone());
+            self.language_probabilities = probabilities;
+        }
+        Ok(heard)
     }
 }
 
-fn report(
-    on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    fraction: f32,
-    segments: &[Segment],
-) -> Result<()> {
-    if on_progress(Progress { fraction, segments, partial: "" }).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+fn report(on_progress: OnProgress<'_>, fraction: f32, segments: &[Segment], partial: &str) -> Result<()> {
+    if on_progress(Progress { fraction, segments, partial }).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }

@@ -16,8 +16,9 @@ use super::{
     chunks::{Chunks, TimeMap},
     config::Dimensions,
     features::Source,
+    languages::{self, code_of},
     model::Whisper,
-    options::{Options, Progress},
+    options::{Options, Progress, Task},
     recording::Recording,
     rules::Rules,
     scheduler::{Capacity, Client, Scheduler},
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    audio::mel::SAMPLE_RATE,
+    audio::mel::{N_FRAMES, N_SAMPLES, SAMPLE_RATE, log_mel},
     infer::{
         compute_type::ComputeType,
         device::Choice,
@@ -48,7 +49,8 @@ const MAX_CHUNK_S: f64 = 30.0;
 #[derive(Debug)]
 pub struct Transcriber {
     scheduler: Scheduler,
-    rules: Arc<Rules>,
+    /// With the default options.
+    rules: Rules,
     vad: OnceLock<Arc<Vad>>,
 }
 
@@ -68,7 +70,7 @@ impl Transcriber {
     ///
     /// # Errors
     /// [`Error::NotFound`] when no model is there, [`Error::Weights`] when its files are damaged or do not fit each
-    /// other, [`Error::Unsupported`] for a device that this build or machine lacks, [`Error::InvalidInput`] for an
+    /// other, [`Error::Unsupported`] for a device that this build or machine lacks and for a model too large for memory, [`Error::InvalidInput`] for an
     /// impossible number of threads.
     pub fn load(directory: &Path, options: &LoadOptions) -> Result<Self> {
         let device = options.device.open()?;
@@ -93,7 +95,7 @@ impl Transcriber {
                 ),
             });
         }
-        let rules = Arc::new(Rules::new(Arc::new(tokenizer), n_vocab)?);
+        let rules = Rules::new(Arc::new(tokenizer), n_vocab)?;
         let threads = Arc::new(threads);
         let model = threads.install(|| Whisper::load(&checkpoint, &device, options.compute_type))?;
         let model = model.on_threads(threads);
@@ -141,8 +143,13 @@ impl Transcriber {
         options: &Options,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript> {
-        options.check()?;
-        options.language.as_deref().map(|code| self.language(code)).transpose()?;
+        options.validate()?;
+        if options.task == Task::Translate && !self.is_multilingual() {
+            return Err(Error::InvalidInput(
+                "task is translate, but this model knows English alone; use a multilingual model such as base".into(),
+            ));
+        }
+        options.language.as_deref().map(|name| self.language(name)).transpose()?;
         let client = self.scheduler.client()?;
         if recording.is_live || options.batch_size > 1 {
             self.transcribe_chunks(&client, recording, options, on_progress)
@@ -161,8 +168,9 @@ impl Transcriber {
         options: &Options,
         on_progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Transcript> {
-        let language = options.language.as_deref().map(|code| self.language(code)).transpose()?;
-        Run::new(client.session(), Arc::clone(&self.rules), options, language, recording)?.transcribe(on_progress)
+        let language = options.language.as_deref().map(|name| self.language(name)).transpose()?;
+        let rules = Arc::new(self.rules.with(options)?);
+        Run::new(client.session(), rules, options, language, recording)?.transcribe(on_progress)
     }
 
     /// Window after window of the recording without its silence.
@@ -284,15 +292,35 @@ impl Transcriber {
         self.model().compute_type()
     }
 
+    /// The probability of every language that the model knows, the likeliest first, heard in the first 30 s of `samples`
+    /// (mono, 16 kHz); only English for a model that knows no other.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the device fails.
+    pub fn detect_language(&self, samples: &[f32]) -> Result<Vec<(String, f32)>> {
+        if !self.is_multilingual() {
+            return Ok(vec![("en".to_owned(), 1.0)]);
+        }
+        let samples: Vec<f32> = samples.iter().take(N_SAMPLES).map(|s| if s.is_finite() { *s } else { 0.0 }).collect();
+        let mel = self.model().install(|| log_mel(&samples, self.n_mels(), N_SAMPLES - samples.len()))?;
+        let mel: Vec<f32> = mel.iter().copied().collect();
+        let audio = self.model().encode(&[&mel], N_FRAMES)?.swap_remove(0);
+        languages::detect(self.model(), self.rules.tokenizer(), &audio)
+    }
+
     fn model(&self) -> &Whisper {
         self.scheduler.model()
     }
 
-    fn language(&self, code: &str) -> Result<&str> {
-        let known = self.languages();
-        known.iter().copied().find(|known| known.eq_ignore_ascii_case(code)).ok_or_else(|| {
-            Error::InvalidInput(format!("unknown language `{code}`; this model knows {}", known.join(", ")))
-        })
+    /// The code of a language that is given by its code or English name.
+    fn language(&self, name: &str) -> Result<String> {
+        let (code, known) = (code_of(name), self.languages());
+        if known.contains(&code.as_str()) {
+            return Ok(code);
+        }
+        let names = if known.len() > 1 { ", and their English names such as german" } else { "" };
+        let known = known.join(", ");
+        Err(Error::InvalidInput(format!("unknown language `{name}`; this model knows {known}{names}")))
     }
 }
 

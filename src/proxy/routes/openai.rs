@@ -18,7 +18,7 @@ use crate::proxy::request::Name;
 use crate::proxy::tasks::{self as work, TaskOptions};
 use crate::proxy::{clock, form, languages, request};
 use crate::subnet::task::{TaskId, seconds};
-use crate::text::transcript::{Segment, Transcript};
+use crate::text::transcript::{Segment, SubtitleOptions, Transcript};
 
 /// The model that is always there: whatever the miners run.
 const DEFAULT_MODEL: &str = "whisper-1";
@@ -159,8 +159,8 @@ fn render(transcript: &Transcript, format: &str) -> Response {
     let is_verbose = format == "verbose_json";
     match format {
         "text" => plain(format!("{text}\n")),
-        "srt" => plain(transcript.to_srt()),
-        "vtt" => plain(transcript.to_vtt()),
+        "srt" => plain(transcript.to_srt(&SubtitleOptions::default())),
+        "vtt" => plain(transcript.to_vtt(&SubtitleOptions::default())),
         _ => Json(Transcription {
             task: is_verbose.then_some("transcribe"),
             language: is_verbose.then(|| languages::name(&transcript.language)),

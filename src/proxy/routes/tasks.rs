@@ -20,7 +20,7 @@ use crate::proxy::store;
 use crate::proxy::tasks::{self as work, Probed, TaskOptions};
 use crate::proxy::{form, request, views};
 use crate::subnet::task::{Task, TaskId};
-use crate::text::transcript::Transcript;
+use crate::text::transcript::{SubtitleOptions, Transcript};
 
 /// Largest input inside a JSON body, bytes before base64.
 const MAX_INLINE_BYTES: usize = 8 << 20;
@@ -238,8 +238,9 @@ pub(super) async fn result(
     let transcript = Transcript::from_json(&row.result)?;
     match format {
         "text" => Ok((media("text/plain; charset=utf-8"), format!("{}\n", transcript.text.trim())).into_response()),
-        "srt" => Ok((media("application/x-subrip; charset=utf-8"), transcript.to_srt()).into_response()),
-        "vtt" => Ok((media("text/vtt; charset=utf-8"), transcript.to_vtt()).into_response()),
+        "srt" => Ok((media("application/x-subrip; charset=utf-8"), transcript.to_srt(&SubtitleOptions::default()))
+            .into_response()),
+        "vtt" => Ok((media("text/vtt; charset=utf-8"), transcript.to_vtt(&SubtitleOptions::default())).into_response()),
         other => {
             let message = format!("format is {other:.40}; expected json, text, srt or vtt");
             Err(ApiError::invalid("invalid_value", message).at("format"))
