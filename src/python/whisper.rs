@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::vad::Vad;
 use crate::audio::Limits;
 use crate::infer::{self, LoadOptions, Options, Recording};
-use crate::text::transcript;
+use crate::text::transcript::{self, SubtitleOptions};
 
 /// A Whisper model in memory; one may serve several threads.
 #[pyclass(frozen, module = "violet._core")]
@@ -35,6 +35,11 @@ pub(super) struct Transcript(pub(super) transcript::Transcript);
 #[pyclass(frozen, module = "violet._core")]
 #[derive(Clone)]
 pub(super) struct Segment(pub(super) transcript::Segment);
+
+/// A word of a segment with its times and probability.
+#[pyclass(frozen, module = "violet._core")]
+#[derive(Clone)]
+struct Word(transcript::Word);
 
 #[pymethods]
 impl Transcriber {
@@ -127,6 +132,24 @@ impl Transcriber {
         Ok(Stream::start(Arc::clone(&self.0), None, Some(chunks), options.try_into()?, progress)?)
     }
 
+    /// Every language that the model knows with its probability in the first 30 s of 16 kHz samples, the likeliest first.
+    fn detect_language(&self, py: Python<'_>, samples: PyReadonlyArray1<'_, f32>) -> PyResult<Vec<(String, f32)>> {
+        let samples = samples.as_array().to_vec();
+        Ok(py.detach(|| self.0.detect_language(&samples))?)
+    }
+
+    /// Numbers that the model computes in.
+    #[getter]
+    fn compute_type(&self) -> &'static str {
+        self.0.compute_type().name()
+    }
+
+    /// Where the model runs.
+    #[getter]
+    fn device(&self) -> &'static str {
+        self.0.device()
+    }
+
     /// True if the model knows more languages than English.
     #[getter]
     fn is_multilingual(&self) -> bool {
@@ -163,6 +186,12 @@ impl Transcript {
         self.0.language_probability
     }
 
+    /// Every language with its probability where it was detected, the likeliest first.
+    #[getter]
+    fn language_probabilities(&self) -> Vec<(String, f32)> {
+        self.0.language_probabilities.clone()
+    }
+
     #[getter]
     fn duration_s(&self) -> f64 {
         self.0.duration_s
@@ -173,14 +202,43 @@ impl Transcript {
         self.0.segments.iter().cloned().map(Segment).collect()
     }
 
-    /// Subtitles in the form of `SubRip` (srt).
-    fn to_srt(&self) -> String {
-        self.0.to_srt()
+    /// The segments' texts, one a line.
+    fn to_txt(&self) -> String {
+        self.0.to_txt()
     }
 
-    /// Subtitles in the form of `WebVTT`.
-    fn to_vtt(&self) -> String {
-        self.0.to_vtt()
+    /// Tab-separated start and end in milliseconds and the text of every segment.
+    fn to_tsv(&self) -> String {
+        self.0.to_tsv()
+    }
+
+    /// Subtitles in the form of `SubRip` (srt). The options need words with times.
+    #[pyo3(signature = (*, max_line_width=None, max_line_count=None, max_words_per_line=None, highlight_words=false))]
+    fn to_srt(
+        &self,
+        max_line_width: Option<usize>,
+        max_line_count: Option<usize>,
+        max_words_per_line: Option<usize>,
+        highlight_words: bool,
+    ) -> String {
+        self.0.to_srt(&SubtitleOptions { max_line_width, max_line_count, max_words_per_line, highlight_words })
+    }
+
+    /// Subtitles in the form of `WebVTT`. The options need words with times.
+    #[pyo3(signature = (*, max_line_width=None, max_line_count=None, max_words_per_line=None, highlight_words=false))]
+    fn to_vtt(
+        &self,
+        max_line_width: Option<usize>,
+        max_line_count: Option<usize>,
+        max_words_per_line: Option<usize>,
+        highlight_words: bool,
+    ) -> String {
+        self.0.to_vtt(&SubtitleOptions { max_line_width, max_line_count, max_words_per_line, highlight_words })
+    }
+
+    /// JSON with openai-whisper's names, for files; `from_json` reads it too.
+    fn to_verbose_json(&self) -> PyResult<String> {
+        Ok(self.0.to_verbose_json()?)
     }
 
     /// One line of JSON, the form that travels between miners, proxy and validators.
@@ -243,8 +301,41 @@ impl Segment {
         self.0.no_speech_prob
     }
 
+    /// The words and their times; empty where they were not asked for.
+    #[getter]
+    fn words(&self) -> Vec<Word> {
+        self.0.words.iter().cloned().map(Word).collect()
+    }
+
     fn __repr__(&self) -> String {
         format!("Segment(start={:.2}, end={:.2}, text={:?})", self.0.start, self.0.end, self.0.text)
+    }
+}
+
+#[pymethods]
+impl Word {
+    #[getter]
+    fn word(&self) -> &str {
+        &self.0.word
+    }
+
+    #[getter]
+    fn start(&self) -> f64 {
+        self.0.start
+    }
+
+    #[getter]
+    fn end(&self) -> f64 {
+        self.0.end
+    }
+
+    #[getter]
+    fn probability(&self) -> f32 {
+        self.0.probability
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Word(start={:.2}, end={:.2}, word={:?})", self.0.start, self.0.end, self.0.word)
     }
 }
 
@@ -260,5 +351,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Transcriber>()?;
     module.add_class::<Stream>()?;
     module.add_class::<Transcript>()?;
-    module.add_class::<Segment>()
+    module.add_class::<Segment>()?;
+    module.add_class::<Word>()
 }

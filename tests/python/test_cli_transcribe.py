@@ -66,7 +66,7 @@ def test_every_clip_is_heard_word_for_word(tiny_en: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("name", "beginning"),
-    [("srt", "1\n00:00:00,"), ("vtt", "WEBVTT\n"), ("json", "{")],
+    [("srt", "1\n00:00:00,"), ("vtt", "WEBVTT\n"), ("json", "{"), ("tsv", "start\tend\ttext\n")],
 )
 def test_formats_begin_as_they_should(tiny_en: Path, tmp_path: Path, name: str, beginning: str) -> None:
     done = transcribe(SPEECH / "wizard.ogg", "--model", tiny_en, "--format", name, "--quiet", cwd=tmp_path)
@@ -74,6 +74,39 @@ def test_formats_begin_as_they_should(tiny_en: Path, tmp_path: Path, name: str, 
     assert done.stdout.startswith(beginning)
     assert done.stderr == ""
     assert "wizard" in done.stdout
+
+
+def test_json_has_openais_names_and_words_when_asked(tiny_en: Path, tmp_path: Path) -> None:
+    clip = SPEECH / "wizard.ogg"
+    options = ("--model", tiny_en, "--format", "json", "--quiet")
+    plain = json.loads(transcribe(clip, *options, cwd=tmp_path).stdout)
+    timed = json.loads(transcribe(clip, *options, "--word-timestamps", cwd=tmp_path).stdout)
+    assert {"text", "language", "duration", "segments"} <= set(plain)
+    assert all("words" not in segment for segment in plain["segments"])
+    for segment in timed["segments"]:
+        words = segment["words"]
+        assert "".join(word["word"] for word in words) == segment["text"]
+        assert [word["start"] for word in words] == sorted(word["start"] for word in words)
+        assert all(0 <= word["start"] <= word["end"] <= timed["duration"] + 0.1 for word in words)
+        assert all(0 < word["probability"] <= 1 for word in words)
+    assert violet.Transcript.from_json(json.dumps(timed)).segments[0].words[0].word
+
+
+def test_subtitles_are_laid_out_and_words_highlighted(tiny_en: Path, tmp_path: Path) -> None:
+    options = ("--max-line-width", "20", "--max-line-count", "2", "--highlight-words")
+    done = transcribe(SPEECH / "jfk.flac", "--model", tiny_en, "--format", "vtt", *options, "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cues = [cue.split("\n")[1:] for cue in done.stdout.strip().split("\n\n")[1:]]
+    assert len(cues) > 20
+    assert all(len(lines) <= 2 for lines in cues)
+    assert all(len(line.replace("<u>", "").replace("</u>", "")) <= 20 for lines in cues for line in lines)
+    assert sum("<u>" in line for lines in cues for line in lines) >= 20
+
+
+def test_a_layout_needs_subtitles(tmp_path: Path) -> None:
+    done = transcribe(SPEECH / "jfk.flac", "--max-line-width", "20", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--format txt has no lines to lay out; expected srt or vtt" in done.stderr
 
 
 def test_one_bad_file_costs_the_others_nothing(tiny_en: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,34 @@ if TYPE_CHECKING:
     from violet import Transcriber, Transcript
     from violet.transcriber import Options
 
-FORMATS: Mapping[str, "Callable[[Transcript], str]"] = {
-    "txt": lambda transcript: transcript.text.strip() + "\n",
-    "srt": lambda transcript: transcript.to_srt(),
-    "vtt": lambda transcript: transcript.to_vtt(),
-    "json": lambda transcript: transcript.to_json().rstrip("\n") + "\n",
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How subtitles are cut into cues and lines."""
+
+    max_line_width: int | None = None
+    max_line_count: int | None = None
+    max_words_per_line: int | None = None
+    highlight_words: bool = False
+
+
+FORMATS: Mapping[str, "Callable[[Transcript, Layout], str]"] = {
+    "txt": lambda transcript, _: transcript.to_txt(),
+    "srt": lambda transcript, layout: transcript.to_srt(**asdict(layout)),
+    "vtt": lambda transcript, layout: transcript.to_vtt(**asdict(layout)),
+    "tsv": lambda transcript, _: transcript.to_tsv(),
+    "json": lambda transcript, _: transcript.to_verbose_json() + "\n",
 }
 """How a transcript is written, by format; the format is also the suffix of the file."""
+
+SUBTITLES = ("srt", "vtt")
+"""The formats that a layout concerns."""
+
+MAX_LINE_WIDTH = 1000
+"""Most characters that a line can be asked to have."""
+
+MAX_LINES = 20
+"""Most lines or words that a cue can be asked to have: with highlighting its text is repeated for each word."""
 
 MAX_TEMPERATURE = 1.0
 """Greatest decoding temperature."""
@@ -33,6 +55,9 @@ def main(argv: Sequence[str]) -> int:
     found = parser.parse_args(argv)
     if len(found.files) > 1 and found.output_dir is None and found.format != "txt":
         parser.error(f"--format {found.format} of {len(found.files)} files needs --output-dir to write them to")
+    layout = Layout(found.max_line_width, found.max_line_count, found.max_words_per_line, found.highlight_words)
+    if layout != Layout() and found.format not in SUBTITLES:
+        parser.error(f"--format {found.format} has no lines to lay out; expected srt or vtt")
     if found.output_dir is not None:
         found.output_dir.mkdir(parents=True, exist_ok=True)
 
@@ -49,8 +74,9 @@ def main(argv: Sequence[str]) -> int:
     failures = 0
     for path in found.files:
         try:
-            transcript = _transcribe(model, path, found, progress)
-            _write(transcript, path, outputs.get(path), found, progress)
+            # Cues and lines are made of words with times.
+            transcript = _transcribe(model, path, found, found.word_timestamps or layout != Layout(), progress)
+            _write(FORMATS[found.format](transcript, layout), path, outputs.get(path), found, progress)
         except (OSError, ValueError, RuntimeError) as error:
             # One bad file does not cost the others their transcripts.
             progress.end()
@@ -66,6 +92,7 @@ def _parser() -> Parser:
         "Turns speech into text on this machine: wav, flac, mp3, m4a/aac, ogg-vorbis.",
         "  violet transcribe talk.mp3\n"
         "  violet transcribe talk.mp3 --format srt > talk.srt\n"
+        "  violet transcribe talk.mp3 --format vtt --max-line-width 42 --max-line-count 2 --highlight-words\n"
         "  violet transcribe *.flac --model base --language de --format vtt --output-dir subtitles",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="audio files")
@@ -77,6 +104,17 @@ def _parser() -> Parser:
     )
     parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="how to write the transcript (txt)")
+    parser.add_argument("--word-timestamps", action="store_true", help="find when each word was said (json)")
+    parser.add_argument(
+        "--max-line-width", type=number(int, 1, MAX_LINE_WIDTH), metavar="N", help="most characters a line (srt, vtt)"
+    )
+    parser.add_argument(
+        "--max-line-count", type=number(int, 1, MAX_LINES), metavar="N", help="most lines a cue (srt, vtt)"
+    )
+    parser.add_argument(
+        "--max-words-per-line", type=number(int, 1, MAX_LINES), metavar="N", help="most words a cue (srt, vtt)"
+    )
+    parser.add_argument("--highlight-words", action="store_true", help="underline each word in its time (srt, vtt)")
     parser.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="write FILE.txt (srt, ..) here, not to the screen"
     )
@@ -109,6 +147,8 @@ def _parser() -> Parser:
         metavar="TYPE",
         help="numbers to compute in: auto, float32, float16, bfloat16 or int8 (auto)",
     )
+    parser.add_argument("--translate", action="store_true", help="write English, whatever is spoken")
+    parser.add_argument("--hotwords", metavar="TEXT", help="words that are likely to be said")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
     parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
     add_debug_flag(parser)
@@ -119,23 +159,28 @@ def _temperatures(text: str) -> tuple[float, ...]:
     return tuple(number(float, 0, MAX_TEMPERATURE)(part) for part in text.split(","))
 
 
-def _transcribe(model: "Transcriber", path: Path, found: argparse.Namespace, progress: Progress) -> "Transcript":
+def _transcribe(
+    model: "Transcriber", path: Path, found: argparse.Namespace, word_timestamps: bool, progress: Progress
+) -> "Transcript":
     began = time.monotonic()
 
     def show(fraction: float, text: str) -> None:
         if not found.quiet:
             progress.update(path.name, fraction, 1.0, text[-40:].strip())
 
-    options: Options = {} if found.temperature is None else {"temperature": found.temperature}
+    options: "Options" = {} if found.temperature is None else {"temperature": found.temperature}
     transcript = model.transcribe(
         path,
+        task="translate" if found.translate else "transcribe",
         language=found.language,
         multilingual=found.multilingual,
         beam_size=found.beam_size,
         batch_size=found.batch_size,
         vad_filter=found.vad,
         condition_on_previous_text=not found.no_context,
+        hotwords=found.hotwords,
         prompt=found.prompt,
+        word_timestamps=word_timestamps,
         progress=show,
         **options,
     )
@@ -158,10 +203,7 @@ def _outputs(files: Sequence[Path], directory: Path | None, format_name: str) ->
     return {path: directory / f"{name}.{format_name}" for path, name in names.items()}
 
 
-def _write(
-    transcript: "Transcript", path: Path, output: Path | None, found: argparse.Namespace, progress: Progress
-) -> None:
-    text = FORMATS[found.format](transcript)
+def _write(text: str, path: Path, output: Path | None, found: argparse.Namespace, progress: Progress) -> None:
     if output is None:
         if len(found.files) > 1:
             print(f"# {path}")

@@ -195,7 +195,8 @@ mod tests {
         for source in [Source::Samples(&samples), Source::Blocks(Box::new(blocks))] {
             let mut features = Features::new(source, 80, LOOKAHEAD).unwrap();
             for seek in [0, 1_001, 3_500, 4_374] {
-                let Heard { window, mel, is_silent } = features.window_on(seek, usize::MAX, |work| work()).unwrap().unwrap();
+                let Heard { window, mel, is_silent } =
+                    features.window_on(seek, usize::MAX, |work| work()).unwrap().unwrap();
                 assert_eq!(window.n_frames, (700_123 / 160 - seek).min(N_FRAMES));
                 assert!(!is_silent);
                 for (index, value) in mel.iter().enumerate() {

@@ -180,7 +180,8 @@ impl Options {
         self.vad.as_ref().map_or(Ok(()), VadOptions::check)?;
         if !self.clip_timestamps.is_empty() && (self.vad_filter || self.batch_size > 1) {
             return Err(Error::InvalidInput(
-                "clip_timestamps says what to hear, and so do vad_filter and batch_size above 1; give one of them".into(),
+                "clip_timestamps says what to hear, and so do vad_filter and batch_size above 1; give one of them"
+                    .into(),
             ));
         }
         if self.temperatures.is_empty() || self.temperatures.len() > MAX_TEMPERATURES {

@@ -157,13 +157,16 @@ mod tests {
             })
             .collect();
         let filtered = |row: &[f64], column: usize| {
+            if n_used <= 3 {
+                return row[column];
+            }
             let at = |offset: isize| {
                 let index = (column as isize + offset).unsigned_abs();
                 row[if index < n_used { index } else { 2 * (n_used - 1) - index }]
             };
             let mut near: Vec<f64> = (-3..=3).map(at).collect();
             near.sort_by(f64::total_cmp);
-            if n_used <= 3 { row[column] } else { near[3] }
+            near[3]
         };
         rows.flat_map(|row| (0..n_used).map(move |column| (row, column)))
             .map(|(row, column)| {

@@ -114,9 +114,9 @@ mod tests {
     fn worked_by_hand() {
         #[rustfmt::skip]
         let costs = [
-            -1.0, -1.0,  0.0,  0.0,
-             0.0,  0.0, -1.0,  0.0,
-             0.0,  0.0,  0.0, -1.0,
+            -1.0, -1.0,  1.0,  1.0,
+             1.0,  1.0, -1.0,  1.0,
+             1.0,  1.0,  1.0, -1.0,
         ];
         assert_eq!(first_columns(&costs, 4), [0, 2, 3]);
         assert_eq!(first_columns(&[1.0, 1.0, 1.0], 1), [0, 0, 0]);
