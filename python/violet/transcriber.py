@@ -100,10 +100,10 @@ class Options(TypedDict, total=False):
     """Seed of the draws at temperatures above 0: equal seeds, equal results (0)."""
 
 
-PREPENDED = "\"'“¿([{-"
+PREPENDED = "\"'\u201c\u00bf([{-"
 """Marks that belong to the word behind them (openai/whisper's default)."""
 
-APPENDED = "\"'.。,，!！?？:：”)]}、"
+APPENDED = "\"'.\u3002,\uff0c!\uff01?\uff1f:\uff1a\u201d)]}\u3001"
 """Marks that belong to the word before them (openai/whisper's default)."""
 
 DEFAULTS: Options = {

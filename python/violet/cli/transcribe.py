@@ -168,7 +168,7 @@ def _transcribe(
         if not found.quiet:
             progress.update(path.name, fraction, 1.0, text[-40:].strip())
 
-    options: "Options" = {} if found.temperature is None else {"temperature": found.temperature}
+    options: Options = {} if found.temperature is None else {"temperature": found.temperature}
     transcript = model.transcribe(
         path,
         task="translate" if found.translate else "transcribe",
