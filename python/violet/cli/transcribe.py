@@ -168,22 +168,21 @@ def _transcribe(
         if not found.quiet:
             progress.update(path.name, fraction, 1.0, text[-40:].strip())
 
-    options: Options = {} if found.temperature is None else {"temperature": found.temperature}
-    transcript = model.transcribe(
-        path,
-        task="translate" if found.translate else "transcribe",
-        language=found.language,
-        multilingual=found.multilingual,
-        beam_size=found.beam_size,
-        batch_size=found.batch_size,
-        vad_filter=found.vad,
-        condition_on_previous_text=not found.no_context,
-        hotwords=found.hotwords,
-        prompt=found.prompt,
-        word_timestamps=word_timestamps,
-        progress=show,
-        **options,
-    )
+    options: Options = {
+        "task": "translate" if found.translate else "transcribe",
+        "language": found.language,
+        "multilingual": found.multilingual,
+        "beam_size": found.beam_size,
+        "batch_size": found.batch_size,
+        "vad_filter": found.vad,
+        "condition_on_previous_text": not found.no_context,
+        "hotwords": found.hotwords,
+        "prompt": found.prompt,
+        "word_timestamps": word_timestamps,
+    }
+    if found.temperature is not None:
+        options["temperature"] = found.temperature
+    transcript = model.transcribe(path, progress=show, **options)
     progress.end()
     if not found.quiet:
         elapsed_s = max(time.monotonic() - began, 1e-3)
