@@ -46,6 +46,8 @@ struct State {
     progress: Option<(f32, String)>,
     outcome: Option<Result<transcript::Transcript>>,
     transcript: Option<transcript::Transcript>,
+    /// Whether the outcome was taken.
+    has_ended: bool,
     is_closed: bool,
 }
 
@@ -104,6 +106,7 @@ impl Shared {
             return Event::Report(fraction, text);
         }
         if let Some(outcome) = state.outcome.take() {
+            state.has_ended = true;
             return Event::End(outcome.map(|transcript| state.transcript = Some(transcript)));
         }
         if std::mem::take(&mut state.wants_audio) { Event::GiveAudio } else { Event::Wait }
@@ -163,6 +166,16 @@ impl Stream {
         worker.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// What a stream says whose thread has ended and whose outcome was taken.
+    fn end(&self) -> PyResult<Option<Segment>> {
+        let state = self.shared.lock();
+        if state.is_closed || state.has_ended || state.outcome.is_some() {
+            return Ok(None);
+        }
+        drop(state);
+        Err(Error::Model { source: "the thread of the stream has ended without a result".into() }.into())
+    }
+
     /// Hands one more chunk of live audio over, or the news that there is none.
     fn give_audio(&self, py: Python<'_>) -> PyResult<()> {
         let chunk = match &self.chunks {
@@ -211,7 +224,7 @@ impl Stream {
                     outcome?;
                     return Ok(None);
                 }
-                Event::Wait if self.is_over() && self.shared.lock().outcome.is_none() => return Ok(None),
+                Event::Wait if self.is_over() => return self.end(),
                 Event::Wait => {}
             }
         }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 
@@ -75,6 +75,34 @@ fn impossible_options_are_refused_by_name() {
         assert!(message.starts_with(name), "{message}");
     }
     VadOptions::for_transcription().check().unwrap();
+}
+
+#[test]
+fn a_stream_has_the_speech_of_the_whole_recording() {
+    let models = std::env::var_os("VIOLET_TEST_MODELS").map_or_else(
+        || std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/violet/models"),
+        std::path::PathBuf::from,
+    );
+    let vad = Vad::load(&models.join("silero-vad")).expect("fetch it with `violet models fetch silero-vad`");
+    let clip = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jfk.flac");
+    let clip = audio::load(clip, Some(16_000), &Limits::default()).unwrap().waveform.into_samples();
+    let samples = [clip.clone(), vec![0.0; 40_000], clip].concat();
+    for options in [
+        VadOptions::default(),
+        VadOptions { speech_pad_ms: 400, ..VadOptions::default() },
+        VadOptions { max_speech_duration_s: 2.0, min_speech_duration_ms: 800, ..VadOptions::default() },
+        VadOptions::for_transcription(),
+        VadOptions { threshold: 1.0, ..VadOptions::default() },
+    ] {
+        let whole = vad.speech(&samples, &options).unwrap();
+        for block in [700, 16_000, 1_000_000] {
+            let blocks = samples.chunks(block).map(|block| Ok(block.to_vec()));
+            let stream: Vec<(SpeechSpan, Vec<f32>)> =
+                Speech::new(&vad, &options, blocks).unwrap().collect::<crate::Result<_>>().unwrap();
+            assert_eq!(stream.iter().map(|(span, _)| *span).collect::<Vec<_>>(), whole, "{options:?}");
+            assert!(stream.iter().all(|(span, heard)| *heard == samples[span.start..span.end]));
+        }
+    }
 }
 
 proptest! {

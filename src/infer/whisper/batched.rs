@@ -99,7 +99,8 @@ impl<'a> Batch<'a> {
         let work = Work {
             transcriber: self.transcriber,
             client: self.client,
-            options: &self.options.clone(),
+            first: &self.options.clone(),
+            rest: &Options { prefix: None, ..self.options.clone() },
             chunks: Mutex::new(chunks.enumerate()),
             is_over: AtomicBool::new(false),
         };
@@ -155,6 +156,7 @@ impl<'a> Batch<'a> {
 
     fn add(&mut self, said: Said) {
         let Said { map, transcript } = said;
+        self.options.prefix = None;
         // What was not detected has no probability.
         if self.language.is_none() && transcript.language_probability.is_some() {
             self.language_probabilities = transcript.language_probabilities;
@@ -174,7 +176,9 @@ impl<'a> Batch<'a> {
 struct Work<'w, C> {
     transcriber: &'w Transcriber,
     client: &'w Client<'w>,
-    options: &'w Options,
+    /// Of the first chunk, and of all others, which do not begin with the prefix.
+    first: &'w Options,
+    rest: &'w Options,
     chunks: Mutex<C>,
     is_over: AtomicBool,
 }
