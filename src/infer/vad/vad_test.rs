@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{CHUNK, Spans, SpeechSpan, VadOptions};
+use super::{CHUNK, Spans, Speech, SpeechSpan, Vad, VadOptions};
+use crate::audio::{self, Limits};
 
 fn spans(options: &VadOptions, probabilities: &[f32]) -> Vec<(usize, usize)> {
     let mut spans = Spans::new(options);

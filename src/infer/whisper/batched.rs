@@ -194,10 +194,10 @@ impl<C: Iterator<Item = (usize, Result<Chunk>)>> Work<'_, C> {
             let Some((index, chunk)) = next else { return };
             let said = chunk.and_then(|Chunk { samples, map }| {
                 let recording = Recording::from_samples(&samples);
-                let transcript =
-                    self.transcriber.transcribe_windows(self.client, recording, self.options, &mut |_| {
-                        if self.is_over.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                    })?;
+                let options = if index == 0 { self.first } else { self.rest };
+                let transcript = self.transcriber.transcribe_windows(self.client, recording, options, &mut |_| {
+                    if self.is_over.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })?;
                 Ok(Said { map, transcript })
             });
             let is_error = said.is_err();
