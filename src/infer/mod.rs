@@ -19,7 +19,7 @@ pub mod whisper;
 
 pub use compute_type::ComputeType;
 pub use vad::{SpeechSpan, Vad, VadOptions};
-pub use whisper::{LoadOptions, Options, Progress, Recording, Transcriber};
+pub use whisper::{LoadOptions, Options, Progress, Recording, Task, Transcriber};
 
 use crate::Error;
 

@@ -5,6 +5,7 @@
 mod audio;
 mod errors;
 mod hub;
+mod memory;
 mod options;
 mod proxy;
 mod score;
@@ -24,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     score::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;
+    memory::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)

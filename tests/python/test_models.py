@@ -307,12 +307,35 @@ def test_directory_is_taken_as_it_is(tmp_path: Path, env: dict[str, str]) -> Non
     assert models.resolve(str(tmp_path), env=env) == tmp_path
 
 
+def test_file_and_directory_of_whisper_cpp_are_taken_as_they_are(tmp_path: Path, env: dict[str, str]) -> None:
+    path = tmp_path / "ggml-tiny.bin"
+    path.write_bytes(b"lmgg")
+    assert models.resolve(str(path), env=env) == path
+    assert models.resolve(str(tmp_path), env=env) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "hub_id"),
+    [("small", "Systran/faster-whisper-small"), ("turbo", "openai/whisper-large-v3-turbo")],
+)
+def test_published_names_come_from_their_repository(
+    hub: HubServer, env: dict[str, str], name: str, hub_id: str
+) -> None:
+    env["HF_ENDPOINT"] = hub.url
+    revision = hub.add(hub_id, SAFETENSORS)
+    directory = models.resolve(name, env=env, progress=Notes())
+    assert directory.name == revision
+    assert models.resolve(hub_id, env=env, offline=True) == directory
+
+
 @pytest.mark.parametrize("name", ["tiny.enn", "", "a/b/c", "../x", "org/name@", "org/na me", "./nowhere"])
 def test_unknown_name_is_refused_with_the_known_ones(
     name: str, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(models.UnknownModelError, match=r"tiny\.en, base"):
+    with pytest.raises(
+        models.UnknownModelError, match=r"tiny\.en, tiny, base\.en, base, .*large-v3-turbo.*turbo.* a directory, a file"
+    ):
         models.resolve(name, env=env)
 
 

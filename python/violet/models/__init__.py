@@ -1,8 +1,8 @@
 """Models by name: found in the cache, or fetched from the first source that answers.
 
-A model is a name that Violet knows (`tiny.en`, `base`), a directory, or an id on the Hugging Face hub (`org/name`,
-`org/name@revision`). Known models come from the hub or from packages on the package index; each file is checked by its
-SHA-256. With `VIOLET_OFFLINE=1` the network is never touched.
+A model is the name of a published one (`tiny.en`, `large-v3-turbo`), a directory, a file, or an id on the Hugging Face
+hub (`org/name`, `org/name@revision`). The small ones that Violet pins come from the hub or from packages on the package
+index, each file checked by its SHA-256; the others from the hub. With `VIOLET_OFFLINE=1` the network is never touched.
 """
 
 import os
@@ -15,6 +15,7 @@ from violet.models import packages
 from violet.models.cache import Record, cache_dir, first_damage, hub_dir, install, locked, model_dir, wrong_hashes
 from violet.models.errors import DamagedModelError, FetchError, ModelError, OfflineError, UnknownModelError
 from violet.models.hub import COMMIT, HUB_ID, Hub
+from violet.models.names import ALIASES, HUB_IDS
 from violet.models.registry import MODELS, Model, ModelFile
 from violet.progress import Bar, Progress, megabytes
 
@@ -58,10 +59,10 @@ def resolve(
     known: Mapping[str, Model] = MODELS,
     env: Mapping[str, str] = os.environ,
 ) -> Path:
-    """The directory with a model's files, fetched first if need be.
+    """The directory with a model's files, or the model's one file; fetched first if need be.
 
     Args:
-        name: A known name, a directory, or a hub id with or without `@revision`.
+        name: A known name, a directory, a file, or a hub id with or without `@revision`.
         offline: Never touch the network; `VIOLET_OFFLINE` decides when None.
         progress: Who sees the download; a bar on standard error when None.
         update: Hash the cached files, and ask the hub what a branch means now instead of using the first answer.
@@ -70,7 +71,7 @@ def resolve(
         env: The environment.
 
     Raises:
-        UnknownModelError: `name` is none of the three.
+        UnknownModelError: `name` is none of these.
         OfflineError: It is not cached, and the network may not be used.
         FetchError: No source gave it.
         DamagedModelError: The cached files are damaged, and the network may not be used; or a directory has no model.
@@ -79,18 +80,26 @@ def resolve(
     progress = Bar() if progress is None else progress
     if name in known:
         return _resolve_known(known[name], offline, update, progress, timeout_s, env)
+    name = ALIASES.get(name, name)
+    if name in HUB_IDS:
+        return _resolve_hub(HUB_IDS[name], "main", offline, update, progress, timeout_s, env)
     path = Path(name).expanduser()
+    if name and path.is_file():
+        return path
     if name and path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not any(path.glob("ggml*.bin")):
             raise DamagedModelError(
-                f"{path} has no config.json; expected a Whisper model (CTranslate2 or Hugging Face)"
+                f"{path} has no config.json and no ggml-*.bin; expected a Whisper model of CTranslate2, Hugging Face "
+                "or whisper.cpp"
             )
         return path
     if HUB_ID.fullmatch(name) and not path.exists():
         hub_id, _, revision = name.partition("@")
         return _resolve_hub(hub_id, revision or "main", offline, update, progress, timeout_s, env)
-    names = ", ".join(known)
-    raise UnknownModelError(f"no model {name!r}; expected one of {names}, a directory, or a hub id such as org/name")
+    names = ", ".join(dict.fromkeys([*HUB_IDS, *ALIASES, *known]))
+    raise UnknownModelError(
+        f"no model {name!r}; expected one of {names}, a directory, a file, or a hub id such as org/name"
+    )
 
 
 def fetch(names: Iterable[str], *, update: bool = False, progress: Progress | None = None) -> list[Path]:

@@ -151,3 +151,50 @@ impl WithSimd for OneQuery<'_> {
         }
     }
 }
+
+/// Attention of one query over keys and values that lie scattered in two arrays of vectors, such as the tokens of one
+/// of several beams: the position `i` is vector `places[i]`.
+pub(in crate::infer) fn attend_places(
+    out: &mut [f32],
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    places: &[u32],
+    n_heads: usize,
+) {
+    Arch::new().dispatch(Scattered { out, query, keys, values, places, n_heads });
+}
+
+struct Scattered<'a> {
+    out: &'a mut [f32],
+    query: &'a [f32],
+    keys: &'a [f32],
+    values: &'a [f32],
+    places: &'a [u32],
+    n_heads: usize,
+}
+
+impl WithSimd for Scattered<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { out, query, keys, values, places, n_heads } = self;
+        let width = out.len();
+        let head_size = width / n_heads;
+        let scale = 1.0 / (head_size as f32).sqrt();
+        let mut scores = Vec::with_capacity(places.len());
+        for (head, (out, query)) in out.chunks_exact_mut(head_size).zip(query.chunks_exact(head_size)).enumerate() {
+            let at = |place: u32| place as usize * width + head * head_size;
+            scores.clear();
+            scores.extend(places.iter().map(|&place| scale * dot(simd, query, &keys[at(place)..][..head_size])));
+            softmax_row(&mut scores);
+            out.fill(0.0);
+            for (&place, &weight) in places.iter().zip(&scores) {
+                for (out, value) in out.iter_mut().zip(&values[at(place)..][..head_size]) {
+                    *out += weight * value;
+                }
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
-//! The processor's kernels, in f32: matrix products, attention, and the point-wise functions between them.
+//! The processor's kernels: matrix products and attention, in f32 and in integers, and the point-wise functions between
+//! them. The only place with unsafe code.
 //!
-//! Each has a plain counterpart in [`super::ops`] (used on GPUs), with which the tests compare it.
+//! Vector instructions are chosen at run time. Every vectorised loop has a plain twin that tests compare it with.
 
 #![allow(
     clippy::inline_always,
@@ -8,10 +9,25 @@
 )]
 
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod columns;
+mod isa;
 mod matmul;
+mod memory;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod packed;
 mod pointwise;
+mod quantize;
+mod tile;
 
-pub(super) use attention::{Attention, Heads, attention};
+pub(super) use attention::{Attention, Heads, attend_places, attention};
 pub(super) use matmul::{Matrix, matmul_onto, matvec};
-pub(super) use pointwise::softmax;
-pub(super) use pointwise::{gelu, layer_norm, log_sum_exp};
+pub(super) use memory::{MAX_HEAD_SIZE, Memory, MemoryPanel, Queries};
+pub(super) use packed::{Finish, Packed};
+pub(super) use pointwise::{gelu, layer_norm, log_sum_exp, softmax};
+pub(super) use quantize::Rows;
+pub(super) use tile::COLUMNS;

@@ -1,27 +1,30 @@
 //! Hugging Face's safetensors, one file or several with an index.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use safetensors::{Dtype, tensor::Metadata};
 use serde_json::Value;
 
-use super::{Checkpoint, Encoding, Entry, MAX_RANK, read_json};
+use super::{
+    Checkpoint, MAX_RANK,
+    entry::{Encoding, Entry},
+    file::read_json,
+};
 use crate::{Error, Result};
 
 /// Largest header that is read. Source: the safetensors format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// Reads the tables of the safetensors files, without the values.
-pub(super) fn index(checkpoint: &mut Checkpoint) -> Result<()> {
-    let index_path = checkpoint.directory.join("model.safetensors.index.json");
-    let names = match read_json(&index_path)? {
-        Some(index) => shard_names(&index).ok_or_else(|| Error::Weights {
-            path: index_path,
-            reason: "no usable `weight_map`; expected tensor names mapped to file names in this directory".into(),
-        })?,
-        None => BTreeSet::from(["model.safetensors".to_owned()]),
-    };
-    names.iter().try_for_each(|name| index_file(checkpoint, name))
+/// Reads the tables of the files that a `model.safetensors.index.json` names, without the values.
+pub(super) fn index_shards(checkpoint: &mut Checkpoint, index: &Path) -> Result<()> {
+    let names = read_json(index)?.as_ref().and_then(shard_names).ok_or_else(|| Error::Weights {
+        path: index.to_owned(),
+        reason: "no usable `weight_map`; expected tensor names mapped to file names in this directory".into(),
+    })?;
+    names.iter().try_for_each(|name| index_file(checkpoint, checkpoint.directory.join(name)))
 }
 
 /// The files that a `model.safetensors.index.json` names, none outside of the directory.
@@ -31,8 +34,9 @@ fn shard_names(index: &Value) -> Option<BTreeSet<String>> {
     names.map(|name| name.as_str().filter(|name| is_plain(name)).map(str::to_owned)).collect()
 }
 
-fn index_file(checkpoint: &mut Checkpoint, name: &str) -> Result<()> {
-    let number = checkpoint.add_file(name)?;
+/// Reads the table of one file, without the values.
+pub(super) fn index_file(checkpoint: &mut Checkpoint, path: PathBuf) -> Result<()> {
+    let number = checkpoint.add_file(path)?;
     let file = &checkpoint.files[number];
     let mut header_len = [0; 8];
     header_len.copy_from_slice(&file.read(0, 8)?);

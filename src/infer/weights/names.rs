@@ -1,8 +1,8 @@
-//! `CTranslate2`'s variables under Hugging Face's tensor names.
+//! Other formats' variables under Hugging Face's tensor names, without its leading `model.`.
 
-use super::Entry;
+use super::entry::Entry;
 
-/// The tensors that one variable of `CTranslate2` holds, by their Hugging Face names without the leading `model.`.
+/// The tensors that one variable of `CTranslate2` holds, by their Hugging Face names.
 ///
 /// Fused projections are split by rows. Settings (`encoder/num_heads` and so on) keep their names.
 pub(super) fn from_ctranslate2(name: &str, entry: &Entry) -> Vec<(String, Entry)> {
@@ -45,4 +45,33 @@ pub(super) fn from_ctranslate2(name: &str, entry: &Entry) -> Vec<(String, Entry)
         Some((format!("{prefix}.{target}.{parameter}"), entry.rows(index * rows, (index + 1) * rows)?))
     };
     targets.iter().enumerate().filter_map(part).collect()
+}
+
+/// The name of a tensor that whisper.cpp calls by OpenAI's names. Source: openai/whisper `model.py`.
+pub(super) fn from_openai(name: &str) -> String {
+    const PLAIN: [(&str, &str); 5] = [
+        ("encoder.positional_embedding", "encoder.embed_positions.weight"),
+        ("decoder.positional_embedding", "decoder.embed_positions.weight"),
+        ("decoder.token_embedding.weight", "decoder.embed_tokens.weight"),
+        ("encoder.ln_post.", "encoder.layer_norm."),
+        ("decoder.ln.", "decoder.layer_norm."),
+    ];
+    const IN_A_LAYER: [(&str, &str); 11] = [
+        (".blocks.", ".layers."),
+        (".cross_attn_ln.", ".encoder_attn_layer_norm."),
+        (".cross_attn.", ".encoder_attn."),
+        (".attn_ln.", ".self_attn_layer_norm."),
+        (".attn.", ".self_attn."),
+        (".query.", ".q_proj."),
+        (".key.", ".k_proj."),
+        (".value.", ".v_proj."),
+        (".out.", ".out_proj."),
+        (".mlp.0.", ".fc1."),
+        (".mlp.2.", ".fc2."),
+    ];
+    if let Some((from, to)) = PLAIN.iter().find(|(from, _)| name.starts_with(from)) {
+        return name.replacen(from, to, 1);
+    }
+    let name = IN_A_LAYER.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1));
+    name.replacen(".mlp_ln.", ".final_layer_norm.", 1)
 }

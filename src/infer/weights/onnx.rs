@@ -2,7 +2,10 @@
 //!
 //! Source: onnx 1.19 `onnx.proto` (field numbers) and the Protocol Buffers encoding.
 
-use super::{Checkpoint, Encoding, Entry, MAX_RANK};
+use super::{
+    Checkpoint, MAX_RANK,
+    entry::{Encoding, Entry},
+};
 use crate::{Error, Result};
 
 /// Largest file that is read.
@@ -15,9 +18,8 @@ const TENSOR_TYPE: u64 = 2;
 const TENSOR_NAME: u64 = 8;
 const TENSOR_RAW_DATA: u64 = 9;
 
-/// Reads the table of `model.onnx`, without the values.
-pub(super) fn index(checkpoint: &mut Checkpoint) -> Result<()> {
-    let number = checkpoint.add_file("model.onnx")?;
+/// Reads the table of a file, without the values.
+pub(super) fn index(checkpoint: &mut Checkpoint, number: usize) -> Result<()> {
     let file = &checkpoint.files[number];
     if file.len > MAX_BYTES {
         return Err(Error::TooLarge { what: "ONNX file", got_bytes: file.len, limit_bytes: MAX_BYTES });
@@ -156,7 +158,9 @@ mod tests {
         let (name, entry) = &found[0];
         assert_eq!((name.as_str(), entry.shape.as_slice()), ("w", [2].as_slice()));
         let at = usize::try_from(entry.offset).unwrap();
-        assert_eq!(entry.encoding.decode(&model[at..at + 8]), [1.0, 2.0]);
+        let mut values = [0.0; 2];
+        entry.decode(&model[at..at + 8], 0, &mut values);
+        assert_eq!(values, [1.0, 2.0]);
     }
 
     #[test]

@@ -32,11 +32,17 @@ impl Dimensions {
     /// Reads the sizes.
     ///
     /// # Errors
-    /// [`Error::Weights`] when the tensors are not those of a Whisper model.
+    /// [`Error::Unsupported`] when the settings are those of another kind of model; [`Error::Weights`] when the tensors
+    /// are not those of a Whisper model.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        refuse_other_models(checkpoint)?;
         let shape = |name: &str, rank: usize| {
             checkpoint.shape(name).filter(|shape| shape.len() == rank && !shape.contains(&0)).ok_or_else(|| {
-                damaged(checkpoint, format!("tensor {name} of {rank} dimensions is missing; is this a Whisper model?"))
+                let found = checkpoint.names().next().unwrap_or("nothing");
+                damaged(
+                    checkpoint,
+                    format!("no tensor {name} of {rank} dimensions, but {found}; expected a Whisper model"),
+                )
             })
         };
         let conv1 = shape("encoder.conv1.weight", 3)?;
@@ -71,11 +77,24 @@ impl Dimensions {
     }
 }
 
+/// Says what a checkpoint is whose settings name another architecture.
+fn refuse_other_models(checkpoint: &Checkpoint) -> Result<()> {
+    let text = |name: &str| checkpoint.setting(name).and_then(serde_json::Value::as_str);
+    let kind = text("model_type").or_else(|| checkpoint.setting("architectures")?.get(0)?.as_str());
+    match kind {
+        Some(kind) if !kind.to_ascii_lowercase().contains("whisper") => Err(Error::Unsupported(format!(
+            "{} holds a model of type {kind}; expected whisper",
+            checkpoint.path().display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn n_layers(checkpoint: &Checkpoint, side: &str) -> usize {
     let exists = |layer: &usize| checkpoint.shape(&format!("{side}.layers.{layer}.fc1.weight")).is_some();
     (0..checkpoint.names().count()).take_while(exists).count()
 }
 
 fn damaged(checkpoint: &Checkpoint, reason: String) -> Error {
-    Error::Weights { path: checkpoint.directory().to_owned(), reason }
+    Error::Weights { path: checkpoint.path().to_owned(), reason }
 }

@@ -48,8 +48,8 @@ impl History {
 
     /// What a window begins with.
     ///
-    /// Differs from openai/whisper, which puts the prefix into every window, and leaves it out of the text: here the first
-    /// window begins with it, and so does the text.
+    /// Differs from openai/whisper, which puts the prefix into every window and leaves it out of the text: here, as in
+    /// faster-whisper, the first window begins with it, and so does the text.
     pub(super) fn given(&self, is_first: bool) -> &[u32] {
         if is_first { &self.prefix } else { &[] }
     }

@@ -2,11 +2,16 @@
 
 mod batched;
 mod beam;
+mod bpe;
 mod chunks;
 mod config;
+mod cpu;
+#[cfg(test)]
+mod cpu_test;
 mod decode;
 mod fallback;
 mod features;
+mod headroom;
 mod history;
 mod languages;
 mod memory;
@@ -15,6 +20,7 @@ mod model;
 #[cfg(test)]
 mod model_test;
 mod options;
+mod published;
 mod recording;
 mod rules;
 mod sample;
@@ -24,18 +30,23 @@ mod scheduler_test;
 mod segments;
 mod sequence;
 #[cfg(test)]
-mod small_model;
-#[allow(dead_code, reason = "as for `model`")]
+pub(super) mod small_ggml;
+#[cfg(test)]
+pub(super) mod small_model;
+#[allow(dead_code, reason = "without a GPU, tests alone use it")]
 mod tensor;
 pub mod tokenizer;
 #[cfg(test)]
 mod tokenizer_test;
 mod transcribe;
 mod transcriber;
+mod vocabulary;
 mod words;
 
 pub use config::Dimensions;
 pub use decode::compression_ratio;
+pub use memory::Memory;
 pub use options::{Options, Progress, Task};
+pub use published::{PUBLISHED, Published};
 pub use recording::Recording;
 pub use transcriber::{LoadOptions, Transcriber};

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::{
     config::Dimensions,
-    memory, tensor,
+    cpu, headroom, tensor,
     words::{Head, alignment_heads},
 };
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) struct Whisper {
 #[derive(Debug)]
 enum Engine {
     Tensor(tensor::Model),
+    Cpu(cpu::Model),
 }
 
 /// What is heard in one window: every decoder layer's keys and values of it. Cheap to clone.
@@ -35,6 +36,8 @@ enum Engine {
 pub(crate) enum Audio {
     /// Of the engine of tensors.
     Tensor(tensor::Audio),
+    /// Of the processor's engine.
+    Cpu(cpu::Audio),
 }
 
 /// What the decoder remembers of some sequences of equal length that hear the same window.
@@ -42,6 +45,8 @@ pub(crate) enum Audio {
 pub(crate) enum Cache {
     /// Of the engine of tensors.
     Tensor(tensor::Cache),
+    /// Of the processor's engine.
+    Cpu(cpu::Cache),
 }
 
 /// The next tokens of the sequences of one cache.
@@ -68,13 +73,15 @@ impl Whisper {
     /// Reads the weights onto the device.
     pub(crate) fn load(checkpoint: &Checkpoint, device: &Device, compute_type: ComputeType) -> Result<Self> {
         let dimensions = Dimensions::of(checkpoint)?;
-        // The engine of tensors computes in f32 whatever is asked for.
-        let _ = compute_type;
-        if device.is_cpu() {
-            memory::check(checkpoint, size_of::<f32>())?;
-        }
-        let engine = Engine::Tensor(tensor::Model::load(checkpoint, device)?);
         let alignment_heads = alignment_heads(checkpoint, &dimensions);
+        if device.is_cpu() {
+            let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
+            headroom::check(checkpoint.directory(), &dimensions.memory(compute_type))?;
+            let engine = Engine::Cpu(cpu::Model::load(checkpoint, compute_type)?);
+            return Ok(Self { dimensions, alignment_heads, compute_type, engine, threads: None });
+        }
+        // The engine of tensors computes in f32 whatever is asked for.
+        let engine = Engine::Tensor(tensor::Model::load(checkpoint, device)?);
         Ok(Self { dimensions, alignment_heads, compute_type: ComputeType::Float32, engine, threads: None })
     }
 
@@ -102,6 +109,7 @@ impl Whisper {
     pub(crate) fn device(&self) -> &Device {
         match &self.engine {
             Engine::Tensor(model) => model.device(),
+            Engine::Cpu(_) => &Device::Cpu,
         }
     }
 
@@ -124,6 +132,7 @@ impl Whisper {
         }
         self.install(|| match &self.engine {
             Engine::Tensor(model) => Ok(model.encode(mels, n_frames)?.into_iter().map(Audio::Tensor).collect()),
+            Engine::Cpu(model) => Ok(model.encode(mels, n_frames).into_iter().map(Audio::Cpu).collect()),
         })
     }
 
@@ -131,6 +140,8 @@ impl Whisper {
     pub(crate) fn new_cache(&self, audio: &Audio, n_rows: usize) -> Result<Cache> {
         match (&self.engine, audio) {
             (Engine::Tensor(model), Audio::Tensor(audio)) => Ok(Cache::Tensor(model.new_cache(audio, n_rows)?)),
+            (Engine::Cpu(model), Audio::Cpu(audio)) => Ok(Cache::Cpu(model.new_cache(audio, n_rows))),
+            _ => Err(of_another_model()),
         }
     }
 
@@ -139,12 +150,21 @@ impl Whisper {
     /// A row's scores do not depend on what else is in the call, up to rounding.
     pub(crate) fn decode(&self, steps: &mut [Step<'_>]) -> Result<Vec<Vec<f32>>> {
         self.install(|| match &self.engine {
-            Engine::Tensor(model) => steps
-                .iter_mut()
-                .map(|step| match &mut *step.cache {
+            Engine::Tensor(model) => {
+                let decode = |step: &mut Step<'_>| match &mut *step.cache {
                     Cache::Tensor(cache) => Ok(model.decode(step.tokens, step.wanted, cache)?),
-                })
-                .collect(),
+                    Cache::Cpu(_) => Err(of_another_model()),
+                };
+                steps.iter_mut().map(decode).collect()
+            }
+            Engine::Cpu(model) => {
+                let mut own = Vec::with_capacity(steps.len());
+                for step in steps {
+                    let Cache::Cpu(cache) = &mut *step.cache else { return Err(of_another_model()) };
+                    own.push(cpu::Step { cache, tokens: step.tokens, wanted: step.wanted });
+                }
+                model.decode(&mut own)
+            }
         })
     }
 
@@ -158,6 +178,8 @@ impl Whisper {
         }
         self.install(|| match (&self.engine, audio) {
             (Engine::Tensor(model), Audio::Tensor(audio)) => Ok(model.align(audio, tokens, heads)?),
+            (Engine::Cpu(model), Audio::Cpu(audio)) => model.align(audio, tokens, heads),
+            _ => Err(of_another_model()),
         })
     }
 
@@ -175,6 +197,7 @@ impl Audio {
     pub(crate) fn n_positions(&self) -> usize {
         match self {
             Self::Tensor(audio) => audio.n_positions(),
+            Self::Cpu(audio) => audio.n_positions(),
         }
     }
 }
@@ -184,6 +207,7 @@ impl Cache {
     pub(crate) fn n_rows(&self) -> usize {
         match self {
             Self::Tensor(cache) => cache.n_rows(),
+            Self::Cpu(cache) => cache.n_rows(),
         }
     }
 
@@ -191,6 +215,7 @@ impl Cache {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Tensor(cache) => cache.len(),
+            Self::Cpu(cache) => cache.len(),
         }
     }
 
@@ -198,6 +223,7 @@ impl Cache {
     pub(crate) fn clear(&mut self) {
         match self {
             Self::Tensor(cache) => cache.clear(),
+            Self::Cpu(cache) => cache.clear(),
         }
     }
 
@@ -205,6 +231,11 @@ impl Cache {
     pub(crate) fn select(&mut self, rows: &[usize]) -> Result<()> {
         match self {
             Self::Tensor(cache) => Ok(cache.select(rows)?),
+            Self::Cpu(cache) => cache.select(rows),
         }
     }
+}
+
+fn of_another_model() -> Error {
+    Error::InvalidInput("the audio or the cache is another model's; use those that this model made".into())
 }

@@ -209,7 +209,7 @@ fn more_tokens_than_positions_is_an_error() {
     let model = small_model();
     let mut cache = model.new_cache(&hear(&model), 1).unwrap();
     let step = Step { cache: &mut cache, tokens: &[0; 17], wanted: &[16] };
-    assert!(matches!(model.decode(&mut [step]), Err(Error::Model { .. })));
+    assert!(matches!(model.decode(&mut [step]), Err(Error::InvalidInput(_))));
 }
 
 /// Loads a model of which one file is replaced by other bytes.

@@ -114,7 +114,54 @@ fn draw(logits: &[f32], temperature: f32, rng: &mut StdRng, weights: &mut Vec<f6
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::infer::whisper::{model_test::model_directory, options::Options, tokenizer::Tokenizer};
+
+    /// Draws sequences from scores that are the same at every step; returns the kept one.
+    fn kept(rules: &Arc<Rules>, best_of: usize, seed: u64) -> Sequence {
+        let request = Request {
+            rules: Arc::clone(rules),
+            prompt: Vec::new(),
+            start: Vec::new(),
+            given: Vec::new(),
+            temperature: 1.0,
+            beam_size: 1,
+            best_of,
+            patience: 1.0,
+            length_penalty: None,
+            max_new_tokens: None,
+            seed,
+        };
+        let mut samples = Samples::new(&request, &Sequence::default(), 12);
+        let mut n_rows = 1;
+        loop {
+            let mut row = vec![-20.0; rules.n_vocab()];
+            for (token, score) in [(500, 2.0), (600, 1.0), (700, -1.0), (rules.special().end_of_text as usize, 0.5)] {
+                row[token] = score;
+            }
+            match samples.advance(rules, &mut row.repeat(n_rows)) {
+                Next::Feed { rows, tokens } => {
+                    assert!(rows.len() == tokens.len() && rows.len() <= best_of);
+                    assert!(rows.iter().all(|row| *row < n_rows));
+                    n_rows = rows.len();
+                }
+                Next::Done(sequence) => return sequence,
+            }
+        }
+    }
+
+    #[test]
+    fn the_likeliest_of_several_draws_is_kept_and_ended_ones_leave_the_cache() {
+        let options = Options { without_timestamps: true, ..Options::default() };
+        let tokenizer = Arc::new(Tokenizer::load(&model_directory("tiny.en")).unwrap());
+        let rules = Arc::new(Rules::new(tokenizer, 51_864).unwrap().with(&options).unwrap());
+        let mean = |best_of| (0..20).map(|seed| kept(&rules, best_of, seed).avg_logprob()).sum::<f32>() / 20.0;
+        let (one, eight) = (mean(1), mean(8));
+        assert!(eight > one + 0.1, "{eight} of 8, {one} of 1");
+        assert_eq!(kept(&rules, 4, 3).tokens, kept(&rules, 4, 3).tokens);
+    }
 
     #[test]
     fn draws_follow_the_distribution_and_the_seed() {

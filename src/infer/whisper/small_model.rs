@@ -7,11 +7,31 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 
 const WIDTH: usize = 32;
-const N_VOCAB: usize = 50;
-const N_LAYERS: usize = 2;
+const N_HEADS: usize = 4;
+const N_AUDIO_CTX: usize = 20;
+const N_TEXT_CTX: usize = 16;
+
+/// What differs between the published sizes, besides the width.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "they are numbers of things, named as in `Dimensions`")]
+pub(in crate::infer) struct SmallModel {
+    pub(in crate::infer) n_mels: usize,
+    pub(in crate::infer) n_vocab: usize,
+    pub(in crate::infer) n_encoder_layers: usize,
+    pub(in crate::infer) n_decoder_layers: usize,
+}
+
+/// Shapes and values by name.
+pub(in crate::infer) type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+impl Default for SmallModel {
+    fn default() -> Self {
+        Self { n_mels: 8, n_vocab: 50, n_encoder_layers: 2, n_decoder_layers: 2 }
+    }
+}
 
 /// Random weights of a small model under Hugging Face's names, with values that f16 holds exactly.
-fn random_weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+pub(in crate::infer) fn random_weights(model: SmallModel) -> Weights {
     let mut rng = StdRng::seed_from_u64(3);
     let mut weights = BTreeMap::new();
     let mut add = |name: String, shape: &[usize]| {
@@ -19,11 +39,13 @@ fn random_weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         let values = (0..n).map(|_| f32::from(rng.random_range(-256_i16..=256)) / 1024.0).collect();
         weights.insert(name, (shape.to_vec(), values));
     };
-    for (side, n_positions) in [("encoder", 20), ("decoder", 16)] {
+    for (side, n_positions, n_layers) in
+        [("encoder", N_AUDIO_CTX, model.n_encoder_layers), ("decoder", N_TEXT_CTX, model.n_decoder_layers)]
+    {
         add(format!("{side}.embed_positions.weight"), &[n_positions, WIDTH]);
         add(format!("{side}.layer_norm.weight"), &[WIDTH]);
         add(format!("{side}.layer_norm.bias"), &[WIDTH]);
-        for layer in 0..N_LAYERS {
+        for layer in 0..n_layers {
             let prefix = format!("{side}.layers.{layer}");
             let attentions: &[&str] = if side == "encoder" { &["self_attn"] } else { &["self_attn", "encoder_attn"] };
             for attention in attentions {
@@ -44,8 +66,8 @@ fn random_weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
             }
         }
     }
-    add("decoder.embed_tokens.weight".into(), &[N_VOCAB, WIDTH]);
-    for (name, n_inputs) in [("conv1", 8), ("conv2", WIDTH)] {
+    add("decoder.embed_tokens.weight".into(), &[model.n_vocab, WIDTH]);
+    for (name, n_inputs) in [("conv1", model.n_mels), ("conv2", WIDTH)] {
         add(format!("encoder.{name}.weight"), &[WIDTH, n_inputs, 3]);
         add(format!("encoder.{name}.bias"), &[WIDTH]);
     }
@@ -53,14 +75,18 @@ fn random_weights() -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
 }
 
 fn write_config(directory: &Path) {
-    let config = json!({"encoder_attention_heads": 4, "decoder_attention_heads": 4});
+    let config = json!({"encoder_attention_heads": N_HEADS, "decoder_attention_heads": N_HEADS});
     fs::write(directory.join("config.json"), config.to_string()).unwrap();
 }
 
 /// Hugging Face's format, in one file or, with `n_shards` above 1, in several with an index.
 pub(super) fn write_safetensors(directory: &Path, dtype: Dtype, n_shards: usize) {
+    write_safetensors_of(SmallModel::default(), directory, dtype, n_shards);
+}
+
+pub(in crate::infer) fn write_safetensors_of(model: SmallModel, directory: &Path, dtype: Dtype, n_shards: usize) {
     write_config(directory);
-    let encoded: Vec<(String, Vec<usize>, Vec<u8>)> = random_weights()
+    let encoded: Vec<(String, Vec<usize>, Vec<u8>)> = random_weights(model)
         .into_iter()
         .map(|(name, (shape, values))| {
             let bytes = values.iter().flat_map(|&value| match dtype {
@@ -86,17 +112,24 @@ pub(super) fn write_safetensors(directory: &Path, dtype: Dtype, n_shards: usize)
 }
 
 /// How the matrices of a `model.bin` are stored.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Stored {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::infer) enum Stored {
     F32,
     F16,
     I8,
+    /// Whole numbers in matrices, halves elsewhere.
+    I8F16,
+    I16,
 }
 
 /// `CTranslate2`'s format, with its own names and fused projections.
 pub(super) fn write_ctranslate2(directory: &Path, stored: Stored) {
+    write_ctranslate2_of(SmallModel::default(), directory, stored);
+}
+
+pub(in crate::infer) fn write_ctranslate2_of(model: SmallModel, directory: &Path, stored: Stored) {
     write_config(directory);
-    let weights = random_weights();
+    let weights = random_weights(model);
     let mut variables: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
     let get = |name: &str| weights.get(name).cloned();
     for side in ["encoder", "decoder"] {
@@ -114,7 +147,8 @@ pub(super) fn write_ctranslate2(directory: &Path, stored: Stored) {
                 copy(format!("encoder/{part}"), format!("encoder.{}", part.replace('/', ".")));
             }
         }
-        for layer in 0..N_LAYERS {
+        let n_layers = if side == "encoder" { model.n_encoder_layers } else { model.n_decoder_layers };
+        for layer in 0..n_layers {
             let (new, old) = (format!("{side}/layer_{layer}"), format!("{side}.layers.{layer}"));
             let mut norms = vec![("ffn", "final"), ("self_attention", "self_attn")];
             let mut projections = vec![("ffn/linear_0", "fc1", vec![]), ("ffn/linear_1", "fc2", vec![])];
@@ -160,11 +194,14 @@ fn ctranslate2_bytes(variables: &[(String, Vec<usize>, Vec<f32>)], stored: Store
         let f32_bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
         let is_matrix = shape.len() == 2 && name.ends_with("weight");
         match stored {
-            Stored::F16 => {
-                let bytes = values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()).collect();
-                table.push((name.clone(), shape.clone(), 4, bytes));
+            Stored::I16 if is_matrix => {
+                // One scale for all; the largest value gets ten bits.
+                let scale = 1023.0 / values.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
+                let bytes = values.iter().flat_map(|value| ((value * scale).round() as i16).to_le_bytes()).collect();
+                table.push((name.clone(), shape.clone(), 2, bytes));
+                table.push((format!("{name}_scale"), vec![], 0, f32_bytes(&[scale])));
             }
-            Stored::I8 if is_matrix => {
+            Stored::I8 | Stored::I8F16 if is_matrix => {
                 // One scale a row, as CTranslate2 quantises.
                 let mut bytes = Vec::new();
                 let mut scales = Vec::new();
@@ -175,6 +212,10 @@ fn ctranslate2_bytes(variables: &[(String, Vec<usize>, Vec<f32>)], stored: Store
                 }
                 table.push((name.clone(), shape.clone(), 1, bytes));
                 table.push((format!("{name}_scale"), vec![shape[0]], 0, f32_bytes(&scales)));
+            }
+            Stored::F16 | Stored::I8F16 => {
+                let bytes = values.iter().flat_map(|&value| half::f16::from_f32(value).to_le_bytes()).collect();
+                table.push((name.clone(), shape.clone(), 4, bytes));
             }
             _ => table.push((name.clone(), shape.clone(), 0, f32_bytes(values))),
         }

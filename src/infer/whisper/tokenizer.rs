@@ -1,25 +1,21 @@
-//! Text to tokens and back, from a model directory's own files, with the faults of published conversions repaired.
+//! Text to tokens and back, from a model's own vocabulary.
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde_json::Value;
-use tokenizers::{
-    models::bpe::{BPE, Vocab},
-    pre_tokenizers::byte_level::ByteLevel,
-};
-
-use crate::{Error, Result, infer::weights::read_json};
+use super::{bpe::Ranks, vocabulary::Vocabulary};
+use crate::{Error, Result, infer::weights::Checkpoint};
 
 /// Time tokens: 0.00 s to 30.00 s in steps of 0.02 s.
 const N_TIMESTAMPS: u32 = 1501;
 
 /// A Whisper tokenizer.
 ///
-/// Differs from the published `tokenizer.json` files: the time tokens are there, and so is the merge `Ġ t`, which one
-/// widespread conversion lost (without it " this" splits). Special tokens inside of a text are plain text.
+/// Differs from the published `tokenizer.json` files: the time tokens are there, and merges follow from the order of the
+/// ids, as in OpenAI's own (one widespread conversion lost the merge `Ġ t`, without which " this" splits). Special tokens
+/// inside of a text are plain text.
 #[derive(Debug)]
 pub struct Tokenizer {
-    bpe: tokenizers::Tokenizer,
+    ranks: Ranks,
     /// The bytes of all text tokens, one after the other, and where each ends.
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -46,26 +42,52 @@ pub struct Special {
     pub timestamp_begin: u32,
 }
 
-/// What the files hold, before it is understood.
-struct Files {
-    vocab: BTreeMap<String, u32>,
-    merges: Vec<(String, String)>,
-    special: BTreeMap<String, u32>,
-}
-
 impl Tokenizer {
-    /// Loads `tokenizer.json`, or `vocab.json` with `merges.txt` and `added_tokens.json`.
+    /// The tokenizer of a model: the weights' own vocabulary, or the files beside them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; [`Error::Weights`] when it is damaged or has more tokens than the model.
+    pub fn of(checkpoint: &Checkpoint, n_vocab: usize) -> Result<Self> {
+        let tokenizer = Self::new(Vocabulary::load(checkpoint, n_vocab)?, checkpoint.path())?;
+        let n_tokens = tokenizer.special.n_tokens();
+        if (n_vocab as u64) < u64::from(n_tokens) {
+            return Err(Error::Weights {
+                path: checkpoint.path().to_owned(),
+                reason: format!(
+                    "the model has {n_vocab} tokens and its tokenizer {n_tokens}; they belong to different models"
+                ),
+            });
+        }
+        Ok(tokenizer)
+    }
+
+    /// Loads `tokenizer.json`, or `vocab.json` with `added_tokens.json`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when neither is there; [`Error::Weights`] when they are damaged.
     pub fn load(directory: &Path) -> Result<Self> {
-        let path = directory.join("tokenizer.json");
-        let (files, path) = match read_json(&path)? {
-            Some(json) => (Files::from_tokenizer_json(&json), path),
-            None => (Files::from_vocabulary(directory)?, directory.join("vocab.json")),
-        };
-        let damaged = |reason: String| Error::Weights { path: path.clone(), reason };
-        files.ok_or_else(|| damaged("no byte-pair vocabulary with merges".into()))?.build().map_err(damaged)
+        Self::new(Vocabulary::read(directory)?, directory)
+    }
+
+    pub(super) fn new(vocabulary: Vocabulary, path: &Path) -> Result<Self> {
+        let special =
+            Special::of(&vocabulary.special).map_err(|reason| Error::Weights { path: path.to_owned(), reason })?;
+        let first_task = special.translate.min(special.transcribe);
+        let is_language = |id: u32| special.start_of_transcript < id && id < first_task;
+        let mut languages: Vec<_> = vocabulary
+            .special
+            .iter()
+            .filter(|(_, id)| is_language(**id))
+            .map(|(name, id)| (name.trim_matches(['<', '|', '>']).to_owned(), *id))
+            .collect();
+        languages.sort_by_key(|(_, id)| *id);
+        let ranks = Ranks::new(vocabulary.pieces.iter().map(Vec::as_slice));
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(vocabulary.pieces.len()));
+        for piece in vocabulary.pieces {
+            bytes.extend(piece);
+            ends.push(bytes.len());
+        }
+        Ok(Self { ranks, bytes, ends, languages, special })
     }
 
     /// The ids of the tokens that are not text.
@@ -85,10 +107,9 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::InvalidInput`] when the text has a character that the vocabulary cannot spell.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.bpe.encode_fast(text, false);
-        encoding
-            .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| Error::InvalidInput(format!("the text cannot be tokenized: {error}")))
+        self.ranks.encode(text).map_err(|byte| {
+            Error::InvalidInput(format!("the text cannot be tokenized: no token for the byte {byte:#04x}"))
+        })
     }
 
     /// The text of the text tokens among `tokens`. Bytes that are not UTF-8 become U+FFFD.
@@ -98,7 +119,7 @@ impl Tokenizer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    fn piece(&self, token: u32) -> &[u8] {
+    pub(super) fn piece(&self, token: u32) -> &[u8] {
         let index = token as usize;
         match self.ends.get(index) {
             Some(&end) => &self.bytes[index.checked_sub(1).map_or(0, |before| self.ends[before])..end],
@@ -132,80 +153,16 @@ impl Tokenizer {
     }
 }
 
-impl Files {
-    fn from_tokenizer_json(json: &Value) -> Option<Self> {
-        let model = json.get("model")?;
-        let vocab = vocabulary(model.get("vocab")?)?;
-        let merges = model.get("merges")?.as_array()?.iter().map(|merge| match merge {
-            Value::String(pair) => pair.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned())),
-            Value::Array(pair) => Some((pair.first()?.as_str()?.to_owned(), pair.get(1)?.as_str()?.to_owned())),
-            _ => None,
-        });
-        let added = json.get("added_tokens").and_then(Value::as_array).into_iter().flatten().filter_map(|token| {
-            Some((token.get("content")?.as_str()?.to_owned(), u32::try_from(token.get("id")?.as_u64()?).ok()?))
-        });
-        Some(Self { merges: merges.collect::<Option<_>>()?, special: added.collect(), vocab })
-    }
-
-    fn from_vocabulary(directory: &Path) -> Result<Option<Self>> {
-        let path = directory.join("merges.txt");
-        let Some(vocab) = read_json(&directory.join("vocab.json"))? else {
-            return Err(Error::NotFound(format!(
-                "{}: no tokenizer here; expected tokenizer.json, or vocab.json with merges.txt",
-                directory.display()
-            )));
-        };
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::Io { path, source })?;
-        let pairs = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
-        let merges = pairs.filter_map(|line| line.split_once(' ')).map(|(left, right)| (left.into(), right.into()));
-        let added = read_json(&directory.join("added_tokens.json"))?;
-        let special = added.as_ref().and_then(vocabulary).unwrap_or_default();
-        Ok(vocabulary(&vocab).map(|vocab| Self { vocab, merges: merges.collect(), special }))
-    }
-
-    fn build(mut self) -> Result<Tokenizer, String> {
-        let is_special = |name: &str| name.starts_with("<|") && name.ends_with("|>");
-        self.special
-            .extend(self.vocab.iter().filter(|(name, _)| is_special(name)).map(|(name, id)| (name.clone(), *id)));
-        let special = self.special_ids()?;
-        if special.end_of_text as usize > self.vocab.len() {
-            return Err(format!(
-                "{} text tokens are fewer than the {} expected",
-                self.vocab.len(),
-                special.end_of_text
-            ));
-        }
-        self.vocab.retain(|_, id| *id < special.end_of_text);
-        if self.vocab.contains_key("Ġt") && !self.merges.iter().any(|(left, right)| left == "Ġ" && right == "t") {
-            self.merges.insert(0, ("Ġ".into(), "t".into()));
-        }
-        let (bytes, ends) = self.pieces(special.end_of_text)?;
-        let mut languages: Vec<_> = self
-            .special
-            .iter()
-            .filter_map(|(name, &id)| {
-                let last = special.translate.min(special.transcribe);
-                let is_language = special.start_of_transcript < id && id < last;
-                is_language.then(|| (name.trim_matches(['<', '|', '>']).to_owned(), id))
-            })
-            .collect();
-        languages.sort_by_key(|(_, id)| *id);
-        let vocab: Vocab = self.vocab.into_iter().collect();
-        let model = BPE::builder().vocab_and_merges(vocab, self.merges).build().map_err(|error| error.to_string())?;
-        let mut bpe = tokenizers::Tokenizer::new(model);
-        bpe.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-        Ok(Tokenizer { bpe, bytes, ends, languages, special })
-    }
-
-    fn special_ids(&self) -> Result<Special, String> {
-        let optional = |name: &str| self.special.get(name).copied();
+impl Special {
+    fn of(ids: &BTreeMap<String, u32>) -> Result<Self, String> {
+        let optional = |name: &str| ids.get(name).copied();
         let required = |name: &str| optional(name).ok_or_else(|| format!("the special token {name} is missing"));
         let no_timestamps = required("<|notimestamps|>")?;
-        let timestamp_begin = no_timestamps + 1;
+        let timestamp_begin = no_timestamps.checked_add(1).ok_or("the special token <|notimestamps|> is too large")?;
         if optional("<|0.00|>").is_some_and(|id| id != timestamp_begin) {
             return Err("the time tokens do not follow <|notimestamps|>".into());
         }
-        Ok(Special {
+        Ok(Self {
             end_of_text: required("<|endoftext|>")?,
             start_of_transcript: required("<|startoftranscript|>")?,
             translate: required("<|translate|>")?,
@@ -218,45 +175,9 @@ impl Files {
         })
     }
 
-    /// The bytes of every text token.
-    fn pieces(&self, end_of_text: u32) -> Result<(Vec<u8>, Vec<usize>), String> {
-        let mut by_id = vec![""; end_of_text as usize];
-        for (text, &id) in &self.vocab {
-            by_id[id as usize] = text;
-        }
-        let byte_of = byte_alphabet();
-        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(by_id.len()));
-        for text in by_id {
-            for character in text.chars() {
-                let byte = byte_of.get(&character);
-                bytes.push(*byte.ok_or_else(|| format!("the token {text} is not in the byte alphabet"))?);
-            }
-            ends.push(bytes.len());
-        }
-        Ok((bytes, ends))
-    }
-}
-
-impl Special {
     /// The number of time tokens is the same in every Whisper model.
     #[must_use]
     pub fn n_tokens(&self) -> u32 {
-        self.timestamp_begin + N_TIMESTAMPS
+        self.timestamp_begin.saturating_add(N_TIMESTAMPS)
     }
-}
-
-fn vocabulary(json: &Value) -> Option<BTreeMap<String, u32>> {
-    let entry = |(name, id): (&String, &Value)| Some((name.clone(), u32::try_from(id.as_u64()?).ok()?));
-    json.as_object()?.iter().map(entry).collect()
-}
-
-/// The printable character that stands for each byte. Source: openai/gpt-2 `encoder.py`.
-fn byte_alphabet() -> BTreeMap<char, u8> {
-    let is_printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let moved = (0..=255_u8).filter(|&byte| !is_printable(byte)).zip('\u{100}'..);
-    (0..=255)
-        .filter(|&byte| is_printable(byte))
-        .map(|byte| (char::from(byte), byte))
-        .chain(moved.map(|(b, c)| (c, b)))
-        .collect()
 }

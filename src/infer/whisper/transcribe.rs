@@ -105,6 +105,8 @@ impl<'a> Run<'a> {
     fn window(&mut self, heard: Heard, fraction: f32, on_progress: OnProgress<'_>) -> Result<usize> {
         let Heard { window, mel, .. } = heard;
         let n_rows = self.options.beam_size.max(self.options.best_of);
+        // Words are placed by what was heard of them.
+        let sound = self.options.word_timestamps.then(|| mel.clone()).unwrap_or_default();
         let encoded = self.session.encode(mel, N_FRAMES, n_rows, &mut || {
             on_progress(Progress { fraction, segments: &self.segments, partial: "" })
         })?;
@@ -122,7 +124,7 @@ impl<'a> Run<'a> {
         segments.retain(|segment| !segment.tokens.is_empty());
         let mut seek = window.seek + advance;
         if self.options.word_timestamps {
-            self.add_words(&mut segments, &encoded.audio, &spoken, window)?;
+            self.add_words(&mut segments, &encoded.audio, &sound, &spoken, window)?;
             let n_frames = self.features.n_frames();
             let place = Place { window, n_frames, ends_on_single, last_speech_s: self.last_speech_s };
             let threshold = self.options.hallucination_silence_threshold.map(f64::from);
@@ -139,7 +141,14 @@ impl<'a> Run<'a> {
         Ok(seek)
     }
 
-    fn add_words(&self, segments: &mut [Segment], audio: &Audio, spoken: &str, window: Window) -> Result<()> {
+    fn add_words(
+        &self,
+        segments: &mut [Segment],
+        audio: &Audio,
+        mel: &[f32],
+        spoken: &str,
+        window: Window,
+    ) -> Result<()> {
         let aligner = Aligner {
             model: self.session.model(),
             tokenizer: self.tokenizer(),
@@ -148,6 +157,7 @@ impl<'a> Run<'a> {
             language: if self.options.task == Task::Translate { "en" } else { spoken },
             prepended: &self.options.prepend_punctuations,
             appended: &self.options.append_punctuations,
+            mel: Some(mel),
         };
         aligner.add(segments, audio, window.n_frames, self.last_speech_s)
     }

@@ -66,7 +66,7 @@ pub struct LoadOptions {
 }
 
 impl Transcriber {
-    /// Loads the model of a directory: `CTranslate2`'s files or Hugging Face's.
+    /// Loads a model: a directory or file of `CTranslate2`, Hugging Face (safetensors) or whisper.cpp (ggml).
     ///
     /// # Errors
     /// [`Error::NotFound`] when no model is there, [`Error::Weights`] when its files are damaged or do not fit each
@@ -84,17 +84,8 @@ impl Transcriber {
             .build()
             .map_err(|error| Error::Model { source: Box::new(error) })?;
         let checkpoint = Checkpoint::open(directory)?;
-        let tokenizer = Tokenizer::load(directory)?;
         let n_vocab = Dimensions::of(&checkpoint)?.n_vocab;
-        if (n_vocab as u64) < u64::from(tokenizer.special().n_tokens()) {
-            return Err(Error::Weights {
-                path: directory.to_owned(),
-                reason: format!(
-                    "the model has {n_vocab} tokens and its tokenizer {}; they belong to different models",
-                    tokenizer.special().n_tokens()
-                ),
-            });
-        }
+        let tokenizer = Tokenizer::of(&checkpoint, n_vocab)?;
         let rules = Rules::new(Arc::new(tokenizer), n_vocab)?;
         let threads = Arc::new(threads);
         let model = threads.install(|| Whisper::load(&checkpoint, &device, options.compute_type))?;

@@ -5,6 +5,7 @@ mod attention;
 mod dtw;
 mod hallucination;
 mod heads;
+mod pauses;
 mod split;
 mod timing;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use super::{
     segments::frames_to_s,
     tokenizer::Tokenizer,
 };
-use crate::{Error, Result, infer::kernels::log_sum_exp, text::transcript::Segment};
+use crate::{Error, Result, audio::mel::N_FRAMES, infer::kernels::log_sum_exp, text::transcript::Segment};
 
 /// Seconds in a position of the encoder's output.
 const POSITION_S: f64 = 0.02;
@@ -48,6 +49,9 @@ pub(super) struct Aligner<'a> {
     pub(super) prepended: &'a str,
     /// Marks that join the word before them, usually [`APPENDED`].
     pub(super) appended: &'a str,
+    /// The window's log-mel features, dense `[n_mels, N_FRAMES]`, to take pauses out of words; without them a pause
+    /// belongs to one of its neighbours, as in openai/whisper.
+    pub(super) mel: Option<&'a [f32]>,
 }
 
 impl Aligner<'_> {
@@ -69,13 +73,15 @@ impl Aligner<'_> {
         let is_text = |token: &&u32| **token < end_of_text;
         let n_text_tokens: Vec<usize> = segments.iter().map(|s| s.tokens.iter().filter(is_text).count()).collect();
         let tokens: Vec<u32> = segments.iter().flat_map(|s| s.tokens.iter().filter(is_text)).copied().collect();
-        let Some(first) = segments.first() else { return Ok(()) };
-        let offset_s = frames_to_s(first.seek);
+        let Some(seek) = segments.first().map(|segment| segment.seek) else { return Ok(()) };
         let mut timings = self.align(&tokens, audio, n_frames)?;
         let usual = Usual::of(&timings);
         timing::shorten_at_sentence_ends(&mut timings, usual);
         timing::merge_punctuation(&mut timings, self.prepended, self.appended);
-        timing::assign(segments, &timings, &n_text_tokens, usual, (offset_s, last_speech_s));
+        timing::assign(segments, &timings, &n_text_tokens, usual, (frames_to_s(seek), last_speech_s));
+        if let Some(mel) = self.mel {
+            pauses::leave_out(&pauses::pauses(mel, N_FRAMES, n_frames), seek, segments);
+        }
         Ok(())
     }
 

@@ -108,6 +108,7 @@ fn every_layout_of_subtitles_is_openais() {
     }
 }
 
+#[allow(clippy::cast_precision_loss, reason = "a few words")]
 fn words(texts: &[&str]) -> Transcript {
     let word = |(index, text): (usize, &&str)| {
         let start = index as f64;
@@ -157,7 +158,7 @@ fn a_vowel_sign_stays_with_its_letter_at_the_end_of_a_line() {
 
 #[test]
 fn times_go_past_100_hours_and_never_below_0() {
-    let long = transcript(&[(-0.5, 359_999.9996, " a")]);
+    let long = transcript(&[(-0.5, 359_999.999_6, " a")]);
     assert!(long.to_srt(&SubtitleOptions::default()).contains("00:00:00,000 --> 100:00:00,000"));
     assert!(long.to_vtt(&SubtitleOptions::default()).contains("00:00.000 --> 100:00:00.000"));
     assert!(long.to_tsv().contains("\n0\t360000000\ta\n"));

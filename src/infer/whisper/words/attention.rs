@@ -104,9 +104,8 @@ fn add_filtered(sum: &mut [f32], row: &[f32], padded: &mut [f32]) {
         #[inline(always)]
         || {
             let shifted: [&[f32]; FILTER_WIDTH] = std::array::from_fn(|shift| &padded[shift..shift + n]);
-            let [a, b, c, d, e, f, g] = shifted;
             for (index, sum) in sum.iter_mut().enumerate().take(n) {
-                *sum += median([a[index], b[index], c[index], d[index], e[index], f[index], g[index]]);
+                *sum += median(std::array::from_fn(|shift| shifted[shift][index]));
             }
         },
     );
@@ -160,11 +159,12 @@ mod tests {
             if n_used <= 3 {
                 return row[column];
             }
-            let at = |offset: isize| {
-                let index = (column as isize + offset).unsigned_abs();
+            let at = |place: usize| {
+                // Before the first value comes the second, as in a mirror; likewise behind the last.
+                let index = (column + place).abs_diff(3);
                 row[if index < n_used { index } else { 2 * (n_used - 1) - index }]
             };
-            let mut near: Vec<f64> = (-3..=3).map(at).collect();
+            let mut near: Vec<f64> = (0..7).map(at).collect();
             near.sort_by(f64::total_cmp);
             near[3]
         };

@@ -1,0 +1,133 @@
+//! Real numbers to integers: a row at a time, so that a row's result never depends on its neighbours.
+
+use pulp::Arch;
+
+use super::{
+    pointwise::{ROUND, reduce},
+    tile::{OFFSET, STEP},
+};
+
+/// Rows of 8-bit numbers, unsigned and [`OFFSET`] too large, each with a scale of its own.
+#[derive(Debug, Default)]
+pub(in crate::infer) struct Rows {
+    pub(super) bytes: Vec<u8>,
+    pub(super) scales: Vec<f32>,
+    pub(super) stride: usize,
+}
+
+impl Rows {
+    /// Replaces what is there by rows of `n` values, `stride` apart, which may overlap: each row's largest magnitude
+    /// becomes 127.
+    pub(in crate::infer) fn set(&mut self, values: &[f32], n_rows: usize, n: usize, stride: usize) {
+        self.stride = n.next_multiple_of(STEP);
+        self.bytes.resize(n_rows * self.stride, 0);
+        self.scales.resize(n_rows, 0.0);
+        let Self { bytes, scales, stride: n_bytes } = self;
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (row, (bytes, scale)) in bytes.chunks_exact_mut(*n_bytes).zip(scales).enumerate() {
+                    *scale = bytes_of(&values[row * stride..][..n], &mut bytes[..n]);
+                    bytes[n..].fill(OFFSET as u8);
+                }
+            },
+        );
+    }
+
+    /// Number of rows.
+    pub(in crate::infer) fn len(&self) -> usize {
+        self.scales.len()
+    }
+}
+
+/// Quantises to `OFFSET + -127 ..= OFFSET + 127`; returns what one unit is worth.
+#[inline(always)]
+fn bytes_of(row: &[f32], bytes: &mut [u8]) -> f32 {
+    let (scale, inverse) = scales(row, 127.0);
+    for (byte, x) in bytes.iter_mut().zip(row) {
+        *byte = (x * inverse + (ROUND + OFFSET as f32)).to_bits() as u8;
+    }
+    scale
+}
+
+/// Quantises to signed 8-bit numbers of magnitude up to 127; returns what one unit is worth.
+pub(in crate::infer) fn signed_bytes_of(row: &[f32], bytes: &mut [i8]) -> f32 {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let (scale, inverse) = scales(row, 127.0);
+            for (byte, x) in bytes.iter_mut().zip(row) {
+                *byte = (x * inverse + ROUND).to_bits() as i8;
+            }
+            scale
+        },
+    )
+}
+
+/// Quantises to signed 16-bit numbers of magnitude up to `limit`, little-endian; returns what one unit is worth.
+#[inline(always)]
+pub(super) fn words_of(row: &[f32], limit: f32, words: &mut [[u8; 2]]) -> f32 {
+    let (scale, inverse) = scales(row, limit);
+    for (word, x) in words.iter_mut().zip(row) {
+        *word = word_of(x * inverse);
+    }
+    scale
+}
+
+/// A number of magnitude below 32,768, rounded, as two bytes.
+#[inline(always)]
+pub(super) fn word_of(x: f32) -> [u8; 2] {
+    ((x + ROUND).to_bits() as u16).to_le_bytes()
+}
+
+/// What one unit is worth, and its inverse, when the largest magnitude of a row becomes `limit`; zeros for a row of zeros.
+#[inline(always)]
+fn scales(row: &[f32], limit: f32) -> (f32, f32) {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let max = reduce(row, 0.0, |max, x| larger(max, x.abs()), larger);
+    // Below this the inverse overflows; such a row is as good as zero.
+    if max > 1e-30 { (max / limit, limit / max) } else { (0.0, 0.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_number_comes_back_within_half_a_unit(values in prop::collection::vec(-1e3_f32..1e3, 1..70)) {
+            let n = values.len();
+            let mut rows = Rows::default();
+            rows.set(&[values.clone(), vec![0.5; n]].concat(), 2, n, n);
+            let scale = rows.scales[0];
+            for (x, byte) in values.iter().zip(&rows.bytes) {
+                let back = (f32::from(*byte) - OFFSET as f32) * scale;
+                prop_assert!((x - back).abs() <= 0.5001 * scale, "{x} became {back} in units of {scale}");
+            }
+            // A row's neighbours and the padding do not matter.
+            let mut alone = Rows::default();
+            alone.set(&values, 1, n, n);
+            prop_assert_eq!(&alone.bytes[..], &rows.bytes[..rows.stride]);
+            let mut words = vec![[0; 2]; n];
+            let scale = words_of(&values, 5792.0, &mut words);
+            for (x, word) in values.iter().zip(words) {
+                prop_assert!((x - f32::from(i16::from_le_bytes(word)) * scale).abs() <= 0.501 * scale);
+            }
+            let mut bytes = vec![0; n];
+            let scale = signed_bytes_of(&values, &mut bytes);
+            for (x, byte) in values.iter().zip(bytes) {
+                prop_assert!((x - f32::from(byte) * scale).abs() <= 0.5001 * scale);
+            }
+        }
+    }
+
+    #[test]
+    fn by_hand() {
+        let mut rows = Rows::default();
+        rows.set(&[0.0, 2.0, -1.0, 0.01, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0], 2, 5, 5);
+        assert_eq!(rows.bytes, [128, 255, 64, 129, 1, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128]);
+        assert!((rows.scales[0] - 2.0 / 127.0).abs() < 1e-9 && rows.scales[1] == 0.0);
+    }
+}
