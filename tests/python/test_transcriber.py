@@ -30,6 +30,8 @@ Samples = npt.NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def asr(tiny_en: Path) -> violet.Transcriber:
+    # Begins the process's own pool of threads, so that none of them bears the name of the stream that first needs it.
+    violet.log_mel(np.zeros(16_000, np.float32))
     return violet.Transcriber(tiny_en, "cpu")
 
 
@@ -211,7 +213,7 @@ def test_impossible_options_are_refused(
 
 
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do(asr: violet.Transcriber, jfk: Samples) -> None:
-    with pytest.raises(TypeError, match=r"unknown option beam; expected some of batch_size, beam_size, .*"):
+    with pytest.raises(TypeError, match=r"unknown option beam; expected some of .*batch_size, beam_size, .*"):
         asr.transcribe(jfk, **{"beam": 5})  # type: ignore[arg-type]
 
 

@@ -141,8 +141,13 @@ impl<'a> Features<'a> {
                 let power = &mut self.power;
                 run(&mut || stream.push(&block, power));
             }
-        } else if let Some(stream) = self.stream.take() {
-            stream.finish(&mut self.power);
+        } else {
+            let (mut ended, power) = (self.stream.take(), &mut self.power);
+            run(&mut || {
+                if let Some(stream) = ended.take() {
+                    stream.finish(power);
+                }
+            });
         }
         self.maximum = self.power[n_before..].iter().copied().fold(self.maximum, f32::max);
         Ok(())
