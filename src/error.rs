@@ -80,6 +80,9 @@ pub enum Error {
         /// What was got instead of an answer.
         reason: String,
     },
+    /// Too much is under way already; the same call may succeed later.
+    #[error("busy: {0}")]
+    Busy(String),
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -37,6 +37,7 @@ from violet.scoring import (
     tcpwer,
 )
 from violet.transcriber import Transcriber
+from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
 __all__ = [
     "CharacterScores",
@@ -44,8 +45,10 @@ __all__ = [
     "LimitError",
     "MeetingScores",
     "Segment",
+    "SpeechSpan",
     "Transcriber",
     "Transcript",
+    "VadOptions",
     "VioletError",
     "Word",
     "WordScores",
@@ -62,6 +65,7 @@ __all__ = [
     "score_characters",
     "score_words",
     "ser",
+    "speech_timestamps",
     "tcpwer",
     "wer",
     "wil",

@@ -1,6 +1,6 @@
 """Types of the extension module; its documentation is in the Rust sources."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Final, final
 
@@ -12,8 +12,10 @@ __all__ = [
     "LimitError",
     "Scores",
     "Segment",
+    "Stream",
     "Transcriber",
     "Transcript",
+    "Vad",
     "VioletError",
     "Word",
     "__version__",
@@ -227,6 +229,8 @@ class Transcript:
     @property
     def language_probability(self) -> float | None: ...
     @property
+    def language_probabilities(self) -> list[tuple[str, float]]: ...
+    @property
     def duration_s(self) -> float: ...
     @property
     def segments(self) -> list[Segment]: ...
@@ -254,22 +258,56 @@ class Transcript:
 @final
 class Transcriber:
     def __new__(
-        cls, path: str | PathLike[str], device: str = "auto", num_threads: int | None = None
+        cls,
+        path: str | PathLike[str],
+        device: str = "auto",
+        num_threads: int | None = None,
+        compute_type: str = "auto",
     ) -> Transcriber: ...
+    def use_vad(self, vad: Vad) -> None: ...
+    @property
+    def has_vad(self) -> bool: ...
     def transcribe(
         self,
-        samples: npt.NDArray[np.float32],
-        language: str | None = None,
-        beam_size: int = 1,
-        temperature: Sequence[float] = ...,
-        prompt: str | None = None,
-        progress: Callable[[float, str], None] | None = None,
-        word_timestamps: bool = False,
+        audio: str | PathLike[str] | npt.NDArray[np.float32],
+        options: Mapping[str, Any],
+        progress: Callable[[float, str], object] | None = None,
     ) -> Transcript: ...
+    def stream(
+        self,
+        audio: str | PathLike[str] | npt.NDArray[np.float32],
+        options: Mapping[str, Any],
+        progress: Callable[[float, str], object] | None = None,
+    ) -> Stream: ...
+    def stream_live(
+        self,
+        chunks: Iterable[npt.NDArray[np.float32]],
+        options: Mapping[str, Any],
+        progress: Callable[[float, str], object] | None = None,
+    ) -> Stream: ...
+    def detect_language(self, samples: npt.NDArray[np.float32]) -> list[tuple[str, float]]: ...
+    @property
+    def compute_type(self) -> str: ...
+    @property
+    def device(self) -> str: ...
     @property
     def is_multilingual(self) -> bool: ...
     @property
     def languages(self) -> list[str]: ...
+
+@final
+class Stream:
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> Segment: ...
+    def close(self) -> None: ...
+    @property
+    def transcript(self) -> Transcript | None: ...
+
+@final
+class Vad:
+    def __new__(cls, path: str | PathLike[str]) -> Vad: ...
+    def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+    def speech(self, samples: npt.NDArray[np.float32], options: Mapping[str, Any]) -> list[tuple[int, int]]: ...
 
 def whisper_names() -> list[str]: ...
 def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: ...

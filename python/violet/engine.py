@@ -1,4 +1,8 @@
-"""One model that answers several requests at once, each in a thread of its own, off the event loop."""
+"""One model that answers several requests at once, off the event loop.
+
+Each request has a thread that waits; the model's own engine does the work, and steps the windows of all requests
+together.
+"""
 
 import asyncio
 import threading
@@ -49,11 +53,12 @@ class Engine:
                 progress(fraction, text)
 
         def work() -> _core.Transcript:
-            decode = _core.decode(audio, SAMPLE_RATE) if isinstance(audio, bytes) else _core.load(audio, SAMPLE_RATE)
+            # A file is decoded on the way; bytes are few.
+            source = _core.decode(audio, SAMPLE_RATE)[0] if isinstance(audio, bytes) else audio
             # A temperature that the user asked for is where the decoder starts; it may still fall back to hotter ones.
             temperatures = [options.temperature, *(t for t in DEFAULT_TEMPERATURES if t > options.temperature)]
             return self._transcriber.transcribe(
-                decode[0], language=options.language, prompt=options.prompt, temperature=temperatures, progress=tick
+                source, language=options.language, prompt=options.prompt, temperature=temperatures, progress=tick
             )
 
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -43,12 +43,8 @@ const FLOOR: f32 = 1e-10;
 /// [`Error::InvalidInput`] if `n_mels` is 0 or above 201, or if samples and padding are too few (at most 200) or more
 /// than 2^24 frames.
 pub fn log_mel(samples: &[f32], n_mels: usize, padding: usize) -> Result<Array2<f32>> {
-    if !(1..=MAX_N_MELS).contains(&n_mels) {
-        return Err(Error::InvalidInput(format!(
-            "n_mels is {n_mels}; Whisper models have 80 or 128, 1 to 201 are possible"
-        )));
-    }
-    let signal = Signal { samples, n_samples: samples.len().saturating_add(padding) };
+    check_n_mels(n_mels)?;
+    let signal = Signal { samples, first: 0, n_samples: samples.len().saturating_add(padding) };
     if signal.n_samples <= N_FFT / 2 {
         let n = signal.n_samples;
         return Err(Error::InvalidInput(format!(
@@ -79,9 +75,85 @@ pub fn log_mel(samples: &[f32], n_mels: usize, padding: usize) -> Result<Array2<
     Ok(mel)
 }
 
+fn check_n_mels(n_mels: usize) -> Result<()> {
+    if (1..=MAX_N_MELS).contains(&n_mels) {
+        return Ok(());
+    }
+    Err(Error::InvalidInput(format!("n_mels is {n_mels}; Whisper models have 80 or 128, 1 to 201 are possible")))
+}
+
+/// Whisper's input features of a stream: log10 mel power, frame by frame as the samples come.
+///
+/// [`log_mel`] of the whole is `(max(power, maximum - 8) + 4) / 4` of these, with the greatest of them as maximum.
+#[derive(Debug)]
+pub struct LogMelStream {
+    n_mels: usize,
+    filters: Vec<MelFilter>,
+    samples: Vec<f32>,
+    /// What the first of `samples` is the stream's how-manieth.
+    first: usize,
+    n_frames: usize,
+}
+
+impl LogMelStream {
+    /// A stream at its start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] if `n_mels` is 0 or above 201.
+    pub fn new(n_mels: usize) -> Result<Self> {
+        check_n_mels(n_mels)?;
+        let filters = mel_filters(n_mels, N_FFT, f64::from(SAMPLE_RATE));
+        Ok(Self { n_mels, filters, samples: Vec::new(), first: 0, n_frames: 0 })
+    }
+
+    /// Takes more samples, at 16 kHz, and appends the log10 power of the frames that they complete, `[n_frames, n_mels]`.
+    pub fn push(&mut self, samples: &[f32], log_power: &mut Vec<f32>) {
+        self.samples.extend_from_slice(samples);
+        let end = self.first + self.samples.len();
+        // A frame reaches half a window beyond its centre; the first one is mirrored at the start.
+        let ready = (end + HOP_LENGTH).saturating_sub(N_FFT / 2 + 1) / HOP_LENGTH;
+        let ready = if end > N_FFT / 2 { ready } else { 0 };
+        self.frames(ready, end, log_power);
+    }
+
+    /// Appends the frames of the last samples, with silence behind them: all frames together are one for every full
+    /// [`HOP_LENGTH`] and one more.
+    pub fn finish(mut self, log_power: &mut Vec<f32>) {
+        let end = self.first + self.samples.len();
+        self.frames(end / HOP_LENGTH + 1, end + N_SAMPLES, log_power);
+    }
+
+    /// Appends the frames up to number `ready` of a signal of `n_samples`.
+    fn frames(&mut self, ready: usize, n_samples: usize, log_power: &mut Vec<f32>) {
+        if ready <= self.n_frames {
+            return;
+        }
+        let signal = Signal { samples: &self.samples, first: self.first, n_samples };
+        let starts: Vec<usize> = (self.n_frames..ready).step_by(CHUNK).collect();
+        let chunk = |frames: &mut Frames, start: &usize| {
+            let mut mel = Array2::zeros((self.n_mels, CHUNK.min(ready - start)));
+            frames.log_power(&signal, *start, &self.filters, &mut mel.view_mut());
+            mel
+        };
+        let chunks: Vec<Array2<f32>> = starts.par_iter().map_init(Frames::new, chunk).collect();
+        for chunk in chunks {
+            log_power.extend(chunk.t().iter());
+        }
+        self.n_frames = ready;
+        // The next frame begins half a window before its centre.
+        let needed = (ready * HOP_LENGTH).saturating_sub(N_FFT / 2);
+        let n_done = needed.saturating_sub(self.first).min(self.samples.len());
+        self.samples.drain(..n_done);
+        self.first += n_done;
+    }
+}
+
 /// Samples, then silence up to `n_samples`, reflected at both ends.
 struct Signal<'s> {
     samples: &'s [f32],
+    /// What the first of `samples` is the signal's how-manieth; frames that need earlier ones are not asked for.
+    first: usize,
     n_samples: usize,
 }
 
@@ -89,7 +161,10 @@ impl Signal<'_> {
     /// The window of frame `index`, centred on its sample; `false` if all of it is silence.
     fn frame(&self, index: usize, frame: &mut [f32]) -> bool {
         let start = (index * HOP_LENGTH).checked_sub(N_FFT / 2);
-        let inside = start.and_then(|start| self.samples.get(start..start + N_FFT));
+        let inside = start.and_then(|start| {
+            let start = start.checked_sub(self.first)?;
+            self.samples.get(start..start + N_FFT)
+        });
         if let Some(samples) = inside {
             frame.copy_from_slice(samples);
             return true;
@@ -98,7 +173,8 @@ impl Signal<'_> {
         for (offset, value) in frame.iter_mut().enumerate() {
             let position = (index * HOP_LENGTH + offset).abs_diff(N_FFT / 2);
             let position = if position > last { 2 * last - position } else { position };
-            *value = self.samples.get(position).copied().unwrap_or(0.0);
+            let sample = position.checked_sub(self.first).and_then(|position| self.samples.get(position));
+            *value = sample.copied().unwrap_or(0.0);
         }
         frame.iter().any(|&sample| sample != 0.0)
     }
@@ -230,6 +306,25 @@ mod tests {
         assert!(log_mel(&vec![0.0; 16_000], 0, 0).is_err());
         assert!(log_mel(&vec![0.0; 16_000], 202, 0).is_err());
         assert!(log_mel(&vec![0.0; 16_000], 80, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn a_stream_in_pieces_has_the_features_of_the_whole() {
+        let samples: Vec<f32> =
+            (0..50_000_u32).map(|n| (n as f32 * 0.05).sin() * 0.3 + (n as f32).sin() * 0.1).collect();
+        for (n_samples, piece) in [(50_000, 50_000), (50_000, 1_000), (20_001, 37), (300, 7), (480, 480)] {
+            let whole = log_mel(&samples[..n_samples], 80, N_SAMPLES).unwrap();
+            let (mut stream, mut power) = (LogMelStream::new(80).unwrap(), Vec::new());
+            samples[..n_samples].chunks(piece).for_each(|piece| stream.push(piece, &mut power));
+            stream.finish(&mut power);
+            assert_eq!(power.len(), (n_samples / HOP_LENGTH + 1) * 80);
+            let maximum = power.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            for (index, power) in power.iter().enumerate() {
+                let (frame, band) = (index / 80, index % 80);
+                let got = (power.max(maximum - 8.0) + 4.0) / 4.0;
+                assert!((got - whole[[band, frame]]).abs() < 1e-6, "frame {frame} of {n_samples} samples");
+            }
+        }
     }
 
     #[test]

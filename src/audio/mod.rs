@@ -9,6 +9,7 @@
     reason = "counts of samples become times, frequencies and back; the values are bounded by Limits and tested"
 )]
 
+mod blocks;
 mod decode;
 mod edit;
 mod edit_list;
@@ -21,6 +22,7 @@ mod source;
 mod stream;
 mod waveform;
 
+pub use blocks::Blocks;
 pub use decode::{Decoded, decode, load};
 pub use limits::Limits;
 pub use mel::log_mel;

@@ -16,11 +16,13 @@ mod kernels;
 mod ops;
 #[cfg(test)]
 mod ops_test;
+pub mod vad;
 pub mod weights;
 pub mod whisper;
 
 pub use compute_type::ComputeType;
-pub use whisper::{LoadOptions, Options, Progress, Task, Transcriber};
+pub use vad::{SpeechSpan, Vad, VadOptions};
+pub use whisper::{LoadOptions, Options, Progress, Recording, Task, Transcriber};
 
 use crate::Error;
 

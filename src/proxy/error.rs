@@ -142,6 +142,7 @@ impl From<Error> for ApiError {
             Error::InvalidInput(_) => Self::invalid("invalid_value", message),
             Error::NotFound(_) => Self::not_found("not_found", message),
             Error::Conflict(_) => Self::conflict("conflict", message),
+            Error::Busy(_) => Self::unavailable("busy", message),
             Error::Cancelled => Self::unavailable("cancelled", message),
             Error::OutOfMemory { .. } => Self::unavailable("out_of_memory", message),
             Error::Io { .. } | Error::Network { .. } | Error::Weights { .. } | Error::Model { .. } => {

@@ -20,7 +20,7 @@ impl From<Error> for PyErr {
             Error::Io { source, .. } => std::io::Error::new(source.kind(), message).into(),
             Error::Network { .. } => PyConnectionError::new_err(message),
             Error::Cancelled => PyKeyboardInterrupt::new_err(message),
-            Error::NotFound(_) | Error::Conflict(_) | Error::Weights { .. } | Error::Model { .. } => {
+            Error::NotFound(_) | Error::Conflict(_) | Error::Busy(_) | Error::Weights { .. } | Error::Model { .. } => {
                 VioletError::new_err(message)
             }
         }

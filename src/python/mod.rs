@@ -7,10 +7,13 @@ mod device;
 mod errors;
 mod hub;
 mod memory;
+mod options;
 mod proxy;
 mod score;
 mod scores;
+mod stream;
 mod subnet;
+mod vad;
 mod whisper;
 
 use pyo3::prelude::*;
@@ -24,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
+    vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
     subnet::register(module)?;

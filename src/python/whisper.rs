@@ -3,25 +3,38 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use std::sync::Arc;
+
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
-use crate::infer::{self, LoadOptions, Options};
+use super::options::Arguments;
+use super::stream::Stream;
+use super::vad::Vad;
+use crate::audio::Limits;
+use crate::infer::{self, LoadOptions, Options, Recording};
 use crate::text::transcript::{self, SubtitleOptions};
 
 /// A Whisper model in memory; one may serve several threads.
 #[pyclass(frozen, module = "violet._core")]
-struct Transcriber(infer::Transcriber);
+struct Transcriber(Arc<infer::Transcriber>);
+
+/// A file, or 16 kHz mono samples.
+#[derive(FromPyObject)]
+enum Audio<'py> {
+    Samples(PyReadonlyArray1<'py, f32>),
+    Path(PathBuf),
+}
 
 /// What was said: the text, its language, and segments with times.
 #[pyclass(frozen, module = "violet._core")]
 #[derive(Clone)]
-struct Transcript(transcript::Transcript);
+pub(super) struct Transcript(pub(super) transcript::Transcript);
 
 /// One stretch of speech with its text, times and the decoder's own doubts.
 #[pyclass(frozen, module = "violet._core")]
 #[derive(Clone)]
-struct Segment(transcript::Segment);
+pub(super) struct Segment(pub(super) transcript::Segment);
 
 /// A word of a segment with its times and probability.
 #[pyclass(frozen, module = "violet._core")]
@@ -31,37 +44,49 @@ struct Word(transcript::Word);
 #[pymethods]
 impl Transcriber {
     #[new]
-    #[pyo3(signature = (path, device="auto", num_threads=None))]
-    fn new(py: Python<'_>, path: PathBuf, device: &str, num_threads: Option<usize>) -> PyResult<Self> {
-        let options = LoadOptions { device: device.parse()?, num_threads, ..LoadOptions::default() };
-        Ok(Self(py.detach(|| infer::Transcriber::load(&path, &options))?))
+    #[pyo3(signature = (path, device="auto", num_threads=None, compute_type="auto"))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        device: &str,
+        num_threads: Option<usize>,
+        compute_type: &str,
+    ) -> PyResult<Self> {
+        let options = LoadOptions { device: device.parse()?, num_threads, compute_type: compute_type.parse()? };
+        Ok(Self(Arc::new(py.detach(|| infer::Transcriber::load(&path, &options))?)))
     }
 
-    /// Transcribe 16 kHz mono samples; `progress(fraction, text_so_far)` is called as the work goes on.
-    #[pyo3(signature = (samples, language=None, beam_size=1, temperature=vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0], prompt=None, progress=None, word_timestamps=false))]
-    #[allow(clippy::too_many_arguments, reason = "they are keyword arguments of the Python method")]
+    /// Use this detector where silence is left out.
+    fn use_vad(&self, vad: &Vad) {
+        self.0.use_vad(Arc::clone(&vad.0));
+    }
+
+    /// True if it has a detector of voice activity.
+    #[getter]
+    fn has_vad(&self) -> bool {
+        self.0.has_vad()
+    }
+
+    /// Transcribe a file or 16 kHz mono samples; `progress(fraction, text_so_far)` is called as the work goes on.
+    #[pyo3(signature = (audio, options, progress=None))]
     fn transcribe(
         &self,
         py: Python<'_>,
-        samples: PyReadonlyArray1<'_, f32>,
-        language: Option<String>,
-        beam_size: usize,
-        temperature: Vec<f32>,
-        prompt: Option<String>,
+        audio: Audio<'_>,
+        options: Arguments,
         progress: Option<Py<PyAny>>,
-        word_timestamps: bool,
     ) -> PyResult<Transcript> {
-        let samples = samples.as_array().to_vec();
-        let options =
-            Options { language, beam_size, temperatures: temperature, prompt, word_timestamps, ..Options::default() };
+        let options = Options::try_from(options)?;
+        let recording = recording(py, audio)?;
         let mut interrupted = None;
         let result = py.detach(|| {
-            self.0.transcribe(&samples, &options, &mut |state| {
+            self.0.transcribe_recording(recording, &options, &mut |state| {
                 let answer = Python::attach(|py| {
                     py.check_signals()?;
                     match &progress {
                         Some(progress) => {
                             let text: String = state.segments.iter().map(|segment| segment.text.as_str()).collect();
+                            let text = format!("{} {}", text.trim(), state.partial);
                             progress.call1(py, (state.fraction, text.trim())).map(|_| ())
                         }
                         None => Ok(()),
@@ -80,6 +105,49 @@ impl Transcriber {
             Some(error) => Err(error),
             None => Ok(Transcript(result?)),
         }
+    }
+
+    /// Start to transcribe a file or 16 kHz mono samples; iterate over the segments as they are decoded.
+    #[pyo3(signature = (audio, options, progress=None))]
+    fn stream(
+        &self,
+        py: Python<'_>,
+        audio: Audio<'_>,
+        options: Arguments,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Stream> {
+        let recording = recording(py, audio)?;
+        Ok(Stream::start(Arc::clone(&self.0), Some(recording), None, options.try_into()?, progress)?)
+    }
+
+    /// Start to transcribe chunks of 16 kHz mono samples from an iterable, as they come.
+    #[pyo3(signature = (chunks, options, progress=None))]
+    fn stream_live(
+        &self,
+        chunks: &Bound<'_, PyAny>,
+        options: Arguments,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Stream> {
+        let chunks = chunks.try_iter()?.into_any().unbind();
+        Ok(Stream::start(Arc::clone(&self.0), None, Some(chunks), options.try_into()?, progress)?)
+    }
+
+    /// Every language that the model knows with its probability in the first 30 s of 16 kHz samples, the likeliest first.
+    fn detect_language(&self, py: Python<'_>, samples: PyReadonlyArray1<'_, f32>) -> PyResult<Vec<(String, f32)>> {
+        let samples = samples.as_array().to_vec();
+        Ok(py.detach(|| self.0.detect_language(&samples))?)
+    }
+
+    /// Numbers that the model computes in.
+    #[getter]
+    fn compute_type(&self) -> &'static str {
+        self.0.compute_type().name()
+    }
+
+    /// Where the model runs.
+    #[getter]
+    fn device(&self) -> &'static str {
+        self.0.device()
     }
 
     /// True if the model knows more languages than English.
@@ -116,6 +184,12 @@ impl Transcript {
     #[getter]
     fn language_probability(&self) -> Option<f32> {
         self.0.language_probability
+    }
+
+    /// Every language with its probability where it was detected, the likeliest first.
+    #[getter]
+    fn language_probabilities(&self) -> Vec<(String, f32)> {
+        self.0.language_probabilities.clone()
     }
 
     #[getter]
@@ -265,8 +339,17 @@ impl Word {
     }
 }
 
+/// What is to be transcribed; files are decoded on the way.
+fn recording(py: Python<'_>, audio: Audio<'_>) -> PyResult<Recording<'static>> {
+    Ok(match audio {
+        Audio::Path(path) => py.detach(|| Recording::open(&path, &Limits::default()))?,
+        Audio::Samples(samples) => Recording::from_vec(samples.as_array().to_vec()),
+    })
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Transcriber>()?;
+    module.add_class::<Stream>()?;
     module.add_class::<Transcript>()?;
     module.add_class::<Segment>()?;
     module.add_class::<Word>()

@@ -27,3 +27,9 @@ def silent() -> Iterator[SilentServer]:
 def tiny_en() -> Path:
     """The real Whisper tiny.en; `make test` has fetched it."""
     return models.resolve("tiny.en")
+
+
+@pytest.fixture(scope="session")
+def silero_vad() -> Path:
+    """The real Silero VAD; `make test` has fetched it."""
+    return models.resolve("silero-vad")

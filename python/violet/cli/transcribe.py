@@ -14,6 +14,7 @@ from violet.progress import Bar, Progress
 
 if TYPE_CHECKING:
     from violet import Transcriber, Transcript
+    from violet.transcriber import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ def main(argv: Sequence[str]) -> int:
     from violet.models import resolve
 
     progress = Bar()
-    model = Transcriber(str(resolve(found.model, progress=progress)), found.device, num_threads=found.threads)
+    if found.vad or found.batch_size > 1:
+        resolve("silero-vad", progress=progress)
+    directory = resolve(found.model, progress=progress)
+    model = Transcriber(directory, found.device, num_threads=found.threads, compute_type=found.compute_type)
     outputs = _outputs(found.files, found.output_dir, found.format)
     failures = 0
     for path in found.files:
@@ -125,6 +129,26 @@ def _parser() -> Parser:
     parser.add_argument(
         "--beam-size", type=number(int, 1, 64), default=1, metavar="N", help="hypotheses kept (1: greedy)"
     )
+    parser.add_argument(
+        "--batch-size",
+        type=number(int, 1, 128),
+        default=1,
+        metavar="N",
+        help="chunks of speech decoded side by side (1: window after window, each with the text before it)",
+    )
+    parser.add_argument("--vad", action="store_true", help="leave out silence (fetches silero-vad once)")
+    parser.add_argument("--multilingual", action="store_true", help="detect the language again in every window")
+    parser.add_argument(
+        "--no-context", action="store_true", help="decode each window without the text of the one before it"
+    )
+    parser.add_argument(
+        "--compute-type",
+        default="auto",
+        metavar="TYPE",
+        help="numbers to compute in: auto, float32, float16, bfloat16 or int8 (auto)",
+    )
+    parser.add_argument("--translate", action="store_true", help="write English, whatever is spoken")
+    parser.add_argument("--hotwords", metavar="TEXT", help="words that are likely to be said")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
     parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
     add_debug_flag(parser)
@@ -144,16 +168,21 @@ def _transcribe(
         if not found.quiet:
             progress.update(path.name, fraction, 1.0, text[-40:].strip())
 
-    options = {} if found.temperature is None else {"temperature": found.temperature}
-    transcript = model.transcribe(
-        path,
-        language=found.language,
-        beam_size=found.beam_size,
-        prompt=found.prompt,
-        word_timestamps=word_timestamps,
-        progress=show,
-        **options,
-    )
+    options: Options = {
+        "task": "translate" if found.translate else "transcribe",
+        "language": found.language,
+        "multilingual": found.multilingual,
+        "beam_size": found.beam_size,
+        "batch_size": found.batch_size,
+        "vad_filter": found.vad,
+        "condition_on_previous_text": not found.no_context,
+        "hotwords": found.hotwords,
+        "prompt": found.prompt,
+        "word_timestamps": word_timestamps,
+    }
+    if found.temperature is not None:
+        options["temperature"] = found.temperature
+    transcript = model.transcribe(path, progress=show, **options)
     progress.end()
     if not found.quiet:
         elapsed_s = max(time.monotonic() - began, 1e-3)

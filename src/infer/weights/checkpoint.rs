@@ -14,7 +14,7 @@ use super::{
     ctranslate2,
     entry::Entry,
     file::{ModelFile, read_json},
-    ggml, huggingface,
+    ggml, huggingface, onnx,
 };
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens a directory with one model, or one file of a model: `CTranslate2`'s `model.bin`, Hugging Face's
-    /// safetensors (one file, or the index of several), or whisper.cpp's `ggml-NAME.bin`. `config.json` and
+    /// safetensors (one file, or the index of several), whisper.cpp's `ggml-NAME.bin`, or the initialisers of an ONNX graph. `config.json` and
     /// `generation_config.json` are taken from beside the weights.
     ///
     /// # Errors
@@ -60,6 +60,9 @@ impl Checkpoint {
             huggingface::index_shards(&mut checkpoint, &weights)?;
         } else if is_named(".safetensors") {
             huggingface::index_file(&mut checkpoint, weights)?;
+        } else if is_named(".onnx") {
+            let number = checkpoint.add_file(weights)?;
+            onnx::index(&mut checkpoint, number)?;
         } else {
             let number = checkpoint.add_file(weights)?;
             let file = &checkpoint.files[number];
@@ -239,7 +242,7 @@ fn find_weights(path: &Path) -> Result<(PathBuf, PathBuf)> {
     if path.is_file() {
         return Ok((path.parent().unwrap_or(Path::new("")).to_owned(), path.to_owned()));
     }
-    for name in ["model.safetensors", "model.safetensors.index.json", "model.bin"] {
+    for name in ["model.safetensors", "model.safetensors.index.json", "model.bin", "model.onnx"] {
         let file = path.join(name);
         if file.is_file() {
             return Ok((path.to_owned(), file));

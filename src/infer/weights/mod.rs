@@ -11,6 +11,7 @@ mod formats_test;
 mod ggml;
 mod huggingface;
 mod names;
+mod onnx;
 mod quantized;
 
 pub use checkpoint::Checkpoint;

@@ -3,7 +3,7 @@
 //! A [`Decoding`] never calls the model: it says what to feed and takes the scores, so that one loop can step the
 //! windows of many recordings together.
 
-use std::{io::Write, ops::ControlFlow, sync::Arc};
+use std::{io::Write, sync::Arc};
 
 use flate2::{Compression, write::ZlibEncoder};
 
@@ -14,7 +14,7 @@ use super::{
     sample::Samples,
     sequence::Sequence,
 };
-use crate::{Error, Result, infer::kernels::log_sum_exp};
+use crate::{Result, infer::kernels::log_sum_exp};
 
 /// How one window is to be decoded.
 #[derive(Debug, Clone)]
@@ -165,30 +165,6 @@ impl Decoding {
             })),
         }
     }
-}
-
-/// Decodes some windows together; the results are in their order.
-///
-/// `check` is asked before every step whether to go on, and may look at the tokens so far; [`Error::Cancelled`] when not.
-pub(crate) fn run(
-    model: &Whisper,
-    decodings: &mut [Decoding],
-    check: &mut dyn FnMut(&[Decoding]) -> ControlFlow<()>,
-) -> Result<Vec<Decoded>> {
-    let mut results: Vec<Option<Decoded>> = decodings.iter().map(|_| None).collect();
-    while results.iter().any(Option::is_none) {
-        if check(decodings).is_break() {
-            return Err(Error::Cancelled);
-        }
-        let unfinished = decodings.iter_mut().zip(&results).filter(|(_, result)| result.is_none());
-        let mut steps: Vec<Step<'_>> = unfinished.map(|(decoding, _)| decoding.step()).collect();
-        let scores = model.decode(&mut steps)?;
-        let unfinished = decodings.iter_mut().zip(&mut results).filter(|(_, result)| result.is_none());
-        for ((decoding, result), mut logits) in unfinished.zip(scores) {
-            *result = decoding.advance(&mut logits)?;
-        }
-    }
-    Ok(results.into_iter().flatten().collect())
 }
 
 /// Length of the text's UTF-8 over that of its zlib compression: speech is below 2.4, repetition above.

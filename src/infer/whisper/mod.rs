@@ -1,7 +1,9 @@
 //! Whisper: speech to text with times, as openai-whisper 20250625 does it.
 
+mod batched;
 mod beam;
 mod bpe;
+mod chunks;
 mod config;
 mod cpu;
 #[cfg(test)]
@@ -10,18 +12,23 @@ mod cpu_test;
 mod cuda;
 mod decode;
 mod fallback;
+mod features;
 mod headroom;
 mod history;
 mod languages;
 mod memory;
-#[allow(dead_code, reason = "word times, batches and schedulers use the rest of the interface")]
+#[allow(dead_code, reason = "the tests use the rest of the interface")]
 mod model;
 #[cfg(test)]
 mod model_test;
 mod options;
 mod published;
+mod recording;
 mod rules;
 mod sample;
+mod scheduler;
+#[cfg(test)]
+mod scheduler_test;
 mod segments;
 mod sequence;
 #[cfg(test)]
@@ -43,4 +50,5 @@ pub use decode::compression_ratio;
 pub use memory::Memory;
 pub use options::{Options, Progress, Task};
 pub use published::{PUBLISHED, Published};
+pub use recording::Recording;
 pub use transcriber::{LoadOptions, Transcriber};

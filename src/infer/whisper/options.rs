@@ -3,10 +3,12 @@
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use super::words::{APPENDED, PREPENDED};
-use crate::{Error, Result, text::transcript::Segment};
+use crate::{Error, Result, infer::vad::VadOptions, text::transcript::Segment};
 
 /// Largest beam, and most draws, that are accepted: memory and time grow with them, quality no longer does.
 const MAX_ROWS: usize = 32;
+/// Most chunks that are decoded side by side.
+const MAX_BATCH_SIZE: usize = 128;
 /// Most temperatures that are tried on one window.
 const MAX_TEMPERATURES: usize = 16;
 /// Longest text that is accepted as prompt, prefix or hotwords, bytes; far more than the model reads.
@@ -116,6 +118,12 @@ pub struct Options {
     pub append_punctuations: String,
     /// With word times: words that are likely made up are dropped if there is more silence than this around them, seconds.
     pub hallucination_silence_threshold: Option<f32>,
+    /// Whether silence is left out: only speech, as a voice activity detector finds it, is decoded.
+    pub vad_filter: bool,
+    /// What counts as speech; what suits the way of decoding when absent.
+    pub vad: Option<VadOptions>,
+    /// Chunks of speech that are decoded side by side; 1 decodes window after window, each with the text before it.
+    pub batch_size: usize,
     /// Seed of the draws at temperatures above 0: equal seeds, equal results.
     pub seed: u64,
 }
@@ -152,6 +160,9 @@ impl Default for Options {
             prepend_punctuations: PREPENDED.to_owned(),
             append_punctuations: APPENDED.to_owned(),
             hallucination_silence_threshold: None,
+            vad_filter: false,
+            vad: None,
+            batch_size: 1,
             seed: 0,
         }
     }
@@ -165,6 +176,14 @@ impl Options {
     pub fn validate(&self) -> Result<()> {
         count("beam_size", self.beam_size, 1..=MAX_ROWS)?;
         count("best_of", self.best_of, 1..=MAX_ROWS)?;
+        count("batch_size", self.batch_size, 1..=MAX_BATCH_SIZE)?;
+        self.vad.as_ref().map_or(Ok(()), VadOptions::check)?;
+        if !self.clip_timestamps.is_empty() && (self.vad_filter || self.batch_size > 1) {
+            return Err(Error::InvalidInput(
+                "clip_timestamps says what to hear, and so do vad_filter and batch_size above 1; give one of them"
+                    .into(),
+            ));
+        }
         if self.temperatures.is_empty() || self.temperatures.len() > MAX_TEMPERATURES {
             let n = self.temperatures.len();
             return Err(Error::InvalidInput(format!("{n} temperatures; expected 1 to {MAX_TEMPERATURES}")));

@@ -1,0 +1,185 @@
+//! ONNX: the initialisers of a graph, by name. The graph itself is not read: what is computed is known.
+//!
+//! Source: onnx 1.19 `onnx.proto` (field numbers) and the Protocol Buffers encoding.
+
+use super::{
+    Checkpoint, MAX_RANK,
+    entry::{Encoding, Entry},
+};
+use crate::{Error, Result};
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 64 << 20;
+/// Fields of `ModelProto`, `GraphProto` and `TensorProto`.
+const MODEL_GRAPH: u64 = 7;
+const GRAPH_INITIALIZER: u64 = 5;
+const TENSOR_DIMS: u64 = 1;
+const TENSOR_TYPE: u64 = 2;
+const TENSOR_NAME: u64 = 8;
+const TENSOR_RAW_DATA: u64 = 9;
+
+/// Reads the table of a file, without the values.
+pub(super) fn index(checkpoint: &mut Checkpoint, number: usize) -> Result<()> {
+    let file = &checkpoint.files[number];
+    if file.len > MAX_BYTES {
+        return Err(Error::TooLarge { what: "ONNX file", got_bytes: file.len, limit_bytes: MAX_BYTES });
+    }
+    let bytes = file.read(0, usize::try_from(file.len).unwrap_or(usize::MAX))?;
+    let entries = entries(&bytes, number)
+        .ok_or_else(|| file.damaged("is not an ONNX model, or is damaged; expected tensors as raw data".to_owned()))?;
+    checkpoint.entries.extend(entries);
+    Ok(())
+}
+
+fn entries(bytes: &[u8], file: usize) -> Option<Vec<(String, Entry)>> {
+    let mut entries = Vec::new();
+    for (field, graph) in Fields::of(bytes, 0).collect::<Option<Vec<_>>>()? {
+        let Value::Bytes(at, graph) = graph else { continue };
+        if field != MODEL_GRAPH {
+            continue;
+        }
+        for (field, tensor) in Fields::of(graph, at).collect::<Option<Vec<_>>>()? {
+            let Value::Bytes(at, tensor) = tensor else { continue };
+            if field == GRAPH_INITIALIZER {
+                entries.extend(entry(tensor, at, file)?);
+            }
+        }
+    }
+    Some(entries)
+}
+
+/// The tensor's name and place; no entry for types that no model here has.
+fn entry(tensor: &[u8], at: usize, file: usize) -> Option<Option<(String, Entry)>> {
+    let (mut name, mut shape, mut encoding, mut data) = (String::new(), Vec::new(), None, None);
+    for (field, value) in Fields::of(tensor, at).collect::<Option<Vec<_>>>()? {
+        match (field, value) {
+            (TENSOR_NAME, Value::Bytes(_, value)) => name = String::from_utf8(value.to_vec()).ok()?,
+            (TENSOR_DIMS, Value::Number(n)) => shape.push(usize::try_from(n).ok()?),
+            (TENSOR_DIMS, Value::Bytes(_, mut packed)) => {
+                while !packed.is_empty() {
+                    shape.push(usize::try_from(varint(&mut packed)?).ok()?);
+                }
+            }
+            (TENSOR_TYPE, Value::Number(1)) => encoding = Some(Encoding::F32),
+            (TENSOR_TYPE, Value::Number(10)) => encoding = Some(Encoding::F16),
+            (TENSOR_RAW_DATA, Value::Bytes(at, value)) => data = Some((at, value.len())),
+            _ => {}
+        }
+    }
+    let Some((encoding, (at, n_bytes))) = encoding.zip(data) else { return Some(None) };
+    let entry = Entry { file, offset: at as u64, encoding, shape, scale: None };
+    (entry.shape.len() <= MAX_RANK && entry.n_bytes() == Some(n_bytes)).then_some(Some((name, entry)))
+}
+
+/// A field's value; of bytes, also where they begin in the file.
+enum Value<'a> {
+    Number(u64),
+    Bytes(usize, &'a [u8]),
+}
+
+/// The fields of a message; ends with `None` in the middle of a damaged one.
+struct Fields<'a> {
+    rest: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// Of the message that begins at byte `at` of the file.
+    fn of(message: &'a [u8], at: usize) -> Self {
+        Self { rest: message, end: at + message.len() }
+    }
+
+    fn field(&mut self) -> Option<(u64, Value<'a>)> {
+        let key = varint(&mut self.rest)?;
+        let n_bytes = match key & 7 {
+            0 => return Some((key >> 3, Value::Number(varint(&mut self.rest)?))),
+            1 => 8,
+            2 => usize::try_from(varint(&mut self.rest)?).ok()?,
+            5 => 4,
+            _ => return None,
+        };
+        let at = self.end - self.rest.len();
+        let (bytes, rest) = self.rest.split_at_checked(n_bytes)?;
+        self.rest = rest;
+        Some((key >> 3, Value::Bytes(at, bytes)))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<(u64, Value<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.rest = &[];
+        }
+        Some(field)
+    }
+}
+
+/// An integer of 7 bits a byte, the lowest first.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A model with one initialiser: `w`, shape [2], floats 1 and 2.
+    fn model() -> Vec<u8> {
+        let mut tensor = vec![0x08, 2, 0x10, 1, 0x42, 1, b'w', 0x4a, 8];
+        tensor.extend(1.0_f32.to_le_bytes());
+        tensor.extend(2.0_f32.to_le_bytes());
+        let mut graph = vec![0x2a, tensor.len() as u8];
+        graph.extend(&tensor);
+        let mut model = vec![0x08, 8, 0x3a, graph.len() as u8];
+        model.extend(&graph);
+        model
+    }
+
+    #[test]
+    fn initialisers_are_found_where_they_lie() {
+        let model = model();
+        let found = entries(&model, 0).unwrap();
+        assert_eq!(found.len(), 1);
+        let (name, entry) = &found[0];
+        assert_eq!((name.as_str(), entry.shape.as_slice()), ("w", [2].as_slice()));
+        let at = usize::try_from(entry.offset).unwrap();
+        let mut values = [0.0; 2];
+        entry.decode(&model[at..at + 8], 0, &mut values);
+        assert_eq!(values, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_read_but_never_panic() {
+        let model = model();
+        for len in 1..model.len() {
+            let _ = entries(&model[..len], 0);
+        }
+        assert!(entries(&model[..model.len() - 1], 0).is_none());
+        for index in 0..model.len() {
+            for bit in 0..8 {
+                let mut damaged = model.clone();
+                damaged[index] ^= 1 << bit;
+                for (_, entry) in entries(&damaged, 0).unwrap_or_default() {
+                    let end = entry.offset + entry.n_bytes().unwrap() as u64;
+                    assert!(end <= damaged.len() as u64);
+                }
+            }
+        }
+        assert!(entries(b"hello, world", 0).is_none());
+    }
+}
