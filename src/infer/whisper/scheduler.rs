@@ -22,7 +22,7 @@ use super::{
     decode::{Decoded, Decoding, Request},
     model::{Audio, Whisper},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, infer::device::Device};
 
 /// Requests that may be under way; each has a bounded number of windows.
 const MAX_CLIENTS: usize = 256;
@@ -43,7 +43,7 @@ pub(super) struct Capacity {
 impl Capacity {
     /// What suits the model's device.
     pub(super) fn of(model: &Whisper) -> Self {
-        if model.device().is_cpu() {
+        if matches!(model.device(), Device::Cpu) {
             // Encoding one after the other costs a processor nothing, and what is being decoded goes on in between.
             Self { max_bytes: 2 << 30, max_encoded: 1 }
         } else {

@@ -12,8 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use candle_core::Device;
-
 use super::{
     decode::{Decoded, Request},
     model::Whisper,
@@ -24,7 +22,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    infer::{compute_type::ComputeType, weights::Checkpoint},
+    infer::{compute_type::ComputeType, device::Device, weights::Checkpoint},
 };
 
 /// 2 s: enough to decode, quick to encode.
