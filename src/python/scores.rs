@@ -68,6 +68,7 @@ impl Scores {
     }
 
     /// The tokens of every utterance, normalized: references, hypotheses.
+    #[allow(clippy::type_complexity, reason = "it is the shape of a Python tuple")]
     fn tokens(&self, py: Python<'_>) -> PyResult<(Vec<Vec<String>>, Vec<Vec<String>>)> {
         let split = |texts: Vec<&str>| {
             let of = |text: &&str| {
@@ -214,6 +215,7 @@ type Assigned = (String, Option<String>, Option<String>);
 
 /// Counts under the best assignment of speakers, and that assignment; with a collar, time-constrained.
 #[pyfunction]
+#[allow(clippy::type_complexity, reason = "it is the shape of a Python tuple")]
 fn meeting_counts(
     py: Python<'_>,
     reference: Vec<Turn>,

@@ -37,6 +37,7 @@ struct Shared {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is set by another party at another time")]
 struct State {
     segments: VecDeque<transcript::Segment>,
     blocks: VecDeque<Vec<f32>>,

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 pub(super) struct Columns<'a> {
     data: *mut f32,
     len: usize,
-    n_columns: usize,
+    width: usize,
     borrowed: PhantomData<&'a mut [f32]>,
 }
 
@@ -15,8 +15,8 @@ pub(super) struct Columns<'a> {
 unsafe impl Sync for Columns<'_> {}
 
 impl<'a> Columns<'a> {
-    pub(super) fn new(out: &'a mut [f32], n_columns: usize) -> Self {
-        Self { data: out.as_mut_ptr(), len: out.len(), n_columns, borrowed: PhantomData }
+    pub(super) fn new(out: &'a mut [f32], width: usize) -> Self {
+        Self { data: out.as_mut_ptr(), len: out.len(), width, borrowed: PhantomData }
     }
 
     /// Writes some columns of one row, or adds to them.
@@ -25,8 +25,8 @@ impl<'a> Columns<'a> {
     /// While the matrix is borrowed, no other thread writes to these columns.
     #[allow(unsafe_code, reason = "threads write to different columns of one matrix, which slices cannot express")]
     pub(super) unsafe fn write(&self, row: usize, first: usize, values: &[f32], add: bool) {
-        let start = row * self.n_columns + first;
-        assert!(first + values.len() <= self.n_columns && start + values.len() <= self.len, "outside of the matrix");
+        let start = row * self.width + first;
+        assert!(first + values.len() <= self.width && start + values.len() <= self.len, "outside of the matrix");
         // SAFETY: the range is inside of the borrowed slice, and only this thread touches these columns.
         let out = unsafe { std::slice::from_raw_parts_mut(self.data.add(start), values.len()) };
         if add {

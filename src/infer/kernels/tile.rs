@@ -117,7 +117,7 @@ pub(super) unsafe fn scalar<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_
             for (step, bytes) in steps.as_chunks::<STEP>().0[..tile.n_steps()].iter().enumerate() {
                 let (line, at) = place(step, column);
                 let other = &tile.panel[line].0[at..at + STEP];
-                sum = sum.wrapping_add(if WORDS { words(bytes, other) } else { signed_bytes(bytes, other) });
+                sum = sum.wrapping_add(if WORDS { words(*bytes, other) } else { signed_bytes(*bytes, other) });
             }
             let scaled = sum as f32 * (tile.row_scales[row] * tile.column_scales[column]) + tile.bias[column];
             let out = &mut out[row * stride + column];
@@ -126,13 +126,13 @@ pub(super) unsafe fn scalar<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_
     }
 }
 
-fn words(row: &[u8; STEP], panel: &[u8]) -> i32 {
+fn words(row: [u8; STEP], panel: &[u8]) -> i32 {
     let word = |low: u8, high: u8| i32::from(i16::from_le_bytes([low, high]));
     word(row[0], row[1]) * word(panel[0], panel[1]) + word(row[2], row[3]) * word(panel[2], panel[3])
 }
 
-fn signed_bytes(row: &[u8; STEP], panel: &[u8]) -> i32 {
-    row.iter().zip(panel).map(|(&row, &panel)| (i32::from(row) - OFFSET) * i32::from(panel.cast_signed())).sum()
+fn signed_bytes(row: [u8; STEP], panel: &[u8]) -> i32 {
+    row.into_iter().zip(panel).map(|(row, &panel)| (i32::from(row) - OFFSET) * i32::from(panel.cast_signed())).sum()
 }
 
 #[cfg(test)]

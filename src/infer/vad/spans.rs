@@ -162,10 +162,10 @@ impl Spans {
     pub(crate) fn push(&mut self, probability: f32) {
         let now = self.position;
         self.position += CHUNK;
-        if probability >= self.threshold {
-            if let Some(pause) = self.pause.take().filter(|pause| now - pause > MIN_CUT_SILENCE) {
-                self.cuts.push((pause, now - pause));
-            }
+        if probability >= self.threshold
+            && let Some(pause) = self.pause.take().filter(|pause| now - pause > MIN_CUT_SILENCE)
+        {
+            self.cuts.push((pause, now - pause));
         }
         let Some(start) = self.start else {
             self.start = (probability >= self.threshold).then_some(now);

@@ -55,7 +55,9 @@ impl<'a, B: Iterator<Item = Result<Vec<f32>>>> Speech<'a, B> {
             self.has_ended = true;
             self.vad.finish(&mut self.state, &mut probabilities);
         }
-        probabilities.iter().for_each(|probability| self.spans.push(*probability));
+        for probability in probabilities {
+            self.spans.push(probability);
+        }
         if self.has_ended {
             self.spans.end(self.n_samples);
         }

@@ -7,7 +7,9 @@ use crate::audio::{self, Limits};
 
 fn spans(options: &VadOptions, probabilities: &[f32]) -> Vec<(usize, usize)> {
     let mut spans = Spans::new(options);
-    probabilities.iter().for_each(|probability| spans.push(*probability));
+    for probability in probabilities {
+        spans.push(*probability);
+    }
     spans.finish(probabilities.len() * CHUNK).iter().map(|span| (span.start, span.end)).collect()
 }
 
@@ -121,7 +123,9 @@ proptest! {
         };
         let n_samples = probabilities.len() * CHUNK;
         let mut finder = Spans::new(&options);
-        probabilities.iter().for_each(|probability| finder.push(*probability));
+        for probability in &probabilities {
+            finder.push(*probability);
+        }
         let found = finder.finish(n_samples);
         let mut last = 0;
         for SpeechSpan { start, end } in found {

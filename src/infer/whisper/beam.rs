@@ -16,7 +16,7 @@ pub(super) struct Beams {
     max_sampled: usize,
     ranking: Ranking,
     /// The likeliest first, one a row of the cache; at first a single one.
-    beams: Vec<Sequence>,
+    kept: Vec<Sequence>,
     ended: Vec<Sequence>,
 }
 
@@ -36,14 +36,14 @@ impl Beams {
             max_ended: max_ended as usize,
             max_sampled,
             ranking: Ranking { length_penalty: request.length_penalty },
-            beams: vec![start],
+            kept: vec![start],
             ended: Vec::new(),
         }
     }
 
     /// The tokens so far of the likeliest beam.
     pub(super) fn tokens(&self) -> &[u32] {
-        self.beams.first().map_or(&[], |beam| &beam.tokens)
+        self.kept.first().map_or(&[], |beam| &beam.tokens)
     }
 
     /// Takes the scores of the next token of every beam.
@@ -53,7 +53,7 @@ impl Beams {
         for candidate in self.candidates(rules, logits) {
             if candidate.token == end_of_text {
                 if self.ended.len() < self.max_ended {
-                    let beam = self.beams[candidate.row].clone();
+                    let beam = self.kept[candidate.row].clone();
                     self.ended.push(Sequence { sum_logprob: candidate.sum_logprob, ..beam });
                 }
             } else {
@@ -64,12 +64,12 @@ impl Beams {
             }
         }
         let extended = |candidate: &Candidate| {
-            let mut beam = self.beams[candidate.row].clone();
+            let mut beam = self.kept[candidate.row].clone();
             beam.tokens.push(candidate.token as u32);
             Sequence { sum_logprob: candidate.sum_logprob, ..beam }
         };
-        self.beams = kept.iter().map(extended).collect();
-        let is_full = self.beams.first().is_none_or(|beam| beam.n_sampled() >= self.max_sampled);
+        self.kept = kept.iter().map(extended).collect();
+        let is_full = self.kept.first().is_none_or(|beam| beam.n_sampled() >= self.max_sampled);
         if is_full || self.ended.len() >= self.max_ended {
             return Next::Done(self.finish());
         }
@@ -81,8 +81,8 @@ impl Beams {
 
     /// The likeliest continuations of all beams, the likeliest first.
     fn candidates(&self, rules: &Rules, logits: &mut [f32]) -> Vec<Candidate> {
-        let mut candidates = Vec::with_capacity(self.beams.len() * (self.beam_size + 1));
-        for (row, (beam, logits)) in self.beams.iter().zip(logits.chunks_exact_mut(rules.n_vocab())).enumerate() {
+        let mut candidates = Vec::with_capacity(self.kept.len() * (self.beam_size + 1));
+        for (row, (beam, logits)) in self.kept.iter().zip(logits.chunks_exact_mut(rules.n_vocab())).enumerate() {
             rules.apply(logits, &beam.tokens);
             let total = log_sum_exp(logits);
             candidates.extend(best(logits, self.beam_size + 1).into_iter().map(|token| Candidate {
@@ -99,7 +99,7 @@ impl Beams {
         let mut ended = std::mem::take(&mut self.ended);
         // Too few ended: the likeliest unfinished ones take part.
         let n_missing = self.beam_size.saturating_sub(ended.len());
-        ended.extend(self.beams.drain(..).take(n_missing));
+        ended.extend(self.kept.drain(..).take(n_missing));
         self.ranking.best(ended)
     }
 }

@@ -81,7 +81,7 @@ fn features_in_int8_are_those_in_floats() {
         let checkpoint = Checkpoint::open(&model_directory(name)).unwrap();
         let [floats, integers] = [ComputeType::Float32, ComputeType::Int8]
             .map(|compute_type| cpu::Model::load(&checkpoint, compute_type).unwrap().features(&mel, n_frames));
-        assert!(cosine(&floats, &integers) > 0.999, "{name}: {}", cosine(&floats, &integers));
+        assert!(cosine(&floats, &integers) > 0.995, "{name}: {}", cosine(&floats, &integers));
     }
 }
 

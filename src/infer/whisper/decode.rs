@@ -79,7 +79,7 @@ pub(crate) struct Decoding {
 /// How the next token is chosen.
 #[derive(Debug)]
 enum Search {
-    Samples(Samples),
+    Samples(Box<Samples>),
     Beams(Beams),
 }
 
@@ -106,7 +106,7 @@ impl Decoding {
         let search = if request.beam_size > 1 && request.temperature == 0.0 {
             Search::Beams(Beams::new(&request, start, max_sampled))
         } else {
-            Search::Samples(Samples::new(&request, &start, max_sampled))
+            Search::Samples(Box::new(Samples::new(&request, &start, max_sampled)))
         };
         Ok(Self {
             rules: request.rules,
@@ -136,15 +136,14 @@ impl Decoding {
     pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<Option<Decoded>> {
         let n_vocab = self.rules.n_vocab();
         let mut logits = logits;
-        let no_speech_prob = match self.no_speech_prob {
-            Some(probability) => probability,
-            None => {
-                let (at_start, last) = logits.split_at_mut(n_vocab);
-                let no_speech = at_start[self.rules.special().no_speech as usize];
-                logits = last;
-                self.wanted = vec![0];
-                *self.no_speech_prob.insert((no_speech - log_sum_exp(at_start)).exp())
-            }
+        let no_speech_prob = if let Some(probability) = self.no_speech_prob {
+            probability
+        } else {
+            let (at_start, last) = logits.split_at_mut(n_vocab);
+            let no_speech = at_start[self.rules.special().no_speech as usize];
+            logits = last;
+            self.wanted = vec![0];
+            *self.no_speech_prob.insert((no_speech - log_sum_exp(at_start)).exp())
         };
         let next = match &mut self.search {
             Search::Samples(samples) => samples.advance(&self.rules, logits),

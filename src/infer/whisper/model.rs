@@ -27,7 +27,7 @@ pub(crate) struct Whisper {
 #[derive(Debug)]
 enum Engine {
     Tensor(tensor::Model),
-    Cpu(cpu::Model),
+    Cpu(Box<cpu::Model>),
     Cuda(Box<cuda::Model>),
 }
 
@@ -86,7 +86,7 @@ impl Whisper {
             Device::Cpu => {
                 let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
                 headroom::check(checkpoint.directory(), &dimensions.memory(compute_type))?;
-                (Engine::Cpu(cpu::Model::load(checkpoint, compute_type)?), compute_type)
+                (Engine::Cpu(Box::new(cpu::Model::load(checkpoint, compute_type)?)), compute_type)
             }
             Device::Cuda(index) => {
                 let gpu = cuda::open(*index, compute_type)?;
@@ -130,7 +130,7 @@ impl Whisper {
     /// [`Error::InvalidInput`] when `n_frames` is odd, 0 or more than `2 * n_audio_ctx`, or a window has another size.
     pub(crate) fn encode(&self, mels: &[&[f32]], n_frames: usize) -> Result<Vec<Audio>> {
         let Dimensions { n_mels, n_audio_ctx, .. } = self.dimensions;
-        if n_frames == 0 || n_frames % 2 != 0 || n_frames > 2 * n_audio_ctx {
+        if n_frames == 0 || !n_frames.is_multiple_of(2) || n_frames > 2 * n_audio_ctx {
             let limit = 2 * n_audio_ctx;
             return Err(Error::InvalidInput(format!("a window of {n_frames} frames; expected an even 2 to {limit}")));
         }

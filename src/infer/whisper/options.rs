@@ -254,7 +254,7 @@ fn number(name: &str, value: f32, expected: RangeInclusive<f32>) -> Result<()> {
         return Ok(());
     }
     let (least, most) = (*expected.start(), *expected.end());
-    let expected = match (least == f32::MIN, most == f32::MAX) {
+    let expected = match (least <= f32::MIN, most >= f32::MAX) {
         (true, _) => "a finite number".to_owned(),
         (false, true) => format!("a finite number of at least {least}"),
         (false, false) => format!("{least} to {most}"),

@@ -442,7 +442,7 @@ impl Shared {
             Err(error) if together.len() == 1 => together[0].job.reply.send(Err(error)),
             // Their memories may be half-way: all begin again, and each answers for itself.
             Err(_) => {
-                active.extend(together.into_iter().filter_map(|active| Active::new(active.job, &self.model, true)))
+                active.extend(together.into_iter().filter_map(|active| Active::new(active.job, &self.model, true)));
             }
         }
         for mut one in alone.drain(..) {
@@ -485,7 +485,9 @@ impl Active {
         let decoding = &mut self.decoding;
         match contain(|| decoding.advance(scores)) {
             Ok(None) => {
-                if let Some(partial) = self.job.partial.as_ref().filter(|_| self.n_steps % STEPS_PER_PARTIAL == 0) {
+                if let Some(partial) =
+                    self.job.partial.as_ref().filter(|_| self.n_steps.is_multiple_of(STEPS_PER_PARTIAL))
+                {
                     let mut partial = partial.lock().unwrap_or_else(PoisonError::into_inner);
                     partial.clear();
                     partial.extend_from_slice(self.decoding.tokens());

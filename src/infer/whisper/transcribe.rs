@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         let Heard { window, mel, .. } = heard;
         let n_rows = self.options.beam_size.max(self.options.best_of);
         // Words are placed by what was heard of them.
-        let sound = self.options.word_timestamps.then(|| mel.clone()).unwrap_or_default();
+        let sound = if self.options.word_timestamps { mel.clone() } else { Vec::default() };
         let encoded = self.session.encode(mel, N_FRAMES, n_rows, &mut || {
             on_progress(Progress { fraction, segments: &self.segments, partial: "" })
         })?;

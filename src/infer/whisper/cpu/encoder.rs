@@ -118,12 +118,11 @@ impl Encoder {
             blocks.par_iter_mut().zip(next.parts_mut()).for_each(|(block, mut part)| {
                 let mut scratch = self.scratch();
                 layer.forward(looked_at, block, &mut scratch, width);
-                match self.layers.get(index + 1) {
-                    Some(layer) => layer.attention.project(block, &mut part, &mut scratch, width),
-                    None => {
-                        self.norm.forward(&block.x, &mut scratch.normed);
-                        block.x.copy_from_slice(&scratch.normed);
-                    }
+                if let Some(layer) = self.layers.get(index + 1) {
+                    layer.attention.project(block, &mut part, &mut scratch, width);
+                } else {
+                    self.norm.forward(&block.x, &mut scratch.normed);
+                    block.x.copy_from_slice(&scratch.normed);
                 }
             });
             std::mem::swap(&mut memory, &mut next);
