@@ -26,7 +26,7 @@ pub(crate) struct Whisper {
 /// What computes.
 #[derive(Debug)]
 enum Engine {
-    Tensor(tensor::Model),
+    Tensor(Box<tensor::Model>),
     Cpu(Box<cpu::Model>),
     Cuda(Box<cuda::Model>),
 }
@@ -94,7 +94,9 @@ impl Whisper {
                 (Engine::Cuda(Box::new(cuda::Model::load(checkpoint, gpu)?)), compute_type)
             }
             // The engine of tensors computes in f32 whatever is asked for.
-            Device::Metal(device) => (Engine::Tensor(tensor::Model::load(checkpoint, device)?), ComputeType::Float32),
+            Device::Metal(device) => {
+                (Engine::Tensor(Box::new(tensor::Model::load(checkpoint, device)?)), ComputeType::Float32)
+            }
         };
         Ok(Self { dimensions, alignment_heads, compute_type, device: device.clone(), engine, threads: None })
     }
