@@ -16,7 +16,8 @@ import random
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import jiwer
@@ -57,29 +58,39 @@ def row(name: str, ours: float, theirs: float, target: float, unit: str = "ms", 
     print(f"{name:44} {ours * scale:10.3f} {unit} {theirs * scale:10.3f} {unit} {theirs / ours:7.1f}x (>= {target:g}x)")
 
 
+def distances(pairs: Sequence[tuple[list[str], list[str]]]) -> list[int]:
+    """What rapidfuzz says of lists that are split already."""
+    return [Levenshtein.distance(left, right) for left, right in pairs]
+
+
+def normalized(name: str) -> list[str]:
+    """Every sentence, often."""
+    return [violet.normalize(text, name) for text in SENTENCES * 2_000]
+
+
 def rates() -> None:
     """Every row of the table on pairs."""
     for n_pairs, n_words, wer_target, cer_target in ((100_000, 10, 60, 80), (1_000, 1_000, 22, 3)):
         said, heard = pairs(n_pairs, n_words)
         name = f"{n_pairs} x {n_words} words"
-        ours = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 1))
-        theirs = best(lambda said=said, heard=heard: jiwer.wer(said, heard), repeats=1)
+        ours = best(partial(violet.wer, said, heard, "none", 1))
+        theirs = best(partial(jiwer.wer, said, heard), repeats=1)
         row(f"WER, {name}, 1 thread, jiwer", ours, theirs, wer_target)
-        counts = best(lambda said=said, heard=heard: violet.score_words(said, heard, "none", 1))
+        counts = best(partial(violet.score_words, said, heard, "none", 1))
         row("  with alignment (score_words)", counts, theirs, wer_target)
         split = [(left.split(), right.split()) for left, right in zip(said, heard, strict=True)]
-        fuzz = best(lambda split=split: [Levenshtein.distance(*pair) for pair in split], repeats=2)
+        fuzz = best(partial(distances, split), repeats=2)
         print(f"  rapidfuzz on lists that are split already: {fuzz * 1e3:.1f} ms")
         if importlib.util.find_spec("werpy"):
             werpy = importlib.import_module("werpy")
-            other = best(lambda said=said, heard=heard, werpy=werpy: werpy.wer(said, heard), repeats=1)
+            other = best(partial(werpy.wer, said, heard), repeats=1)
             print(f"  werpy: {other * 1e3:.1f} ms")
-        one = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 1), time.perf_counter)
-        two = best(lambda said=said, heard=heard: violet.wer(said, heard, "none", 2), time.perf_counter)
+        one = best(partial(violet.wer, said, heard, "none", 1), time.perf_counter)
+        two = best(partial(violet.wer, said, heard, "none", 2), time.perf_counter)
         row("  two threads, over one (wall)", two, one, 1.7)
-        ours = best(lambda said=said, heard=heard: violet.cer(said, heard, "none", 1), repeats=2)
+        ours = best(partial(violet.cer, said, heard, "none", 1), repeats=2)
         n_some = min(n_pairs, 100_000 if n_words == 10 else 50)
-        theirs = best(lambda said=said, heard=heard, n=n_some: jiwer.cer(said[:n], heard[:n]), repeats=1)
+        theirs = best(partial(jiwer.cer, said[:n_some], heard[:n_some]), repeats=1)
         row(f"CER, {name}, 1 thread, jiwer", ours, theirs * n_pairs / n_some, cer_target)
     said, heard = pairs(1, 20_000)
     theirs = best(lambda: jiwer.wer(said, heard), repeats=3)
@@ -103,7 +114,7 @@ def normalizers(directory: Path) -> None:
     assert all(violet.normalize(text, "whisper-en") == original(text) for text in SENTENCES)
     theirs = best(lambda: [original(text) for text in SENTENCES * 200]) / len(SENTENCES) / 200
     for name in ("whisper-en", "violet-en"):
-        ours = best(lambda name=name: [violet.normalize(text, name) for text in SENTENCES * 2_000])
+        ours = best(partial(normalized, name))
         row(f"{name}, a sentence, openai-whisper", ours / len(SENTENCES) / 2_000, theirs, 50, "us", 1e6)
 
 

@@ -46,6 +46,8 @@ __all__ = [
     "transcription_reward",
     "weights_to_u16",
     "wer",
+    "whisper_memory",
+    "whisper_names",
     "wil",
     "wip",
     "word_counts",

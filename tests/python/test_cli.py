@@ -13,7 +13,6 @@ import pytest
 
 import violet
 from violet.cli import COMMANDS, describe
-from violet.cli.score import Counts
 
 type Run = subprocess.CompletedProcess[str]
 
@@ -176,11 +175,6 @@ def test_score_needs_the_same_lines_unless_the_texts_are_whole(tmp_path: Path) -
 def test_score_of_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "truth").write_bytes("na\xefve\n".encode("latin-1"))
     assert_one_line_error(run("score", "truth", "truth", cwd=tmp_path), 1, "not UTF-8", "byte 2", "0xef")
-
-
-def test_counts_add_up_and_rates_are_of_the_sum() -> None:
-    total = Counts(3, 1, 0, 0) + Counts(1, 0, 0, 2)
-    assert (total.reference_len, total.errors, total.rate) == (5, 3, 0.6)
 
 
 def test_models_list_names_the_cache_and_what_is_in_it(tmp_path: Path) -> None:
