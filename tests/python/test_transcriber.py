@@ -136,14 +136,20 @@ def test_an_error_of_live_audio_is_the_callers_own(asr: violet.Transcriber, sile
     assert engine_threads() == []
 
 
-def test_chunks_side_by_side_say_the_same_words(asr: violet.Transcriber, silero_vad: Path, long: Samples) -> None:
+def test_chunks_side_by_side_say_the_same_words(asr: violet.Transcriber, silero_vad: Path) -> None:
     assert silero_vad.is_dir()
+    pause = np.zeros(64_000, np.float32)
+    clips = [violet.load(path, 16_000)[0] for path in sorted(SPEECH.iterdir()) if path.suffix not in {".md", ".json"}]
+    long = np.concatenate([part for clip in clips for part in (clip, pause)])
     transcript = asr.transcribe(long, batch_size=4)
-    assert words(transcript.text) == WORDS * 4
+    # Other windows and nothing said before: a word or two may differ.
+    rate = violet.wer(asr.transcribe(long).text, transcript.text, "whisper-en")
+    assert rate is not None
+    assert rate < 0.05
     starts = [segment.start for segment in transcript.segments]
     assert starts == sorted(starts)
     # Times are those of the recording, not of its speech alone.
-    assert transcript.segments[-1].start > 45.0
+    assert transcript.segments[-1].start > 40.0
     assert transcript.duration_s == pytest.approx(len(long) / 16_000)
     assert engine_threads() == []
 
