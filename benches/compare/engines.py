@@ -135,6 +135,7 @@ Transcribe = Callable[[Samples, str, bool], str]
 
 def _violet(spec: Spec) -> Transcribe:
     import violet
+    from violet.transcriber import DEFAULTS
 
     constructor: dict[str, Any] = {"device": "cpu", "num_threads": spec.threads, "compute_type": spec.compute_type}
     names = set(violet.Transcriber.__init__.__annotations__)
@@ -145,7 +146,7 @@ def _violet(spec: Spec) -> Transcribe:
         del constructor["compute_type"]
     transcriber = violet.Transcriber(spec.model, **constructor)
     options = {key: value for key, value in spec.options.items() if key not in names}
-    has_limit = "max_new_tokens" in violet.Transcriber.transcribe.__annotations__
+    has_limit = "max_new_tokens" in DEFAULTS
 
     def transcribe(samples: Samples, language: str, first_token: bool) -> str:
         limit: dict[str, Any] = {"max_new_tokens": 1, "temperature": 0.0} if first_token and has_limit else {}
