@@ -26,10 +26,12 @@ def test_the_fall_back_to_the_cpu_is_logged_once(
 ) -> None:
     monkeypatch.setattr(_core, "HAS_CUDA", True)
     monkeypatch.setattr(_core, "cuda_problem", lambda: "no driver (test)")
-    # The SDK, once imported, silences every logger that is not its own.
-    with caplog.at_level(logging.WARNING, logger="violet.cuda"):
-        for device in ("cpu", "cuda", "auto", "auto"):
-            cuda.prepare(device)
+    # A logger of its own: the SDK, once imported, silences those that are not its.
+    own = logging.Logger("violet.cuda")
+    own.addHandler(caplog.handler)
+    monkeypatch.setattr(cuda, "logger", own)
+    for device in ("cpu", "cuda", "auto", "auto"):
+        cuda.prepare(device)
     assert [record.getMessage() for record in caplog.records] == ["device auto is the CPU: no driver (test)"]
 
 
