@@ -141,8 +141,9 @@ impl Difference {
         let energy = self.padded[0] * scale;
         let (mut head, mut sum) = (0.0, 0.0);
         for (index, value) in self.values.iter_mut().enumerate() {
-            head += frame[index] * frame[index];
             let difference = 2.0 * (energy - self.padded[index + 1] * scale) - head;
+            // Source: librosa 1.0, whose lag 1 counts the first sample twice; the other lags are exact.
+            head += frame[index + 1] * frame[index + 1] + if index == 0 { frame[0] * frame[0] } else { 0.0 };
             sum += difference;
             *value = difference / (sum / (index + 1) as f64 + f64::MIN_POSITIVE);
         }
@@ -206,7 +207,9 @@ mod tests {
         let mut sum = 0.0;
         for lag in 1..=40 {
             let at = |n: usize| frame.get(n).copied().unwrap_or(0.0);
-            let want: f64 = (0..64).map(|n| (at(n) - at(n + lag)).powi(2)).sum();
+            let of_pairs: f64 = (0..64).map(|n| (at(n) - at(n + lag)).powi(2)).sum();
+            // As in librosa 1.0.
+            let want = if lag == 1 { of_pairs + frame[0] * frame[0] } else { of_pairs };
             sum += want;
             assert!((got[lag - 1] - want * lag as f64 / sum).abs() < 1e-12, "lag {lag}");
         }
