@@ -100,8 +100,8 @@ const PUBLISHED: &[([usize; 3], &[Head])] = &[
 
 /// The heads of [`PUBLISHED`] that follow closest, and how much later than it starts they listen to a word, seconds.
 ///
-/// Found with `benches/compare/words.py` on a recording of the same speaker that it does not judge by, `cold_corpus3`; those
-/// of tiny.en, of which no choice stood out there, with a sight of the others.
+/// Those of base, and both delays, are among the best on `cold_corpus3`, a recording of the speaker whose others
+/// `benches/compare/words.py` judges by; those of tiny.en, of which none stood out there, were chosen with a sight of all.
 const CLOSEST: &[([usize; 3], &[Head], f64)] =
     &[([4, 6, 51_864], &[(2, 5), (3, 2), (3, 3)], 0.06), ([6, 8, 51_865], &[(3, 1), (4, 7), (5, 1)], 0.02)];
 
