@@ -19,7 +19,7 @@ fn golden() -> Value {
 }
 
 fn clip() -> Vec<f64> {
-    let decoded = audio::load(&data("jfk.flac"), None, &Limits::default()).unwrap();
+    let decoded = audio::load(data("jfk.flac"), None, &Limits::default()).unwrap();
     decoded.waveform.samples().iter().copied().map(f64::from).collect()
 }
 
