@@ -9,6 +9,7 @@ mod hub;
 mod memory;
 mod options;
 mod proxy;
+mod reward;
 mod score;
 mod scores;
 mod stream;
@@ -27,6 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
+    reward::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;

@@ -6,7 +6,6 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
-use crate::score::reward::{self, Kind, TranscriptionParts};
 use crate::score::{self, EditCounts, Scoring, Unit};
 use crate::text::Normalizer;
 
@@ -127,20 +126,6 @@ fn normalize(text: &Bound<'_, PyString>, normalizer: &str) -> PyResult<String> {
 #[pyfunction]
 fn normalizers() -> Vec<&'static str> {
     Normalizer::ALL.map(Normalizer::id).to_vec()
-}
-
-/// Error rate that transcription rewards use: words, or characters in languages without spaces; `None` without a reference.
-#[pyfunction]
-fn transcription_error_rate(py: Python<'_>, reference: &str, hypothesis: &str, language: &str) -> Option<f64> {
-    py.detach(|| reward::transcription_error_rate(reference, hypothesis, language))
-}
-
-/// Reward of a transcription in [0, 1], from its error rate, the audio's duration and the time that it took, seconds.
-#[pyfunction]
-fn transcription_reward(error_rate: f64, duration_s: f64, elapsed_s: f64) -> f64 {
-    let quality = reward::transcription_quality(error_rate, &TranscriptionParts::default());
-    let latency = reward::latency_factor(Kind::Transcription, duration_s, elapsed_s);
-    reward::response_reward(true, quality, latency)
 }
 
 /// The normalizer of this id.
@@ -275,7 +260,5 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(word_counts, module)?)?;
     module.add_function(wrap_pyfunction!(char_counts, module)?)?;
     module.add_function(wrap_pyfunction!(normalize, module)?)?;
-    module.add_function(wrap_pyfunction!(normalizers, module)?)?;
-    module.add_function(wrap_pyfunction!(transcription_error_rate, module)?)?;
-    module.add_function(wrap_pyfunction!(transcription_reward, module)?)
+    module.add_function(wrap_pyfunction!(normalizers, module)?)
 }
