@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
-    "LimitError",
     "REWARD_VERSION",
+    "LimitError",
     "Scores",
     "Segment",
     "Stream",
@@ -61,6 +61,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+REWARD_VERSION: str
 __version__: str
 
 class VioletError(Exception): ...
@@ -140,8 +141,8 @@ def meeting_counts(
 def transcription_error_rate(reference: str, hypothesis: str, language: str) -> float | None: ...
 def latency_factor(kind: str, duration_s: float, elapsed_s: float) -> float: ...
 
-type Breakdown = tuple[str, float, dict[str, float], dict[str, bool], dict[str, float], list[str]]
-type Delivered = tuple[bool, bool, float, float, float | None]
+type _Breakdown = tuple[str, float, dict[str, float], dict[str, bool], dict[str, float], list[str]]
+type _Delivered = tuple[bool, bool, float, float, float | None]
 
 def reward_transcription(
     reference: str,
@@ -151,18 +152,18 @@ def reward_transcription(
     reference_starts: Sequence[float] | None,
     word_starts: Sequence[float],
     silences: Sequence[tuple[float, float]],
-    delivered: Delivered,
-) -> Breakdown: ...
+    delivered: _Delivered,
+) -> _Breakdown: ...
 def reward_agreement(
-    hypothesis: str, peers: Sequence[str], own: str | None, language: str, shown: float, delivered: Delivered
-) -> Breakdown: ...
-def reward_synthesis(text: str, speech: object, language: str, delivered: Delivered) -> Breakdown: ...
+    hypothesis: str, peers: Sequence[str], own: str | None, language: str, shown: float, delivered: _Delivered
+) -> _Breakdown: ...
+def reward_synthesis(text: str, speech: object, language: str, delivered: _Delivered) -> _Breakdown: ...
 def reward_analysis(
-    fields: Sequence[tuple[str, Any, Sequence[Any], float | None, float | None, bool]], delivered: Delivered
-) -> Breakdown: ...
+    fields: Sequence[tuple[str, Any, Sequence[Any], float | None, float | None, bool]], delivered: _Delivered
+) -> _Breakdown: ...
 def reward_miner(
     kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float
-) -> Breakdown: ...
+) -> _Breakdown: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...

@@ -16,9 +16,7 @@ def error_rate(reference: str, hypothesis: str, language: str) -> float:
 
 def score_text(reference: str, hypothesis: str, language: str, duration_s: float, elapsed_s: float) -> Score:
     """Reward of a transcript in [0, 1] (`violet.reward`) and its error rate."""
-    found = reward.transcription(
-        reference, hypothesis, language=language, duration_s=duration_s, elapsed_s=elapsed_s
-    )
+    found = reward.transcription(reference, hypothesis, language=language, duration_s=duration_s, elapsed_s=elapsed_s)
     return Score(found.value, error_rate(reference, hypothesis, language))
 
 

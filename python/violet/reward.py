@@ -145,9 +145,9 @@ def transcription(
 
     W is `clip((0.35 - e) / 0.33)` of the error rate e: word errors (characters in zh yue ja th lo km my) over reference
     words, both texts normalized by `whisper-basic`. TS is the share of words that are there and start within 0.2 s of
-    the truth, LANG whether the language is right, h the number of words that start in silence for every 2 s of it. Parts
-    that were not asked for are left out and the other weights scaled to 1. Where nothing was said, W is 1 for an empty
-    answer, else 0.
+    the truth, LANG whether the language is right, h the number of words that start in silence for every 2 s of it.
+    Parts that were not asked for are left out and the other weights scaled to 1. Where nothing was said, W is 1 for an
+    empty answer, else 0.
 
     Args:
         reference: What was said.
@@ -192,9 +192,9 @@ def transcription_without_reference(
 ) -> Reward:
     """Reward of a transcript whose truth nobody knows: agreement with others, never above what challenges show.
 
-    The error rate between two texts is their distance over the longer one's length. Q is W of `min(e_v, (e_v + e_p)/2)`:
-    e_v against the validator's own model, e_p the lower median against the peers. A majority of peers that made up a
-    text gains nothing by it, and an honest miner among them loses nothing.
+    The error rate between two texts is their distance over the longer one's length. Q is W of
+    `min(e_v, (e_v + e_p) / 2)`: e_v against the validator's own model, e_p the lower median against the peers. A
+    majority of peers that made up a text gains nothing by it, and an honest miner among them loses nothing.
 
     Args:
         hypothesis: What the miner heard.
@@ -245,8 +245,8 @@ def analysis(
         expected: The truth of every field that was asked for: numbers, texts, flags, None, or lists or records of them.
         answer: The miner's values; further fields are ignored.
         tolerances: How far a field's numbers may be apart, in its unit or `Relative`; not at all where none is given.
-        recomputed: Fields that the validator computed itself from the same audio by the same formula: a wrong or missing
-            one was made up, and nothing beside it is trusted.
+        recomputed: Fields that the validator computed itself from the same audio by the same formula: a wrong or
+            missing one was made up, and nothing beside it is trusted.
         duration_s: The audio's length, seconds.
         elapsed_s: Time from the request to the whole answer, seconds.
         delivery: How the response came.
@@ -302,6 +302,6 @@ def credibility(passed: int, failed: int) -> float:
     return _core.credibility(passed, failed)
 
 
-def _reward(found: _core.Breakdown) -> Reward:
+def _reward(found: _core._Breakdown) -> Reward:
     kind, value, parts, gates, measures, reasons = found
     return Reward(kind, value, parts, gates, measures, tuple(reasons))
