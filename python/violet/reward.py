@@ -302,6 +302,6 @@ def credibility(passed: int, failed: int) -> float:
     return _core.credibility(passed, failed)
 
 
-def _reward(found: _core._Breakdown) -> Reward:
+def _reward(found: _core._Reward) -> Reward:
     kind, value, parts, gates, measures, reasons = found
     return Reward(kind, value, parts, gates, measures, tuple(reasons))
