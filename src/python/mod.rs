@@ -12,6 +12,7 @@ mod proxy;
 mod reward;
 mod score;
 mod scores;
+mod signal;
 mod stream;
 mod subnet;
 mod vad;
@@ -29,6 +30,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     score::register(module)?;
     scores::register(module)?;
     reward::register(module)?;
+    signal::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
