@@ -174,5 +174,5 @@ def test_bad_input_is_named() -> None:
         nested = [nested]
     with pytest.raises(ValueError, match="nested more than 16 deep"):
         reward.analysis({"x": 1.0}, {"x": nested})
-    with pytest.raises(ValueError, match="got kind 'music'"):
+    with pytest.raises(ValueError, match='got kind "music"'):
         reward.latency("music", 1.0, 1.0)  # type: ignore[arg-type]
