@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "REWARD_VERSION",
     "LimitError",
     "Scores",
     "Segment",
@@ -30,6 +31,7 @@ __all__ = [
     "ema_update",
     "hub_download",
     "hub_snapshot",
+    "latency_factor",
     "load",
     "log_f0_rmse",
     "log_mel",
@@ -43,6 +45,11 @@ __all__ = [
     "normalizers",
     "pesq",
     "probe",
+    "reward_agreement",
+    "reward_analysis",
+    "reward_miner",
+    "reward_synthesis",
+    "reward_transcription",
     "run_proxy",
     "score_texts",
     "ser",
@@ -50,7 +57,6 @@ __all__ = [
     "snr",
     "stoi",
     "transcription_error_rate",
-    "transcription_reward",
     "weights_to_u16",
     "wer",
     "whisper_memory",
@@ -62,6 +68,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+REWARD_VERSION: str
 __version__: str
 
 class VioletError(Exception): ...
@@ -139,7 +146,29 @@ def meeting_counts(
     normalizer: str,
 ) -> tuple[tuple[int, int, int, int], list[tuple[str, str | None, str | None]]]: ...
 def transcription_error_rate(reference: str, hypothesis: str, language: str) -> float | None: ...
-def transcription_reward(error_rate: float, duration_s: float, elapsed_s: float) -> float: ...
+def latency_factor(kind: str, duration_s: float, elapsed_s: float) -> float: ...
+
+type _Reward = tuple[str, float, dict[str, float], dict[str, bool], dict[str, float], list[str]]
+type _Delivered = tuple[bool, bool, float, float, float | None]
+
+def reward_transcription(
+    reference: str,
+    hypothesis: str,
+    language: str,
+    hypothesis_language: str | None,
+    reference_starts: Sequence[float] | None,
+    word_starts: Sequence[float],
+    silences: Sequence[tuple[float, float]],
+    delivered: _Delivered,
+) -> _Reward: ...
+def reward_agreement(
+    hypothesis: str, peers: Sequence[str], own: str | None, language: str, shown: float, delivered: _Delivered
+) -> _Reward: ...
+def reward_synthesis(text: str, speech: object, language: str, delivered: _Delivered) -> _Reward: ...
+def reward_analysis(
+    fields: Sequence[tuple[str, Any, Sequence[Any], float | None, float | None, bool]], delivered: _Delivered
+) -> _Reward: ...
+def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
