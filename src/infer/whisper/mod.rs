@@ -3,12 +3,14 @@
 mod batched;
 mod beam;
 mod bpe;
+mod choice;
 mod chunks;
+mod clips;
 mod config;
 mod cpu;
 #[cfg(test)]
 mod cpu_test;
-#[allow(dead_code, reason = "only a build with CUDA opens such a device, and only a scheduler lets it choose")]
+#[allow(dead_code, reason = "only a build with CUDA opens such a device")]
 mod cuda;
 mod decode;
 mod fallback;
