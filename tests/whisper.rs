@@ -22,7 +22,7 @@ use serde_json::Value;
 use violet::{
     Error,
     audio::{self, Limits},
-    infer::{ComputeType, LoadOptions, Options, Progress, Task, Transcriber, device::Choice},
+    infer::{ComputeType, LoadOptions, Options, Progress, Task, Transcriber, Vad, device::Choice},
     text::transcript::Transcript,
 };
 
@@ -280,6 +280,83 @@ fn options_of(case: &Value) -> Options {
         }
     }
     options
+}
+
+#[test]
+fn clips_bound_speech_and_batches() {
+    let vad = model_directory("tiny.en").with_file_name("silero-vad");
+    tiny().use_vad(std::sync::Arc::new(Vad::load(&vad).unwrap()));
+    // Speech at 0 to 11 s, 16 to 27 s and 27 to 38 s.
+    let samples = [jfk(), vec![0.0; 80_000], jfk(), jfk()].concat();
+    let said = |batch_size: usize, vad_filter: bool, times: &[f64]| {
+        let options = Options {
+            batch_size,
+            vad_filter,
+            clip_timestamps: times.to_vec(),
+            condition_on_previous_text: false,
+            ..Options::default()
+        };
+        let got = transcribe(tiny(), &samples, &options);
+        assert!((got.duration_s - 38.0).abs() < 0.1, "{}", got.duration_s);
+        for segment in &got.segments {
+            // A time may lie a little behind the end of what is heard.
+            let is_in =
+                |pair: &[f64]| segment.start >= pair[0] - 0.01 && segment.end <= pair.get(1).unwrap_or(&38.0) + 0.5;
+            assert!(times.chunks(2).any(is_in), "{segment:?} in none of {times:?}");
+        }
+        words(&got.text)
+    };
+    let (all, twice) = (words(JFK), [words(JFK), words(JFK)].concat());
+    for (batch_size, vad_filter) in [(1, true), (4, false), (4, true)] {
+        let name = format!("batch {batch_size}, vad {vad_filter}");
+        assert_eq!(said(batch_size, vad_filter, &[16.0, 27.0]), all, "{name}");
+        assert_eq!(said(batch_size, vad_filter, &[0.0, 11.0, 27.0]), twice, "{name}");
+        assert!(said(batch_size, vad_filter, &[50.0]).is_empty(), "{name}");
+    }
+    // Nothing but silence in the clip.
+    assert!(said(4, true, &[12.0, 15.0]).is_empty());
+}
+
+/// Values of openai-whisper's own search. Source: `tests/data/make_whisper_search.py`.
+#[test]
+fn patience_length_penalty_and_best_of_do_what_they_do_in_openais() {
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(data("whisper_search.json")).unwrap()).unwrap();
+    let cases = golden["decoded"].as_array().unwrap();
+    let mut texts = std::collections::BTreeSet::new();
+    for case in cases {
+        let number = |name: &str| case["options"][name].as_f64().map(|value| value as f32);
+        let count = |name: &str, absent| case["options"][name].as_u64().map_or(absent, |n| n as usize);
+        let options = Options {
+            language: Some("en".into()),
+            temperatures: vec![number("temperature").unwrap_or(0.0)],
+            beam_size: count("beam_size", 1),
+            best_of: count("best_of", 1),
+            patience: number("patience").unwrap_or(1.0),
+            length_penalty: number("length_penalty"),
+            max_new_tokens: case["options"]["sample_len"].as_u64().map(|n| n as usize),
+            ..Options::default()
+        };
+        let mut samples = jfk();
+        if case["reversed"] == true {
+            samples.reverse();
+        }
+        let model = if case["model"] == "base" { exact_base() } else { exact_tiny() };
+        // The window alone: what the decoder says of it is in its first segment, its tokens in all of them.
+        let options = Options { clip_timestamps: vec![0.0, 11.0], no_speech_threshold: None, ..options };
+        let got = transcribe(model, &samples, &options);
+        let first = &got.segments[0];
+        let expected: Vec<u32> = serde_json::from_value(case["tokens"].clone()).unwrap();
+        let got_tokens: Vec<u32> = got.segments.iter().filter(|s| s.seek == 0).flat_map(|s| s.tokens.clone()).collect();
+        let text = |tokens: &[u32]| tokens.iter().copied().filter(|token| *token < 50_256).collect::<Vec<u32>>();
+        // A text that does not end is cut at the window's last time.
+        assert!(text(&expected).starts_with(&text(&got_tokens)), "{case}: {got_tokens:?}");
+        assert!(text(&got_tokens).len() * 3 >= text(&expected).len(), "{case}: {got_tokens:?}");
+        let near = |name: &str, got: f32| (f64::from(got) - case[name].as_f64().unwrap()).abs() < 1e-2;
+        assert!(near("avg_logprob", first.avg_logprob), "{case}: {}", first.avg_logprob);
+        assert!(near("no_speech_prob", first.no_speech_prob), "{case}: {}", first.no_speech_prob);
+        texts.insert(got.text);
+    }
+    assert!(cases.len() >= 11 && texts.len() >= 3, "the options make a difference: {texts:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 `decoded` are single windows of `jfk.flac`, forwards and backwards (which no model understands, so that the search matters);
 `ranked` are sequences' lengths and log probabilities and which of them its ranker keeps.
 
-Needs: pip install openai-whisper==20250625 soundfile, and a directory that holds tiny.en and base in CTranslate2's format.
+Needs: pip install openai-whisper==20250625 soundfile, and a directory that holds tiny.en in CTranslate2's format.
 Usage: python make_whisper_search.py MODELS
 """
 
@@ -37,7 +37,6 @@ def load(directory: Path) -> whisper.model.Whisper:
     tensors = {name: torch.from_numpy(value.copy()) for name, value in openai_tensors(read_ctranslate2(directory / "model.bin")).items()}
     n_layers = len({name.split(".")[2] for name in tensors if name.startswith("encoder.blocks.")})
     width = tensors["decoder.ln.weight"].shape[0]
-    tensors = {name: value.reshape(value.shape) for name, value in tensors.items()}
     n_vocab = tensors["decoder.token_embedding.weight"].shape[0]
     sizes = whisper.model.ModelDimensions(80, 1500, width, width // 64, n_layers, n_vocab, 448, width, width // 64, n_layers)
     model = whisper.model.Whisper(sizes)
@@ -48,10 +47,11 @@ def load(directory: Path) -> whisper.model.Whisper:
     return model.eval()
 
 
+@torch.inference_mode()
 def main(models: Path) -> None:
     samples, _ = soundfile.read(HERE / "jfk.flac", dtype="float32")
     decoded = []
-    for name in ("tiny.en", "base"):
+    for name in ("tiny.en",):
         model = load(models / name)
         for is_reversed in (False, True):
             audio = torch.from_numpy(samples[::-1].copy() if is_reversed else samples)
@@ -59,9 +59,12 @@ def main(models: Path) -> None:
             content = audio.shape[0] // whisper.audio.HOP_LENGTH
             # As transcribe() does it: the features of the content, zeros behind them.
             mel = whisper.pad_or_trim(mel[:, :content], whisper.audio.N_FRAMES)
-            for options in CASES:
+            features = model.embed_audio(mel[None])[0]
+            limit = {"sample_len": 24} if is_reversed else {}
+            for chosen in CASES if is_reversed else CASES[2::2]:
+                options = {**chosen, **limit}
                 torch.manual_seed(0)
-                result = model.decode(mel, DecodingOptions(language="en", fp16=False, **options))
+                result = model.decode(features, DecodingOptions(language="en", fp16=False, **options))
                 decoded.append({
                     "model": name,
                     "reversed": is_reversed,

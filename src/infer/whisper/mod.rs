@@ -17,6 +17,8 @@ mod fallback;
 mod features;
 mod headroom;
 mod history;
+#[cfg(all(test, feature = "cuda-on-host"))]
+mod host_test;
 mod languages;
 mod memory;
 #[allow(dead_code, reason = "the tests use the rest of the interface")]

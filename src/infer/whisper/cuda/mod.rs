@@ -5,7 +5,7 @@ mod decoder;
 mod encoder;
 mod model;
 #[cfg(all(test, feature = "cuda-on-host"))]
-mod model_test;
+pub(super) mod model_test;
 mod plan;
 mod step;
 mod weights;

@@ -27,7 +27,7 @@ const N_TEXT_CTX: usize = 24;
 const N_LAYERS: usize = 2;
 
 /// Writes a model of two layers and two heads with random weights, which half precision holds exactly.
-fn write_model(directory: &Path) {
+pub(in crate::infer::whisper) fn write_model(directory: &Path, n_vocab: usize) {
     let mut rng = StdRng::seed_from_u64(5);
     let mut tensors: HashMap<String, (Vec<usize>, Vec<u8>)> = HashMap::new();
     let mut add = |name: String, shape: &[usize]| {
@@ -60,7 +60,7 @@ fn write_model(directory: &Path) {
             add(format!("{norm}.bias"), &[WIDTH]);
         }
     }
-    add("decoder.embed_tokens.weight".into(), &[N_VOCAB, WIDTH]);
+    add("decoder.embed_tokens.weight".into(), &[n_vocab, WIDTH]);
     for (name, n_inputs) in [("conv1", N_MELS), ("conv2", WIDTH)] {
         add(format!("encoder.{name}.weight"), &[WIDTH, n_inputs, 3]);
         add(format!("encoder.{name}.bias"), &[WIDTH]);
@@ -80,7 +80,7 @@ struct Pair {
 impl Pair {
     fn new(element: Element, n_processors: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        write_model(directory.path());
+        write_model(directory.path(), N_VOCAB);
         let checkpoint = Checkpoint::open(directory.path()).unwrap();
         let host = Host::new(element, n_processors);
         let model = Model::load(&checkpoint, host.clone()).unwrap();
@@ -242,7 +242,7 @@ fn a_step_without_memory_leaves_the_cache_as_it_was() {
 #[test]
 fn a_model_that_does_not_fit_says_how_large_it_is() {
     let directory = tempfile::tempdir().unwrap();
-    write_model(directory.path());
+    write_model(directory.path(), N_VOCAB);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let host = Host::new(Element::F16, 4);
     host.limit_memory(Some(1_000_000));

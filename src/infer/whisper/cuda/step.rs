@@ -2,6 +2,10 @@
 //!
 //! A step has three parts: everything is laid out, allocated and sent in one copy; then there are launches alone, of as
 //! many tokens after each other as are to be chosen, and nothing waits; then the tokens come back, in one copy.
+//!
+//! The launches of the second part allocate nothing and wait for nothing, so they could be captured as a CUDA graph. They
+//! are not: a graph is of one number of rows and one division of the softmaxes, which change with every window that comes
+//! or ends, and the launches of tokens ahead are hidden behind the device's work already.
 
 use std::{cmp::Reverse, ops::Range};
 

@@ -49,13 +49,15 @@ struct Engine<'a> {
     active: Vec<Active>,
     /// Decodings for which there was no memory yet.
     waiting: Vec<DecodeJob>,
-    /// Windows that are stepped together.
+    /// Windows that are stepped together, and those that may be decoded at a time: as many as there was memory for.
     n_together: usize,
+    max_active: usize,
 }
 
 /// Runs until the scheduler is dropped.
 pub(super) fn run(shared: &Arc<Shared>) {
-    let mut engine = Engine { shared, active: Vec::new(), waiting: Vec::new(), n_together: usize::MAX };
+    let mut engine =
+        Engine { shared, active: Vec::new(), waiting: Vec::new(), n_together: usize::MAX, max_active: usize::MAX };
     while let Some((windows, decodings)) = engine.next_work() {
         engine.waiting.extend(decodings);
         engine.start();
@@ -94,13 +96,15 @@ impl Engine<'_> {
     /// Begins with what waits, as far as there is memory.
     fn start(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting).into_iter();
-        for job in waiting.by_ref().filter(|job| !job.reply.is_cancelled()) {
+        while self.active.len() < self.max_active
+            && let Some(job) = waiting.by_ref().find(|job| !job.reply.is_cancelled())
+        {
             match Active::new(job, self.model(), false) {
                 Ok(active) => self.active.push(active),
                 // Something will end, and give its memory back.
                 Err((job, Error::OutOfMemory { .. })) if !self.active.is_empty() => {
+                    self.max_active = self.active.len();
                     self.waiting.push(job);
-                    break;
                 }
                 Err((job, error)) => job.reply.send(Err(error)),
             }
@@ -171,8 +175,13 @@ impl Engine<'_> {
         }
         let is_stuck = !active.is_empty() && active.iter().all(|active| matches!(active.state, Progress::Starved(_)));
         if is_stuck && let Some(last) = active.pop() {
-            // Nobody's end will give memory back: the last to come makes room for the others.
-            last.give_up();
+            // Nobody's end will give memory back: the last to come makes room for the others, and begins again later.
+            if active.is_empty() {
+                last.give_up();
+            } else {
+                self.max_active = active.len();
+                self.waiting.insert(0, last.job);
+            }
         }
         for active in active {
             match active.state {
@@ -183,7 +192,7 @@ impl Engine<'_> {
                     Ok(active) => self.active.push(active),
                     Err((job, error)) => job.reply.send(Err(error)),
                 },
-                Progress::Answered => {}
+                Progress::Answered => self.max_active = self.max_active.saturating_add(1),
             }
         }
     }
