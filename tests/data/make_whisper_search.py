@@ -4,7 +4,7 @@
 `ranked` are sequences' lengths and log probabilities and which of them its ranker keeps.
 
 Needs: pip install openai-whisper==20250625 soundfile, and a directory that holds tiny.en in CTranslate2's format.
-Usage: python make_whisper_search.py MODELS
+Usage: python make_whisper_search.py [MODELS]; without MODELS nothing is decoded, only `ranked` is made.
 """
 
 import json
@@ -48,10 +48,10 @@ def load(directory: Path) -> whisper.model.Whisper:
 
 
 @torch.inference_mode()
-def main(models: Path) -> None:
+def main(models: Path | None) -> None:
     samples, _ = soundfile.read(HERE / "jfk.flac", dtype="float32")
     decoded = []
-    for name in ("tiny.en",):
+    for name in ("tiny.en",) if models else ():
         model = load(models / name)
         for is_reversed in (False, True):
             audio = torch.from_numpy(samples[::-1].copy() if is_reversed else samples)
@@ -87,4 +87,4 @@ def main(models: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)
