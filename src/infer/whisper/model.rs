@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    choice::{Answer, Choices, Masks},
     config::Dimensions,
     cpu, cuda, headroom, tensor,
     words::{Listeners, listeners},
@@ -62,6 +63,8 @@ pub(crate) struct Step<'a> {
     pub tokens: &'a [u32],
     /// After which of the `n` the scores are wanted.
     pub wanted: &'a [usize],
+    /// What to choose by the scores where the engine can; they stay where they are then.
+    pub choices: Option<Choices<'a>>,
 }
 
 /// How tokens relate to the audio.
@@ -160,14 +163,15 @@ impl Whisper {
         }
     }
 
-    /// One step of many independent caches; for each its scores, `[n_rows, wanted.len(), n_vocab]`.
+    /// One step of many independent caches; for each its scores, or what was chosen by them.
     ///
-    /// A row's scores do not depend on what else is in the call, up to rounding.
-    pub(crate) fn decode(&self, steps: &mut [Step<'_>]) -> Result<Vec<Vec<f32>>> {
+    /// A row's scores do not depend on what else is in the call, up to rounding. An error leaves the caches of a GPU as
+    /// they were.
+    pub(crate) fn decode(&self, steps: &mut [Step<'_>]) -> Result<Vec<Answer>> {
         self.install(|| match &self.engine {
             Engine::Tensor(model) => {
                 let decode = |step: &mut Step<'_>| match &mut *step.cache {
-                    Cache::Tensor(cache) => Ok(model.decode(step.tokens, step.wanted, cache)?),
+                    Cache::Tensor(cache) => Ok(Answer::Scores(model.decode(step.tokens, step.wanted, cache)?)),
                     Cache::Cpu(_) | Cache::Cuda(_) => Err(of_another_model()),
                 };
                 steps.iter_mut().map(decode).collect()
@@ -178,10 +182,37 @@ impl Whisper {
                     let Cache::Cpu(cache) = &mut *step.cache else { return Err(of_another_model()) };
                     own.push(cpu::Step { cache, tokens: step.tokens, wanted: step.wanted });
                 }
-                model.decode(&mut own)
+                Ok(model.decode(&mut own)?.into_iter().map(Answer::Scores).collect())
             }
-            Engine::Cuda(model) => model.decode(&mut feeds(steps)?),
+            Engine::Cuda(model) => model.answer(&mut feeds(steps)?),
         })
+    }
+
+    /// Sets of tokens that never come, and of those that do not come first, for an engine that chooses tokens by itself;
+    /// `None` where none does.
+    pub(crate) fn masks(&self, forbidden: &[Vec<usize>; 2]) -> Result<Option<Masks>> {
+        match &self.engine {
+            Engine::Tensor(_) | Engine::Cpu(_) => Ok(None),
+            Engine::Cuda(model) => Ok(Some(Masks(model.masks(forbidden)?))),
+        }
+    }
+
+    /// Bytes of the device's memory that are free; `None` where that is not known, or is the processor's.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Tensor(_) | Engine::Cpu(_) => None,
+            Engine::Cuda(model) => model.free_bytes(),
+        }
+    }
+
+    /// A model on a GPU that is the processor.
+    #[cfg(all(test, feature = "cuda-on-host"))]
+    pub(crate) fn on_host(checkpoint: &Checkpoint, gpu: Arc<crate::infer::cuda::Host>) -> Result<Self> {
+        let dimensions = Dimensions::of(checkpoint)?;
+        let alignment_heads = alignment_heads(checkpoint, &dimensions);
+        let compute_type = cuda::compute_type(&*gpu);
+        let engine = Engine::Cuda(Box::new(cuda::Model::load(checkpoint, gpu)?));
+        Ok(Self { dimensions, alignment_heads, compute_type, device: Device::Cuda(0), engine, threads: None })
     }
 
     /// How `tokens`, fed as one sequence, attend to the audio in some decoder heads, `(layer, head)` from 0.
@@ -264,7 +295,7 @@ impl Cache {
 /// Steps as a GPU takes them.
 fn feeds<'a>(steps: &'a mut [Step<'_>]) -> Result<Vec<cuda::Feed<'a>>> {
     let feed = |step: &'a mut Step<'_>| match &mut *step.cache {
-        Cache::Cuda(cache) => Ok(cuda::Feed { cache, tokens: step.tokens, wanted: step.wanted }),
+        Cache::Cuda(cache) => Ok(cuda::Feed { cache, tokens: step.tokens, wanted: step.wanted, choices: step.choices }),
         Cache::Tensor(_) | Cache::Cpu(_) => Err(of_another_model()),
     };
     steps.iter_mut().map(feed).collect()
