@@ -11,6 +11,7 @@ mod options;
 mod proxy;
 mod score;
 mod scores;
+mod signal;
 mod stream;
 mod subnet;
 mod vad;
@@ -27,6 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
+    signal::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
