@@ -19,7 +19,7 @@ fn golden() -> Value {
 }
 
 fn clip() -> Vec<f64> {
-    let decoded = audio::load(&data("jfk.flac"), None, &Limits::default()).unwrap();
+    let decoded = audio::load(data("jfk.flac"), None, &Limits::default()).unwrap();
     decoded.waveform.samples().iter().copied().map(f64::from).collect()
 }
 
@@ -146,8 +146,12 @@ fn pesq_is_that_of_the_recommendations_code() {
     for (value, mode) in [("pesq_nb", PesqMode::Narrowband), ("pesq_wb", PesqMode::Wideband)] {
         for_each(value, |pair, want, name| {
             let got = pesq(pair, mode).unwrap().unwrap();
-            // PESQ aligns pieces of a clip whose tempo differs, and the choice of pieces is a close one.
-            let tolerance = if name.contains("fast") { 0.06 } else { 0.01 };
+            let tolerance = match mode {
+                PesqMode::Wideband => 0.005,
+                // Another tempo is aligned piece by piece, and the choice of pieces is a close one.
+                PesqMode::Narrowband if name.contains("fast") => 0.06,
+                PesqMode::Narrowband => 0.02,
+            };
             assert!((got - want).abs() < tolerance, "{name} is {got}, not {want}");
         });
     }

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "REWARD_VERSION",
     "LimitError",
     "Scores",
     "Segment",
@@ -30,20 +31,32 @@ __all__ = [
     "ema_update",
     "hub_download",
     "hub_snapshot",
+    "latency_factor",
     "load",
+    "log_f0_rmse",
     "log_mel",
+    "log_spectral_distance",
     "meeting_counts",
+    "mel_cepstral_distortion",
     "mer",
     "miner_score",
     "miner_weights",
     "normalize",
     "normalizers",
+    "pesq",
     "probe",
+    "reward_agreement",
+    "reward_analysis",
+    "reward_miner",
+    "reward_synthesis",
+    "reward_transcription",
     "run_proxy",
     "score_texts",
     "ser",
+    "si_sdr",
+    "snr",
+    "stoi",
     "transcription_error_rate",
-    "transcription_reward",
     "weights_to_u16",
     "wer",
     "whisper_memory",
@@ -55,6 +68,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+REWARD_VERSION: str
 __version__: str
 
 class VioletError(Exception): ...
@@ -132,7 +146,29 @@ def meeting_counts(
     normalizer: str,
 ) -> tuple[tuple[int, int, int, int], list[tuple[str, str | None, str | None]]]: ...
 def transcription_error_rate(reference: str, hypothesis: str, language: str) -> float | None: ...
-def transcription_reward(error_rate: float, duration_s: float, elapsed_s: float) -> float: ...
+def latency_factor(kind: str, duration_s: float, elapsed_s: float) -> float: ...
+
+type _Reward = tuple[str, float, dict[str, float], dict[str, bool], dict[str, float], list[str]]
+type _Delivered = tuple[bool, bool, float, float, float | None]
+
+def reward_transcription(
+    reference: str,
+    hypothesis: str,
+    language: str,
+    hypothesis_language: str | None,
+    reference_starts: Sequence[float] | None,
+    word_starts: Sequence[float],
+    silences: Sequence[tuple[float, float]],
+    delivered: _Delivered,
+) -> _Reward: ...
+def reward_agreement(
+    hypothesis: str, peers: Sequence[str], own: str | None, language: str, shown: float, delivered: _Delivered
+) -> _Reward: ...
+def reward_synthesis(text: str, speech: object, language: str, delivered: _Delivered) -> _Reward: ...
+def reward_analysis(
+    fields: Sequence[tuple[str, Any, Sequence[Any], float | None, float | None, bool]], delivered: _Delivered
+) -> _Reward: ...
+def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
@@ -317,3 +353,15 @@ def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: .
 HAS_CUDA: Final[bool]
 
 def cuda_problem() -> str | None: ...
+
+type _Clips = tuple[Sequence[npt.NDArray[np.floating[Any]]], Sequence[npt.NDArray[np.floating[Any]]], int]
+
+def stoi(clips: _Clips, extended: bool, num_threads: int | None = None) -> list[float | None]: ...
+def si_sdr(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def snr(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def log_spectral_distance(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def mel_cepstral_distortion(
+    clips: _Clips, align: bool, parametrisation: str, num_threads: int | None = None
+) -> list[float | None]: ...
+def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
+def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...

@@ -9,6 +9,7 @@ mod hub;
 mod memory;
 mod options;
 mod proxy;
+mod reward;
 mod score;
 mod scores;
 mod signal;
@@ -28,6 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
+    reward::register(module)?;
     signal::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;

@@ -137,5 +137,5 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(log_spectral_distance, module)?)?;
     module.add_function(wrap_pyfunction!(mel_cepstral_distortion, module)?)?;
     module.add_function(wrap_pyfunction!(log_f0_rmse, module)?)?;
-    module.add_function(wrap_pyfunction!(pesq, module)?)
+    module.add_function(wrap_pyfunction!(self::pesq, module)?)
 }

@@ -22,10 +22,11 @@ mod rates;
 pub mod reward;
 pub mod signal;
 pub mod significance;
+mod words;
 
 pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};
 pub use confusion::{Confusion, confusions, tokens};
-pub use corpus::{Scorer, Scoring, Unit, best_references, utterance_counts, utterance_errors};
+pub use corpus::{Scorer, Scoring, Unit, best_references, utterance_chunks, utterance_counts, utterance_errors};
 pub use degenerate::degenerate;
 pub use rates::{
     cer, char_counts, char_distance, corpus_char_counts, corpus_word_counts, wer, word_counts, word_distance,

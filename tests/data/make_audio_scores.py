@@ -1,13 +1,13 @@
 """Golden values of the audio scores with a reference, and of the pitch tracker, on `jfk.flac`.
 
-STOI and ESTOI by pystoi 0.4.1, PESQ by pesq 0.0.4 (the C code of ITU-T P.862), pitch by librosa 1.0 `yin`; the others by
-their definitions in numpy:
+STOI and ESTOI by pystoi 0.4.1, PESQ by pesq 0.0.4 (the C code of ITU-T P.862), pitch by librosa 1.0 `yin`; the others
+by their definitions in numpy:
 
 - SNR: 10 log10(sum s^2 / sum (d - s)^2).
 - SI-SDR: Le Roux et al., ICASSP 2019, equation 3.
 - Log-spectral distance: Gray and Markel 1976, L2; scipy's Hann windows of 4 hops of 8 ms, power floor 1e-10.
-- Mel-cepstral distortion: Kubichek 1993; librosa's mel filters (40, each of sum 1), scipy's DCT-II, coefficients 1 to 13,
-  librosa's dynamic time warping.
+- Mel-cepstral distortion: Kubichek 1993; librosa's mel filters (40, each of sum 1), scipy's DCT-II, coefficients 1 to
+  13, librosa's dynamic time warping.
 - log-F0: RMSE of ln of librosa's pitch where both frames are voiced (difference function below 0.3, within 40 dB).
 
 The clip's samples are read at many sample rates as if recorded at each; degradations are exact arithmetic, which
@@ -149,9 +149,14 @@ for rate in (8000, 10000, 11025, 16000, 22050, 44100, 48000):
 
 x = clip[16000:64000]
 pitches = []
-for rate, fmin, fmax, size, step in ((16000, 60, 500, 1024, 160), (22050, 65, 2093, 2048, 512), (8000, 80, 400, 400, 80)):
+for rate, fmin, fmax, size, step in (
+    (16000, 60, 500, 1024, 160),
+    (22050, 65, 2093, 2048, 512),
+    (8000, 80, 400, 400, 80),
+):
     f0 = librosa.yin(x, fmin=fmin, fmax=fmax, sr=rate, frame_length=size, hop_length=step)
-    pitches.append({"rate": rate, "fmin": fmin, "fmax": fmax, "frame_length": size, "hop_length": step, "f0": f0.round(9).tolist()})
+    options = {"rate": rate, "fmin": fmin, "fmax": fmax, "frame_length": size, "hop_length": step}
+    pitches.append({**options, "f0": f0.round(9).tolist()})
 
 text = json.dumps({"cases": cases, "pitches": pitches}, indent=None, separators=(",", ":"), default=float)
 (HERE / "audio_scores.json").write_text(text.replace("},{", "},\n{") + "\n")

@@ -4,11 +4,12 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_load_si256, _mm256_loadu_ps,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps,
+    _mm256_xor_si256,
 };
 
-use super::tile::{LINES, STEP, Tile};
+use super::tile::{LINES, OFFSET, STEP, Tile};
 
 /// [`super::tile::scalar`] in vector instructions, 16 columns at a time.
 ///
@@ -51,6 +52,14 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
             let row_scale = _mm256_set1_ps(tile.row_scales[row]);
             for (half, &sum) in sums.iter().enumerate() {
                 let at = 16 * line + 8 * half;
+                let sum = if WORDS {
+                    sum
+                } else {
+                    let below = _mm256_set1_epi32(OFFSET - tile.row_zeros[row]);
+                    // SAFETY: at <= 56, so that 8 sums follow in an array of 64.
+                    let column_sums = unsafe { _mm256_loadu_si256(tile.column_sums.as_ptr().add(at).cast()) };
+                    _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums))
+                };
                 // SAFETY: at <= 56, so that 8 values follow in arrays of 64, and in the row of `out`.
                 unsafe {
                     let scale = _mm256_mul_ps(row_scale, _mm256_loadu_ps(tile.column_scales.as_ptr().add(at)));

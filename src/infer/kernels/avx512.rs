@@ -4,8 +4,8 @@
 
 use std::arch::x86_64::{
     __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_load_si512,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
 use super::tile::{LINES, STEP, Tile};
@@ -18,11 +18,11 @@ use super::tile::{LINES, STEP, Tile};
 pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
     let mut sums = [[_mm512_setzero_si512(); LINES]; ROWS];
     if !WORDS {
-        for (j, correction) in tile.corrections.as_chunks::<16>().0.iter().enumerate() {
+        for (j, column_sums) in tile.column_sums.as_chunks::<16>().0.iter().enumerate() {
             // SAFETY: the chunk has 64 bytes.
-            let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };
-            for row in &mut sums {
-                row[j] = correction;
+            let column_sums = unsafe { _mm512_loadu_si512(column_sums.as_ptr().cast()) };
+            for (row, zero) in sums.iter_mut().zip(tile.row_zeros) {
+                row[j] = _mm512_mullo_epi32(_mm512_set1_epi32(-zero), column_sums);
             }
         }
     }

@@ -104,7 +104,7 @@ mod tests {
         };
         let noise: Vec<f64> = (0..16_000).map(|_| sample()).collect();
         assert_eq!(score(&voiced, &noise, Alignment::Fixed), None);
-        assert_eq!(score(&[0.0; 16_000], &voiced, Alignment::Warped), None);
-        assert_eq!(score(&voiced, &[0.0; 16_000], Alignment::Warped), None);
+        assert_eq!(score(&vec![0.0; 16_000], &voiced, Alignment::Warped), None);
+        assert_eq!(score(&voiced, &vec![0.0; 16_000], Alignment::Warped), None);
     }
 }

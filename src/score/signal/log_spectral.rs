@@ -64,8 +64,8 @@ mod tests {
         let reference = clip();
         let of = |left: &[f64], right: &[f64]| log_spectral_distance(&Pair::new(left, right, 16_000).unwrap());
         assert_eq!(of(&reference, &reference).unwrap(), Some(0.0));
-        assert_eq!(of(&[0.0; 8_000], &reference).unwrap(), None);
-        assert!(of(&reference, &[0.0; 8_000]).unwrap().unwrap() > 20.0);
+        assert_eq!(of(&vec![0.0; 8_000], &reference).unwrap(), None);
+        assert!(of(&reference, &vec![0.0; 8_000]).unwrap().unwrap() > 20.0);
         let error = of(&[0.1; 511], &[0.1; 511]).unwrap_err().to_string();
         assert!(error.contains("at least 512 (32 ms)"), "{error}");
         let slow = Pair::new(&reference, &reference, 4_000).unwrap();

@@ -181,7 +181,7 @@ mod tests {
         for alignment in [Alignment::Fixed, Alignment::Warped] {
             assert_eq!(score(&reference, &reference, alignment).unwrap(), Some(0.0));
             assert!(score(&reference, &louder, alignment).unwrap().unwrap() < 1e-9);
-            assert_eq!(score(&[0.0; 20_000], &reference, alignment).unwrap(), None);
+            assert_eq!(score(&vec![0.0; 20_000], &reference, alignment).unwrap(), None);
         }
     }
 

@@ -33,7 +33,7 @@ pub use stoi::stoi;
 ///
 /// # Errors
 ///
-/// The error of the first clip that has one, with its index; [`Error::InvalidInput`] for an impossible number of threads.
+/// The error of the first clip that has one, with its index if there are several; [`Error::InvalidInput`] for an impossible number of threads.
 pub fn scores(
     n_clips: usize,
     num_threads: Option<usize>,
@@ -43,7 +43,7 @@ pub fn scores(
         in_threads(num_threads, || (0..n_clips).into_par_iter().with_max_len(1).map(&score).collect())?;
     let of_clip = |(index, result): (usize, Result<_>)| {
         result.map_err(|error| match error {
-            Error::InvalidInput(reason) => Error::InvalidInput(format!("clip {index}: {reason}")),
+            Error::InvalidInput(reason) if n_clips > 1 => Error::InvalidInput(format!("clip {index}: {reason}")),
             other => other,
         })
     };

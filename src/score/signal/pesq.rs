@@ -44,7 +44,8 @@ impl PesqMode {
 /// of both peaks and rounded to 16 bits, as the recommendation's are. `None` for a silent clip, and where no utterance is found.
 ///
 /// Source: ITU-T P.862 (2001), P.862.1 and P.862.2, by the crate `pesq` 0.2, which was written from a specification and
-/// passes P.862's conformance test for narrowband. Differs from the Python package `pesq`: narrowband takes 8 kHz only,
+/// passes P.862's conformance test for narrowband. On degraded speech it was within 0.003 (wideband) and 0.02 (narrowband;
+/// 0.05 at another tempo) of P.862's C code. Differs from the Python package `pesq`: narrowband takes 8 kHz only,
 /// because the crate would decimate 16 kHz by a filter of its own.
 ///
 /// # Errors

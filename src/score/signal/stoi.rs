@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
+use realfft::num_complex::Complex64;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::Pair;
@@ -153,7 +154,7 @@ impl Envelopes {
             let result = transform.process_with_scratch(&mut frame, &mut spectrum, &mut scratch);
             debug_assert!(result.is_ok(), "lengths are the transform's own");
             for (band, &(first, end)) in bands().iter().enumerate() {
-                let power: f64 = spectrum[first..end].iter().map(|bin| bin.norm_sqr()).sum();
+                let power: f64 = spectrum[first..end].iter().map(Complex64::norm_sqr).sum();
                 values[band * n_frames + index] = power.sqrt();
             }
         }
@@ -201,7 +202,9 @@ fn normalized(envelopes: &Envelopes, first: usize) -> [[f64; SEGMENT]; N_BANDS] 
     for row in &mut rows {
         centre(row);
         let scale = inverse(norm(row));
-        row.iter_mut().for_each(|value| *value *= scale);
+        for value in row {
+            *value *= scale;
+        }
     }
     let mut means = [0.0; SEGMENT];
     for row in &rows {
@@ -214,7 +217,9 @@ fn normalized(envelopes: &Envelopes, first: usize) -> [[f64; SEGMENT]; N_BANDS] 
             *scale += *value * *value;
         }
     }
-    scales.iter_mut().for_each(|scale| *scale = inverse(scale.sqrt()));
+    for scale in &mut scales {
+        *scale = inverse(scale.sqrt());
+    }
     for row in &mut rows {
         row.iter_mut().zip(&scales).for_each(|(value, scale)| *value *= scale);
     }
@@ -228,7 +233,9 @@ fn inverse(norm: f64) -> f64 {
 
 fn centre(values: &mut [f64; SEGMENT]) {
     let mean = values.iter().sum::<f64>() / SEGMENT as f64;
-    values.iter_mut().for_each(|value| *value -= mean);
+    for value in values {
+        *value -= mean;
+    }
 }
 
 fn norm(values: &[f64; SEGMENT]) -> f64 {
@@ -280,8 +287,8 @@ mod tests {
                 let got = score(&clip, &clip, rate, is_extended).unwrap();
                 assert!((got - 1.0).abs() < 1e-9, "{rate} Hz: {got}");
             }
-            assert_eq!(score(&[0.0; 20_000], &clip, 10_000, is_extended), None);
-            assert_eq!(score(&clip, &[0.0; 20_000], 10_000, is_extended), Some(0.0));
+            assert_eq!(score(&vec![0.0; 20_000], &clip, 10_000, is_extended), None);
+            assert_eq!(score(&clip, &vec![0.0; 20_000], 10_000, is_extended), Some(0.0));
         }
     }
 
