@@ -23,6 +23,10 @@ pub struct Blocks<'s> {
     stated_s: Option<f64>,
     info: Info,
     skipped_packets: usize,
+    /// Samples of a block, where all are to be alike.
+    block: Option<usize>,
+    /// Samples that wait for their block to be full.
+    pending: Vec<f32>,
 }
 
 impl Blocks<'static> {
@@ -94,8 +98,24 @@ impl<'s> Blocks<'s> {
             stated_s: stream.stated_s(),
             info: stream.info().clone(),
             skipped_packets: 0,
+            block: None,
+            pending: Vec::new(),
             heard: Some(heard),
         })
+    }
+
+    /// The same with blocks of `block_s` seconds, of which only the last may be shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] unless a block is longer than nothing and at most 10 minutes.
+    pub fn in_blocks_of(mut self, block_s: f64) -> Result<Self> {
+        let n_frames = (block_s * f64::from(self.sample_rate)).round();
+        if !(n_frames >= 1.0 && block_s <= 600.0) {
+            return Err(Error::InvalidInput(format!("block_s is {block_s}; it must be above 0 and at most 600 s")));
+        }
+        self.block = Some(n_frames as usize * self.n_channels);
+        Ok(self)
     }
 
     /// Length that the header states, seconds; the audio may end before or after it.
@@ -130,15 +150,19 @@ impl<'s> Blocks<'s> {
 
     /// The next block; empty at the end.
     fn advance(&mut self) -> Result<Vec<f32>> {
-        let Some(mut heard) = self.heard.take() else { return Ok(Vec::new()) };
-        let mut samples = Vec::with_capacity(BLOCK + BLOCK / 2);
-        while samples.len() < BLOCK * self.n_channels {
-            if !heard.append(&mut samples)? {
-                self.skipped_packets = heard.stream().skipped_packets();
-                return Ok(samples);
+        let mut samples = std::mem::take(&mut self.pending);
+        let n_wanted = self.block.unwrap_or(BLOCK * self.n_channels);
+        if let Some(mut heard) = self.heard.take() {
+            let mut has_more = true;
+            while has_more && samples.len() < n_wanted {
+                has_more = heard.append(&mut samples)?;
             }
+            self.skipped_packets = heard.stream().skipped_packets();
+            self.heard = has_more.then_some(heard);
         }
-        self.heard = Some(heard);
+        if self.block.is_some() && samples.len() > n_wanted {
+            self.pending = samples.split_off(n_wanted);
+        }
         Ok(samples)
     }
 }

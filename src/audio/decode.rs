@@ -7,7 +7,7 @@ use super::heard::Heard;
 use super::input::Input;
 use super::probe::{self, Info};
 use super::stream::Stream;
-use super::{Limits, Options, Waveform, external, source};
+use super::{Blocks, Limits, Options, Waveform, external, source};
 use crate::{Error, Result};
 
 /// Audio that ends this much before its header says was cut off, seconds. Less is a rounded header.
@@ -38,6 +38,23 @@ pub struct Sound {
     pub skipped_packets: usize,
     /// What the file is; `sample_rate` and `n_channels` are those before resampling and mixing.
     pub info: Info,
+}
+
+impl Sound {
+    /// All blocks of a recording together.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a block.
+    pub fn collect(mut blocks: Blocks) -> Result<Self> {
+        let mut samples = Vec::new();
+        for block in blocks.by_ref() {
+            samples.extend(block?);
+        }
+        let (n_channels, sample_rate) = (blocks.n_channels(), blocks.sample_rate());
+        let (skipped_packets, info) = (blocks.skipped_packets(), blocks.info().clone());
+        Ok(Self { samples, n_channels, sample_rate, skipped_packets, info })
+    }
 }
 
 /// Decodes the audio file at `path` to mono, at its own sample rate or resampled to `sample_rate`; see [`read`].

@@ -34,23 +34,50 @@ pub(super) fn open(path: &Path, limits: &Limits) -> Result<Input<'static>> {
     let file = path.canonicalize().map_err(io_error)?;
     let n_bytes = file.metadata().map_err(io_error)?.len();
     limits.check_bytes(n_bytes)?;
-    let mut url = std::ffi::OsString::from("file:");
-    url.push(&file);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -t \"$1\"; ulimit -v \"$2\" 2>/dev/null; ulimit -f 0; shift 2; exec \"$@\"", "sh"]);
-    command.args([MAX_CPU_S.to_string(), MAX_MEMORY_KIB.to_string()]);
-    command.args(["ffmpeg", "-nostdin", "-v", "error", "-threads", "1"]);
-    command.args(["-protocol_whitelist", "pipe,file", "-format_whitelist", FORMATS, "-i"]).arg(url);
-    command.args(["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-fflags", "+bitexact"]);
-    command.args(["-c:a", "pcm_f32le", "-f", "wav", "-protocol_whitelist", "pipe", "pipe:1"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().map_err(|source| Error::Io { path: "sh".into(), source })?;
+    let arguments = [
+        "-map",
+        "0:a:0",
+        "-vn",
+        "-sn",
+        "-dn",
+        "-map_metadata",
+        "-1",
+        "-fflags",
+        "+bitexact",
+        "-c:a",
+        "pcm_f32le",
+        "-f",
+        "wav",
+    ];
+    let child = start(&file, &arguments)?;
     let output_limits = Limits { max_bytes: u64::MAX, ..limits.clone() };
     let mut input = Input::arriving(Converted::watch(child), &output_limits).map_err(|source| {
         Error::Unsupported(format!("{}: {source}; expected audio that ffmpeg reads", path.display()))
     })?;
     input.set_n_read(n_bytes);
     Ok(input)
+}
+
+/// Starts ffmpeg on a WAVE file; what it writes is the same as MP3.
+pub(super) fn to_mp3(wav: &Path, bit_rate: u32) -> Result<impl Read + use<>> {
+    let bit_rate = bit_rate.to_string();
+    // Bits saved by an encoder's header, which would need the output to be rewound, are not worth it.
+    let arguments = ["-c:a", "libmp3lame", "-b:a", &bit_rate, "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"];
+    Ok(Converted::watch(start(wav, &arguments)?))
+}
+
+/// Starts ffmpeg on a file.
+fn start(file: &Path, arguments: &[&str]) -> Result<Child> {
+    let mut url = std::ffi::OsString::from("file:");
+    url.push(file);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -t \"$1\"; ulimit -v \"$2\" 2>/dev/null; ulimit -f 0; shift 2; exec \"$@\"", "sh"]);
+    command.args([MAX_CPU_S.to_string(), MAX_MEMORY_KIB.to_string()]);
+    command.args(["ffmpeg", "-nostdin", "-v", "error", "-threads", "1"]);
+    command.args(["-protocol_whitelist", "pipe,file", "-format_whitelist", FORMATS, "-i"]).arg(url);
+    command.args(arguments).args(["-protocol_whitelist", "pipe", "pipe:1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|source| Error::Io { path: "sh".into(), source })
 }
 
 /// What ffmpeg writes.
