@@ -58,8 +58,10 @@ fn lossless_formats_are_exact() {
     // ffmpeg cut the lower bits off without rounding: an error between 0 and 256, evenly.
     let bytes = difference_lsb(&all("clip_u8.wav").samples, &original.samples);
     assert!((bytes - 256.0 / 3_f64.sqrt()).abs() < 2.0, "{bytes}, not {}", 256.0 / 3_f64.sqrt());
-    let (a, mu) = (all("clip_alaw.wav").samples, all("clip_mulaw.wav").samples);
-    assert!(a.len() == mu.len() && difference_lsb(&a, &mu) < 40.0);
+    for name in ["clip_alaw.wav", "clip_mulaw.wav"] {
+        let (got, want) = (all(name), all(&format!("golden_{name}.flac")));
+        assert!(got.samples[..want.samples.len()] == want.samples, "{name}");
+    }
 }
 
 #[test]
@@ -72,10 +74,10 @@ fn lossy_formats_are_ffmpegs_within_one_step_of_16_bits() {
         ("clip.aac", 1.0),
         ("clip_video.mp4", 1.0),
         ("clip.ogg", 1.0),
-        ("clip.opus", 0.0),
-        ("clip_silk_dtx.opus", 0.0),
-        ("clip_stereo.opus", 0.0),
-        ("clip_51.opus", 0.0),
+        ("clip.opus", 0.1),
+        ("clip_silk_dtx.opus", 0.1),
+        ("clip_stereo.opus", 0.1),
+        ("clip_51.opus", 0.1),
     ];
     for (name, limit) in table {
         let (got, want) = (all(name), all(&format!("golden_{name}.flac")));

@@ -14,7 +14,6 @@ from violet._core import (
     __version__,
     cer,
     char_counts,
-    load,
     log_mel,
     mer,
     normalize,
@@ -25,6 +24,7 @@ from violet._core import (
     wip,
     word_counts,
 )
+from violet.audio import AudioInfo, decode, encode, info, load, resample, save, stream
 from violet.scoring import (
     CharacterScores,
     Comparison,
@@ -40,6 +40,7 @@ from violet.transcriber import Transcriber
 from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
 __all__ = [
+    "AudioInfo",
     "CharacterScores",
     "Comparison",
     "LimitError",
@@ -57,15 +58,21 @@ __all__ = [
     "char_counts",
     "compare",
     "cpwer",
+    "decode",
+    "encode",
+    "info",
     "load",
     "log_mel",
     "mer",
     "normalize",
     "normalizers",
+    "resample",
+    "save",
     "score_characters",
     "score_words",
     "ser",
     "speech_timestamps",
+    "stream",
     "tcpwer",
     "wer",
     "wil",

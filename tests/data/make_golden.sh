@@ -4,7 +4,7 @@
 set -eu
 golden() { ffmpeg -v error -y $decoder -i "$1" -map 0:a:0 -map_metadata -1 -fflags +bitexact -flags:a +bitexact -t 1.2 -sample_fmt s16 "golden_$1.flac"; }
 decoder=
-for clip in clip.mp3 clip_44k_mono.mp3 clip.m4a clip.aac clip_video.mp4 clip.ogg; do
+for clip in clip.mp3 clip_44k_mono.mp3 clip.m4a clip.aac clip_video.mp4 clip.ogg clip_alaw.wav clip_mulaw.wav; do
     golden "$clip"
 done
 # libopus itself: ffmpeg's own decoder of Opus is two samples late.

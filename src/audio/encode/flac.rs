@@ -21,6 +21,8 @@ pub(super) struct Flac<'s> {
     n_bits: usize,
     quantizer: Quantizer,
     config: Verified<Config>,
+    /// Samples as they are: flacenc has no short code for noise of 24 bits and would make it many times longer.
+    verbatim: Verified<Config>,
     info: StreamInfo,
     buffer: FrameBuf,
     context: Context,
@@ -41,6 +43,10 @@ impl<'s> Flac<'s> {
             }
         };
         let config = Config::default().into_verified().map_err(|(_, error)| internal(&error))?;
+        let mut verbatim = Config::default();
+        (verbatim.subframe_coding.use_constant, verbatim.subframe_coding.use_fixed) = (false, false);
+        verbatim.subframe_coding.use_lpc = false;
+        let verbatim = verbatim.into_verified().map_err(|(_, error)| internal(&error))?;
         let info = StreamInfo::new(layout.sample_rate as usize, layout.n_channels, n_bits);
         let mut flac = Self {
             info: info.map_err(|error| internal(&error))?,
@@ -55,6 +61,7 @@ impl<'s> Flac<'s> {
             layout,
             n_bits,
             config,
+            verbatim,
         };
         let header = flac.header();
         flac.sink.write(&header)?;
@@ -86,9 +93,16 @@ impl<'s> Flac<'s> {
     fn frame(&mut self, samples: &[i32]) -> Result<()> {
         self.buffer.fill_interleaved(samples).map_err(|error| internal(&error))?;
         self.context.fill_interleaved(samples).map_err(|error| internal(&error))?;
-        let frame = flacenc::encode_fixed_size_frame(&self.config, &self.buffer, self.n_frames, &self.info);
+        let encode = |config| {
+            let frame = flacenc::encode_fixed_size_frame(config, &self.buffer, self.n_frames, &self.info);
+            frame.map_err(|error| internal(&error))
+        };
+        let mut frame = encode(&self.config)?;
+        if frame.count_bits() > samples.len() * self.n_bits {
+            frame = encode(&self.verbatim)?;
+        }
         let mut bytes = ByteSink::new();
-        frame.map_err(|error| internal(&error))?.write(&mut bytes).map_err(|error| internal(&error))?;
+        frame.write(&mut bytes).map_err(|error| internal(&error))?;
         let n_bytes = bytes.as_slice().len();
         self.frame_bytes = (self.frame_bytes.0.min(n_bytes), self.frame_bytes.1.max(n_bytes));
         self.n_frames += 1;

@@ -45,9 +45,10 @@ impl<'s> Opus<'s> {
         let rate = if is_known { layout.sample_rate } else { CLOCK_HZ };
         let n_channels = layout.n_channels;
         let bit_rate = options.bit_rate.unwrap_or(BITS_A_CHANNEL * n_channels as u32);
-        let bit_rate = Bitrate::try_bits(bit_rate).map_err(|_| {
-            Error::InvalidInput(format!("opus at {bit_rate} bits a second; 500 to 512,000 are possible"))
-        })?;
+        let impossible =
+            || Error::InvalidInput(format!("opus at {bit_rate} bits a second; 6,000 to 510,000 are possible"));
+        let in_range = Some(bit_rate).filter(|bit_rate| (6_000..=510_000).contains(bit_rate)).ok_or_else(impossible)?;
+        let bit_rate = Bitrate::try_bits(in_range).map_err(|_| impossible())?;
         let channels = if n_channels == 1 { Channels::Mono } else { Channels::Stereo };
         let encoder = ropus::Encoder::builder(rate, channels, Application::Audio).bitrate(bit_rate).build();
         let encoder = encoder.map_err(|error| Error::InvalidInput(format!("opus: {error}")))?;
