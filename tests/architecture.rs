@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("infer", &["audio", "text"]),
     ("hub", &[]),
     ("proxy", &["audio", "score", "subnet", "text"]),
-    ("python", &["audio", "hub", "infer", "proxy", "score", "subnet", "text"]),
+    ("python", &["analysis", "audio", "hub", "infer", "proxy", "score", "subnet", "text"]),
 ];
 
 /// Crates that the core, which is built without features, must not contain.

@@ -22,9 +22,13 @@ __all__ = [
     "Word",
     "__version__",
     "align_tokens",
+    "analysis_fields",
+    "analyze_file",
+    "analyze_samples",
     "availability",
     "cer",
     "char_counts",
+    "cluster_speakers",
     "compare_texts",
     "credibility",
     "cuda_problem",
@@ -53,12 +57,14 @@ __all__ = [
     "reward_miner",
     "reward_synthesis",
     "reward_transcription",
+    "pyin",
     "run_proxy",
     "save",
     "score_texts",
     "ser",
     "si_sdr",
     "snr",
+    "speech_account",
     "stoi",
     "transcription_error_rate",
     "weights_to_u16",
@@ -68,6 +74,7 @@ __all__ = [
     "wil",
     "wip",
     "word_counts",
+    "yin",
     "yuma_epoch",
     "yuma_permits",
 ]
@@ -415,3 +422,32 @@ def mel_cepstral_distortion(
 ) -> list[float | None]: ...
 def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
 def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...
+
+def analysis_fields() -> list[str]: ...
+def analyze_file(
+    path: str | PathLike[str], fields: Sequence[str] | None, frames: bool, tracks: bool
+) -> tuple[str | None, str, dict[str, Any], int]: ...
+def analyze_samples(
+    samples: npt.NDArray[np.float32], sample_rate: int, fields: Sequence[str] | None, frames: bool, tracks: bool
+) -> tuple[str | None, str, dict[str, Any], int]: ...
+def pyin(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    fmin_hz: float,
+    fmax_hz: float,
+    frame_length: int,
+    hop_length: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def yin(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    fmin_hz: float,
+    fmax_hz: float,
+    frame_length: int,
+    hop_length: int,
+    trough_threshold: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None
+) -> str: ...

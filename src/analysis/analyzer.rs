@@ -20,7 +20,7 @@ const MAX_CHANNELS: usize = 64;
 const SAMPLE_RATES: (u32, u32) = (1_000, 768_000);
 /// Highest sample rate that pitch is looked for at, Hz, and the frames of it, seconds.
 const PITCH_RATE: u32 = 16_000;
-const PITCH_FRAME_S: f64 = 0.064;
+const PITCH_FRAME_S: f64 = 0.1;
 const PITCH_HOP_S: f64 = 0.01;
 /// Range of pitch, Hz: of the lowest to the highest speaking voices.
 const PITCH_HZ: (f64, f64) = (65.0, 500.0);

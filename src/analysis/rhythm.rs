@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn pulses_are_onsets_and_their_rate_is_the_tempo() {
-        let frame_rate = 86.132_8;
-        for bpm in [60.0, 90.0, 120.0, 150.0] {
+        let frame_rate = 100.0;
+        for bpm in [60.0, 75.0, 120.0, 150.0] {
             let mut strength = vec![0.0_f32; 3_000];
             let mut beat = 10.0;
             let mut n_beats = 0;

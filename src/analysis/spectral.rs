@@ -14,6 +14,9 @@ const CONTRAST_QUANTILE: f64 = 0.02;
 /// Most bins that the share can be of the transform used here.
 const MAX_EXTREMES: usize = 32;
 
+/// Bins that are added up by themselves, so that a sum of a thousand keeps its digits.
+const PART: usize = 64;
+
 /// Values of each frame of a block.
 pub(super) type Lanes = [f32; LANES];
 
@@ -59,16 +62,27 @@ impl Shaper {
     pub(super) fn shapes(&mut self, block: &SpectraBlock) -> Shapes {
         let (mut sum, mut moment) = ([0.0_f32; LANES], [0.0_f32; LANES]);
         let (mut logs, mut powers) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        for ((magnitude, power), &hz) in self.magnitude.iter_mut().zip(block.power).zip(&self.frequencies) {
+        let magnitudes = self.magnitude.chunks_mut(PART);
+        for ((magnitudes, part), hz) in magnitudes.zip(block.power.chunks(PART)).zip(self.frequencies.chunks(PART)) {
+            let (mut part_sum, mut part_moment) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+            let (mut part_logs, mut part_powers) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+            for ((magnitude, power), &hz) in magnitudes.iter_mut().zip(part).zip(hz) {
+                for lane in 0..LANES {
+                    let p = power[lane];
+                    let m = p.sqrt();
+                    magnitude[lane] = m;
+                    part_sum[lane] += m;
+                    part_moment[lane] = m.mul_add(hz, part_moment[lane]);
+                    let p = if p > FLATNESS_FLOOR { p } else { FLATNESS_FLOOR };
+                    part_powers[lane] += p;
+                    part_logs[lane] += log2(p);
+                }
+            }
             for lane in 0..LANES {
-                let p = power[lane];
-                let m = p.sqrt();
-                magnitude[lane] = m;
-                sum[lane] += m;
-                moment[lane] = m.mul_add(hz, moment[lane]);
-                let p = if p > FLATNESS_FLOOR { p } else { FLATNESS_FLOOR };
-                powers[lane] += p;
-                logs[lane] += log2(p);
+                sum[lane] += part_sum[lane];
+                moment[lane] += part_moment[lane];
+                logs[lane] += part_logs[lane];
+                powers[lane] += part_powers[lane];
             }
         }
         let mut centroid_hz = [0.0; LANES];

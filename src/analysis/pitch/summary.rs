@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::statistics::percentile;
 use super::VoicedFrame;
 
-/// Pitch of a recording, by pYIN from 65 to 500 Hz in frames of 64 ms, every 10 ms, at no more than 16 kHz.
+/// Pitch of a recording, by pYIN from 65 to 500 Hz in frames of 0.1 s, every 10 ms, at no more than 16 kHz.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pitch {
     /// Median of the voiced frames, Hz; `None` without any.
