@@ -136,7 +136,8 @@ fn prepared_clips_have_the_level_and_the_voice_of_the_originals() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let (distillmos, dnsmos) = (DistillMos::load(&model("distillmos")).unwrap(), DnsMos::load(&model("dnsmos")).unwrap());
+    let (distillmos, dnsmos) =
+        (DistillMos::load(&model("distillmos")).unwrap(), DnsMos::load(&model("dnsmos")).unwrap());
     let speaker = SpeakerEncoder::load(&model("ge2e")).unwrap();
     let clip = clip("twice");
     let with = |n_threads: usize| {
@@ -144,7 +145,11 @@ fn the_number_of_threads_does_not_change_a_bit() {
         pool.install(|| {
             let dnsmos = dnsmos.score(&clip[..16_000 * 12]).unwrap();
             let voice = speaker.embed(&clip, 4.0).unwrap();
-            (distillmos.score(&clip[..16_000 * 9]).unwrap().to_bits(), [dnsmos.sig, dnsmos.p808].map(f64::to_bits), voice)
+            (
+                distillmos.score(&clip[..16_000 * 9]).unwrap().to_bits(),
+                [dnsmos.sig, dnsmos.p808].map(f64::to_bits),
+                voice,
+            )
         })
     };
     let one = with(1);

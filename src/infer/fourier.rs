@@ -27,7 +27,12 @@ impl Fourier {
     }
 
     /// With this matrix `[n_fft, 2 * n_bins]`.
-    pub(super) fn from_weights(n_fft: usize, n_bins: usize, hop_length: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+    pub(super) fn from_weights(
+        n_fft: usize,
+        n_bins: usize,
+        hop_length: usize,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self {
         Self { n_fft, hop_length, transform: Panels::new(n_fft, 2 * n_bins, weight) }
     }
 

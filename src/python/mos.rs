@@ -81,9 +81,8 @@ impl SpeakerEncoder {
         num_threads: Option<usize>,
     ) -> PyResult<Voice<'py>> {
         let clips = owned(&[samples]);
-        let mut found = py.detach(|| {
-            infer::mos::for_each_clip(&clips, num_threads, |clip| self.0.embed(clip, partials_per_s))
-        })?;
+        let mut found =
+            py.detach(|| infer::mos::for_each_clip(&clips, num_threads, |clip| self.0.embed(clip, partials_per_s)))?;
         let Some(voice) = found.pop() else { unreachable!("one clip has one voice") };
         let n = voice.partials.len();
         let sample = |sample: usize| i64::try_from(sample).unwrap_or(i64::MAX);

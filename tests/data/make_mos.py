@@ -63,8 +63,10 @@ for name, clip in clips.items():
     voice, _, slices = encoder.embed_utterance(clip, return_partials=True)
     golden["clips"][name] = {
         "distillmos": round(score, 6),
-        "dnsmos": {part: round(float(found[f"{key}_mos"]), 6) for part, key in
-                   [("sig", "sig"), ("bak", "bak"), ("ovr", "ovrl"), ("p808", "p808")]},
+        "dnsmos": {
+            part: round(float(found[f"{key}_mos"]), 6)
+            for part, key in [("sig", "sig"), ("bak", "bak"), ("ovr", "ovrl"), ("p808", "p808")]
+        },
         "voice": [round(float(value), 7) for value in voice],
         "partials": [int(part.start) for part in slices],
     }

@@ -169,7 +169,5 @@ GE2E = Model(
     ),
 )
 
-MODELS: Mapping[str, Model] = {
-    model.name: model for model in (TINY_EN, BASE, SILERO_VAD, DISTILLMOS, DNSMOS, GE2E)
-}
+MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE, SILERO_VAD, DISTILLMOS, DNSMOS, GE2E)}
 """The models by name."""

@@ -3,8 +3,9 @@
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+    _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
 use super::{
@@ -67,6 +68,9 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
     }
 }
 
+/// How far ahead weights are fetched, in values: the processor's own fetching stops at the end of each page of 4 KiB.
+const AHEAD: usize = 1024;
+
 /// [`super::panels::scalar`] in vector instructions.
 ///
 /// # Safety
@@ -81,6 +85,8 @@ pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f
         // input, and are then not read.
         unsafe {
             let columns = [_mm512_load_ps(panel), _mm512_load_ps(panel.add(16))];
+            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD).cast());
+            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + 16).cast());
             for (row, sums) in sums.iter_mut().enumerate() {
                 let value = _mm512_set1_ps(*rows.add(row * tile.row_stride));
                 sums[0] = _mm512_fmadd_ps(value, columns[0], sums[0]);

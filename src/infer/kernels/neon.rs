@@ -3,9 +3,9 @@
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 
 use std::arch::aarch64::{
-    int32x4_t, vaddq_f32, vcvtq_f32_s32, vdup_n_s8, vdup_n_s32, vdupq_n_f32, vdupq_n_s32, veor_s8, vfmaq_f32, vget_high_s8,
-    vget_high_s16, vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8, vmlal_s16, vmull_s8, vmulq_f32, vpadalq_s16,
-    vpaddq_s32, vreinterpret_s8_s32, vreinterpret_s16_s32, vreinterpretq_s16_s8, vst1q_f32,
+    int32x4_t, vaddq_f32, vcvtq_f32_s32, vdup_n_s8, vdup_n_s32, vdupq_n_f32, vdupq_n_s32, veor_s8, vfmaq_f32,
+    vget_high_s8, vget_high_s16, vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8, vmlal_s16, vmull_s8, vmulq_f32,
+    vpadalq_s16, vpaddq_s32, vreinterpret_s8_s32, vreinterpret_s16_s32, vreinterpretq_s16_s8, vst1q_f32,
 };
 
 use super::{

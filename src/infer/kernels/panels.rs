@@ -89,7 +89,10 @@ impl Panels {
         if n_rows == 0 || self.n_inputs == 0 {
             return;
         }
-        assert!(self.n_outputs <= stride && (n_rows - 1) * stride + self.n_outputs <= out.len(), "the result does not fit");
+        assert!(
+            self.n_outputs <= stride && (n_rows - 1) * stride + self.n_outputs <= out.len(),
+            "the result does not fit"
+        );
         // Tiles of nearly the same number of rows: a last one of a single row would waste most of its time.
         let n_tiles = left.rows.div_ceil(MAX_ROWS);
         for (panel, lines) in self.lines.chunks_exact(2 * self.n_inputs).enumerate() {

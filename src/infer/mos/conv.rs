@@ -164,38 +164,34 @@ impl Winograd {
             }
             for tile in 0..groups {
                 let products = products.each_ref().map(|product| &product[tile * out_len..][..out_len]);
-                for step in 0..TILE.min(input.n_steps - TILE * (first + tile)) {
-                    let row = out.row_mut(TILE * (first + tile) + step);
-                    Arch::new().dispatch(
-                        #[inline(always)]
-                        || self.step(step, products, row),
-                    );
-                }
+                let step = TILE * (first + tile);
+                let rows = out.tile_mut(step);
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || self.combine(products, rows),
+                );
+                out.clear_behind(step + TILE);
             }
         }
     }
 
-    /// One step of a tile from its products.
-    #[allow(clippy::inline_always, reason = "part of a dispatched loop")]
+    /// The four steps of a tile from its products.
+    #[allow(clippy::inline_always, clippy::similar_names, reason = "part of a dispatched loop; the paper's names")]
     #[inline(always)]
-    fn step(&self, step: usize, products: [&[f32]; POINTS], out: &mut [f32]) {
-        match step {
-            0 => self.combine([1.0, 1.0, 1.0, 1.0, 1.0, 0.0], products, out),
-            1 => self.combine([0.0, 1.0, -1.0, 2.0, -2.0, 0.0], products, out),
-            2 => self.combine([0.0, 1.0, 1.0, 4.0, 4.0, 0.0], products, out),
-            _ => self.combine([0.0, 1.0, -1.0, 8.0, -8.0, 1.0], products, out),
-        }
-    }
-
-    #[allow(clippy::inline_always, reason = "part of a dispatched loop")]
-    #[inline(always)]
-    fn combine(&self, k: [f32; POINTS], products: [&[f32]; POINTS], out: &mut [f32]) {
+    fn combine(&self, products: [&[f32]; POINTS], rows: [&mut [f32]; TILE]) {
         let n = self.bias.len();
-        for (band, out) in out.chunks_exact_mut(n).enumerate() {
+        let [y0, y1, y2, y3] = rows;
+        for band in 0..y0.len() / n {
             let [a, b, c, d, e, f] = products.map(|product| &product[band * n..][..n]);
+            let [y0, y1, y2, y3] = [&mut *y0, &mut *y1, &mut *y2, &mut *y3].map(|row| &mut row[band * n..][..n]);
             for i in 0..n {
-                let sum = (k[0] * a[i] + (k[1] * b[i] + k[2] * c[i])) + ((k[3] * d[i] + k[4] * e[i]) + k[5] * f[i]);
-                out[i] = self.rectifier.of(sum + self.bias[i]);
+                let (sum1, difference1) = (b[i] + c[i], b[i] - c[i]);
+                let (sum2, difference2) = (d[i] + e[i], d[i] - e[i]);
+                let bias = self.bias[i];
+                y0[i] = self.rectifier.of((a[i] + sum1) + (sum2 + bias));
+                y1[i] = self.rectifier.of(difference1 + (2.0 * difference2 + bias));
+                y2[i] = self.rectifier.of(sum1 + (4.0 * sum2 + bias));
+                y3[i] = self.rectifier.of((difference1 + f[i]) + (8.0 * difference2 + bias));
             }
         }
     }

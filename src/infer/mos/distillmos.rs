@@ -136,7 +136,8 @@ impl DistillMos {
             Ok((scale, shift))
         };
         let layer = |index: usize| -> Result<Layer> {
-            let name = |part: &str| format!("transformer_pool_attn.transformer.transformer_encoder.layers.{index}.{part}");
+            let name =
+                |part: &str| format!("transformer_pool_attn.transformer.transformer_encoder.layers.{index}.{part}");
             let fused = get(&name("self_attn.in_proj_weight"), &[3 * WIDTH, WIDTH])?;
             Ok(Layer {
                 fused: Linear::new(&fused, get(&name("self_attn.in_proj_bias"), &[3 * WIDTH])?),
@@ -151,7 +152,8 @@ impl DistillMos {
             batch_norm("transformer_pool_attn.transformer.norm", N_FEATURES)?,
         ];
         let name = "transformer_pool_attn.transformer.linear_proj";
-        let projection = (get(&format!("{name}.weight"), &[WIDTH, N_FEATURES])?, get(&format!("{name}.bias"), &[WIDTH])?);
+        let projection =
+            (get(&format!("{name}.weight"), &[WIDTH, N_FEATURES])?, get(&format!("{name}.bias"), &[WIDTH])?);
         let pool = |index: usize| format!("transformer_pool_attn.pool.linear{index}");
         Ok(Self {
             fourier: Fourier::hann(N_FFT, HOP_LENGTH),

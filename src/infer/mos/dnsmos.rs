@@ -77,7 +77,10 @@ impl DnsMos {
             if path.is_file() {
                 return Checkpoint::open(&path);
             }
-            Err(Error::NotFound(format!("{}: no model here; expected sig_bak_ovr.onnx and model_v8.onnx", path.display())))
+            Err(Error::NotFound(format!(
+                "{}: no model here; expected sig_bak_ovr.onnx and model_v8.onnx",
+                path.display()
+            )))
         };
         Ok(Self {
             p835: P835::load(&open("sig_bak_ovr.onnx")?)?,
@@ -156,13 +159,16 @@ impl P835 {
             let part = if output % 2 == 0 { &real } else { &imaginary };
             part[output / 2 * N_FFT + sample]
         });
-        let constant = |name: &str| Ok::<_, Error>(values(checkpoint, &format!("mos_estimator_logpow/{name}"), &[])?[0]);
+        let constant =
+            |name: &str| Ok::<_, Error>(values(checkpoint, &format!("mos_estimator_logpow/{name}"), &[])?[0]);
         let conv = |index: usize, n_inputs: usize, n_outputs: usize| -> Result<Winograd> {
             let (values, bias) = conv_weights(checkpoint, index, n_inputs, n_outputs)?;
             Ok(Winograd::new(Weights { values: &values, bias: &bias, is_time_last: false }, 1, RECTIFIER))
         };
         let (values, bias) = conv_weights(checkpoint, 0, 1, 128)?;
-        let dense = |name: &str, n_inputs, n_outputs| Dense::load(checkpoint, "mos_estimator_logpow", name, n_inputs, n_outputs);
+        let dense = |name: &str, n_inputs, n_outputs| {
+            Dense::load(checkpoint, "mos_estimator_logpow", name, n_inputs, n_outputs)
+        };
         Ok(Self {
             fourier,
             floor: constant("Maximum/x:0")?,
@@ -271,7 +277,12 @@ impl P808 {
     }
 }
 
-fn conv_weights(checkpoint: &Checkpoint, index: usize, n_inputs: usize, n_outputs: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+fn conv_weights(
+    checkpoint: &Checkpoint,
+    index: usize,
+    n_inputs: usize,
+    n_outputs: usize,
+) -> Result<(Vec<f32>, Vec<f32>)> {
     let name = if index == 0 { "conv2d".to_owned() } else { format!("conv2d_{index}") };
     let weights = values(checkpoint, &format!("{name}/kernel:0"), &[n_outputs, n_inputs, 3, 3])?;
     Ok((weights, values(checkpoint, &format!("{name}/bias:0"), &[n_outputs])?))
@@ -290,7 +301,10 @@ impl Dense {
             values(checkpoint, &format!("{model}/{name}/{part}/ReadVariableOp/resource:0"), shape)
         };
         let (weights, bias) = (get("MatMul", &[n_inputs, n_outputs])?, get("BiasAdd", &[n_outputs])?);
-        Ok(Self { weights: Panels::new(n_inputs, n_outputs, |input, output| weights[input * n_outputs + output]), bias })
+        Ok(Self {
+            weights: Panels::new(n_inputs, n_outputs, |input, output| weights[input * n_outputs + output]),
+            bias,
+        })
     }
 
     /// The layers one after the other, with a rectifier between them.

@@ -55,7 +55,9 @@ pub fn for_each_clip<T: Send>(
     score: impl Fn(&[f32]) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let numbered = |(index, clip): (usize, &Vec<f32>)| match score(clip) {
-        Err(Error::InvalidInput(reason)) if clips.len() > 1 => Err(Error::InvalidInput(format!("clip {index}: {reason}"))),
+        Err(Error::InvalidInput(reason)) if clips.len() > 1 => {
+            Err(Error::InvalidInput(format!("clip {index}: {reason}")))
+        }
         result => result,
     };
     // In order, so that the first error is always the same one.

@@ -57,6 +57,21 @@ impl Plane {
         &mut self.values[start..][..self.n_bands * self.n_channels]
     }
 
+    /// Four steps without their margins, to be written; the last may lie behind the end.
+    pub(super) fn tile_mut(&mut self, step: usize) -> [&mut [f32]; 4] {
+        let (row_len, side, inside) = (self.row_len(), self.margin * self.n_channels, self.n_bands * self.n_channels);
+        let mut rows = self.values[(step + 1) * row_len..].chunks_exact_mut(row_len);
+        std::array::from_fn(|_| rows.next().map_or(&mut [][..], |row| &mut row[side..side + inside]))
+    }
+
+    /// Clears what was written up to step `end` behind the last one.
+    pub(super) fn clear_behind(&mut self, end: usize) {
+        if end > self.n_steps {
+            let row_len = self.row_len();
+            self.values[(self.n_steps + 1) * row_len..(end + 1) * row_len].fill(0.0);
+        }
+    }
+
     /// The maximum of every two by two bands and steps; what is left over is dropped.
     pub(super) fn max_pool(&self, out: &mut Self, margin: usize) {
         let n_channels = self.n_channels;
@@ -64,7 +79,8 @@ impl Plane {
         for step in 0..out.n_steps {
             let (above, below) = (self.row(2 * step), self.row(2 * step + 1));
             let pairs = above.chunks_exact(2 * n_channels).zip(below.chunks_exact(2 * n_channels));
-            for (out, (above, below)) in out.row_mut(step).chunks_exact_mut(n_channels).zip(pairs) {
+            let pooled = out.row_mut(step);
+            for (out, (above, below)) in pooled.chunks_exact_mut(n_channels).zip(pairs) {
                 let ((a, b), (c, d)) = (above.split_at(n_channels), below.split_at(n_channels));
                 for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
                     *out = a.max(*b).max(c.max(*d));

@@ -67,7 +67,10 @@ impl Network {
     /// The vectors of the partial utterances that begin at these frames, one after the other.
     pub(super) fn embeddings(&self, frames: &[f32], starts: &[usize]) -> Vec<f32> {
         let n_rows = starts.len();
-        let mut states = self.layers.each_ref().map(|_| State { hidden: vec![0.0; n_rows * WIDTH], cells: vec![0.0; n_rows * WIDTH] });
+        let mut states = self
+            .layers
+            .each_ref()
+            .map(|_| State { hidden: vec![0.0; n_rows * WIDTH], cells: vec![0.0; n_rows * WIDTH] });
         let (mut gates, mut steps) = (Vec::new(), vec![0.0; BLOCK * n_rows * WIDTH]);
         for first in (0..PARTIAL_FRAMES).step_by(BLOCK) {
             for (index, (layer, state)) in self.layers.iter().zip(&mut states).enumerate() {
@@ -99,18 +102,15 @@ impl Layer {
     fn gates(&self, x: &[f32], gates: &mut Vec<f32>) {
         let n_inputs = self.input.n_inputs();
         let n_rows = x.len() / n_inputs;
-        gates.clear();
-        for _ in 0..n_rows {
-            gates.extend_from_slice(&self.bias);
-        }
-        self.input.product(Left::new(x, n_rows, n_inputs), gates, GATES, true);
+        gates.resize(n_rows * GATES, 0.0);
+        self.input.product(Left::new(x, n_rows, n_inputs), gates, GATES, false);
     }
 
     /// Some steps, `[n_steps, n_rows, GATES]` to `[n_steps, n_rows, WIDTH]`.
     fn advance(&self, state: &mut State, gates: &mut [f32], out: &mut [f32], n_rows: usize) {
         for (gates, out) in gates.chunks_exact_mut(n_rows * GATES).zip(out.chunks_exact_mut(n_rows * WIDTH)) {
             self.recurrent.product(Left::new(&state.hidden, n_rows, WIDTH), gates, GATES, true);
-            lstm_step(gates, &mut state.cells, out, WIDTH);
+            lstm_step(gates, &self.bias, &mut state.cells, out);
             state.hidden.copy_from_slice(out);
         }
     }

@@ -13,7 +13,8 @@ const MARGIN: usize = 3;
 
 /// The samples, raised to -30 dBFS if they are softer; silence stays silence.
 pub(super) fn raised(samples: &[f32]) -> Vec<f32> {
-    let power = samples.iter().map(|sample| f64::from(*sample) * f64::from(*sample)).sum::<f64>() / samples.len() as f64;
+    let power =
+        samples.iter().map(|sample| f64::from(*sample) * f64::from(*sample)).sum::<f64>() / samples.len() as f64;
     let gain_db = TARGET_DBFS - 10.0 * power.log10();
     let gain = if gain_db > 0.0 && power > 0.0 { 10.0_f64.powf(gain_db / 20.0) as f32 } else { 1.0 };
     samples.iter().map(|sample| sample * gain).collect()
@@ -29,7 +30,8 @@ pub(super) fn voiced(probabilities: &[f32], n_samples: usize) -> Vec<(usize, usi
         is_speech[around].iter().filter(|is_speech| **is_speech).count()
     };
     let smooth: Vec<bool> = (0..is_speech.len()).map(|chunk| n_around(chunk) > SMOOTHED / 2).collect();
-    let is_kept = |chunk: usize| smooth[chunk.saturating_sub(MARGIN)..(chunk + MARGIN + 1).min(smooth.len())].contains(&true);
+    let is_kept =
+        |chunk: usize| smooth[chunk.saturating_sub(MARGIN)..(chunk + MARGIN + 1).min(smooth.len())].contains(&true);
     let mut stretches: Vec<(usize, usize)> = Vec::new();
     for chunk in (0..smooth.len()).filter(|&chunk| is_kept(chunk)) {
         let (start, end) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(n_samples));

@@ -41,7 +41,8 @@ pub(super) struct Pickle {
 impl Pickle {
     /// Reads the pickle that `bytes` begin with; `None` when it is damaged or has instructions that weights do not need.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+        let mut reader =
+            Reader { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
         while reader.step()? {}
         let root = reader.stack.pop()?;
         Some(Self { values: reader.values, root, n_bytes: reader.at })
@@ -130,7 +131,8 @@ impl<'a> Reader<'a> {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let (Value::Text(name), Value::Text(module)) = (self.values.get(name)?, self.values.get(module)?) else {
+                let (Value::Text(name), Value::Text(module)) = (self.values.get(name)?, self.values.get(module)?)
+                else {
                     return None;
                 };
                 let global = format!("{module} {name}");
@@ -164,7 +166,8 @@ impl<'a> Reader<'a> {
             b'R' | 0x81 => {
                 let (arguments, callable) = (self.pop()?, self.pop()?);
                 // An empty ordered dict is filled like any other.
-                let is_dict = matches!(self.values.get(callable), Some(Value::Global(name)) if name == "collections OrderedDict");
+                let is_dict =
+                    matches!(self.values.get(callable), Some(Value::Global(name)) if name == "collections OrderedDict");
                 self.push(if is_dict { Value::Dict(Vec::new()) } else { Value::Call(callable, arguments) });
             }
             b'b' => drop(self.pop()?), // BUILD: attributes, which tensors do not have

@@ -42,7 +42,8 @@ pub(super) fn index(checkpoint: &mut Checkpoint, number: usize) -> Result<()> {
     let mut start = [0; MAGIC.len()];
     file.read_into(0, &mut start)?;
     let (pickle, storages) = if start == MAGIC { legacy(file)? } else { archive(file)? };
-    let mut found = Found { pickle: &pickle, storages: &storages, file: number, n_left: MAX_VALUES, entries: Vec::new() };
+    let mut found =
+        Found { pickle: &pickle, storages: &storages, file: number, n_left: MAX_VALUES, entries: Vec::new() };
     found
         .visit(pickle.root, "", 0)
         .map_err(|name| file.damaged(format!("tensor {name} does not lie in one piece inside of the file")))?;
@@ -52,7 +53,8 @@ pub(super) fn index(checkpoint: &mut Checkpoint, number: usize) -> Result<()> {
 
 /// The pickle and the storages of a zip archive.
 fn archive(file: &ModelFile) -> Result<(Pickle, Storages)> {
-    let damaged = |error: zip::result::ZipError| file.damaged(format!("is no PyTorch checkpoint, or is damaged: {error}"));
+    let damaged =
+        |error: zip::result::ZipError| file.damaged(format!("is no PyTorch checkpoint, or is damaged: {error}"));
     let mut archive = zip::ZipArchive::new(file.reader()).map_err(damaged)?;
     if archive.len() > MAX_MEMBERS {
         return Err(file.damaged(format!("has {} members; the limit is {MAX_MEMBERS}", archive.len())));
@@ -159,8 +161,7 @@ impl Found<'_> {
                     self.visit(*value, &name, depth + 1)?;
                 }
             }
-            Value::Call(callable, arguments)
-                if matches!(self.pickle.value(*callable), Value::Global(name) if name == "torch._utils _rebuild_tensor_v2") =>
+            Value::Call(callable, arguments) if matches!(self.pickle.value(*callable), Value::Global(name) if name == "torch._utils _rebuild_tensor_v2") =>
             {
                 self.entries.extend(self.tensor(*arguments, name).ok_or_else(|| name.to_owned())?);
             }
