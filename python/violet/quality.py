@@ -145,9 +145,10 @@ def voice(
     """The voice of a clip, and of its pieces of 1.6 s with their times: for who speaks when.
 
     GE2E vectors of Resemblyzer 0.1.4 (Wan et al., ICASSP 2018). With `prepare` a soft clip is raised to -30 dBFS and
-    pauses longer than about 0.2 s are taken out, as Resemblyzer's `preprocess_wav` does; Silero VAD finds the pauses here,
-    WebRTC's there, so that cosines to Resemblyzer's own vectors are about 0.99. Without it the samples are heard as they
-    are: `embed_utterance`, to rounding. The vector depends on loudness and pauses: compare what was prepared alike.
+    pauses longer than about 0.2 s are taken out, as Resemblyzer's `preprocess_wav` does; but Silero VAD finds the
+    pauses here and WebRTC's there, so that vectors are close to Resemblyzer's own, not equal. Without it the samples
+    are heard as they are: `embed_utterance`, to rounding. The vector depends on loudness and pauses: compare only what
+    was prepared alike.
 
     Args:
         clip: Path of a file, or float samples `[n_samples]` in [-1, 1], mono.

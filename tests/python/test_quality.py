@@ -1,6 +1,7 @@
 """Speech quality and voices from Python, against the originals (`tests/data/mos.json`)."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_loudness_does_not_change_a_prepared_voice(jfk: Samples) -> None:
         (lambda: violet.speaker_embedding(np.zeros(32_000, np.float32)), "no speech in the clip"),
     ],
 )
-def test_what_is_no_audio_is_refused(call: Any, message: str) -> None:
+def test_what_is_no_audio_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
 
