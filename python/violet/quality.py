@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Voice:
 
 
 @overload
-def mos(
+def mos(  # type: ignore[overload-overlap]  # a str is one path, never an iterable of them
     clips: Clip, models: Iterable[str] = MODELS, *, sample_rate: int = SAMPLE_RATE, num_threads: int | None = None
 ) -> MosScores: ...
 @overload
@@ -123,7 +123,8 @@ def mos(
             message = f"no model {name!r}; expected some of {', '.join(MODELS)}"
             raise ValueError(message)
     is_one = isinstance(clips, (str, os.PathLike, np.ndarray))
-    samples = [_samples(clip, sample_rate) for clip in ([clips] if is_one else clips)]  # type: ignore[list-item, union-attr]
+    several = [cast("Clip", clips)] if is_one else cast("Iterable[Clip]", clips)
+    samples = [_samples(clip, sample_rate) for clip in several]
     distill: list[float | None] = [None] * len(samples)
     dns: list[DnsMosScores | None] = [None] * len(samples)
     if "distillmos" in asked:
