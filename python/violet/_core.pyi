@@ -34,18 +34,25 @@ __all__ = [
     "hub_download",
     "hub_snapshot",
     "load",
+    "log_f0_rmse",
     "log_mel",
+    "log_spectral_distance",
     "meeting_counts",
+    "mel_cepstral_distortion",
     "mer",
     "miner_score",
     "miner_weights",
     "normalize",
     "normalizers",
+    "pesq",
     "prepare_voice",
     "probe",
     "run_proxy",
     "score_texts",
     "ser",
+    "si_sdr",
+    "snr",
+    "stoi",
     "to_16_khz",
     "transcription_error_rate",
     "transcription_reward",
@@ -345,3 +352,15 @@ def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: .
 HAS_CUDA: Final[bool]
 
 def cuda_problem() -> str | None: ...
+
+type _Clips = tuple[Sequence[npt.NDArray[np.floating[Any]]], Sequence[npt.NDArray[np.floating[Any]]], int]
+
+def stoi(clips: _Clips, extended: bool, num_threads: int | None = None) -> list[float | None]: ...
+def si_sdr(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def snr(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def log_spectral_distance(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def mel_cepstral_distortion(
+    clips: _Clips, align: bool, parametrisation: str, num_threads: int | None = None
+) -> list[float | None]: ...
+def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
+def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...

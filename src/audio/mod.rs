@@ -26,6 +26,8 @@ pub use blocks::Blocks;
 pub use decode::{Decoded, decode, load};
 pub use limits::Limits;
 pub use mel::log_mel;
+pub(crate) use mel_filters::{MelFilter, mel_filters};
 pub use probe::{Info, probe, probe_reader};
+pub(crate) use resample::bessel_i0;
 pub use resample::{Resampler, resample};
 pub use waveform::Waveform;

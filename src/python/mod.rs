@@ -12,6 +12,7 @@ mod options;
 mod proxy;
 mod score;
 mod scores;
+mod signal;
 mod stream;
 mod subnet;
 mod vad;
@@ -28,6 +29,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
+    signal::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;

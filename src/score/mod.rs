@@ -1,4 +1,4 @@
-//! Scoring: edit counts and error rates, the reward of a response, and cheap checks of a text.
+//! Scoring: edit counts and error rates, audio against a reference ([`signal`]), the reward of a response, and cheap checks of a text.
 //!
 //! No network ids, no input or output, no clock.
 
@@ -20,6 +20,7 @@ pub mod meeting;
 mod pattern;
 mod rates;
 pub mod reward;
+pub mod signal;
 pub mod significance;
 
 pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};

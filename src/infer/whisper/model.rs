@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     config::Dimensions,
     cpu, cuda, headroom, tensor,
-    words::{Head, alignment_heads},
+    words::{Listeners, listeners},
 };
 use crate::{
     Error, Result,
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Whisper {
     dimensions: Dimensions,
-    alignment_heads: Vec<Head>,
+    listeners: Listeners,
     compute_type: ComputeType,
     device: Device,
     engine: Engine,
@@ -81,7 +81,7 @@ impl Whisper {
     /// [`Error::Weights`].
     pub(crate) fn load(checkpoint: &Checkpoint, device: &Device, compute_type: ComputeType) -> Result<Self> {
         let dimensions = Dimensions::of(checkpoint)?;
-        let alignment_heads = alignment_heads(checkpoint, &dimensions);
+        let listeners = listeners(checkpoint, &dimensions);
         let (engine, compute_type) = match device {
             Device::Cpu => {
                 let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
@@ -98,7 +98,7 @@ impl Whisper {
                 (Engine::Tensor(Box::new(tensor::Model::load(checkpoint, device)?)), ComputeType::Float32)
             }
         };
-        Ok(Self { dimensions, alignment_heads, compute_type, device: device.clone(), engine, threads: None })
+        Ok(Self { dimensions, listeners, compute_type, device: device.clone(), engine, threads: None })
     }
 
     /// Runs all of the model's work on these threads from now on, instead of rayon's global ones.
@@ -111,9 +111,9 @@ impl Whisper {
         &self.dimensions
     }
 
-    /// The decoder heads that follow the speech.
-    pub(crate) fn alignment_heads(&self) -> &[Head] {
-        &self.alignment_heads
+    /// The decoder heads that words are placed by.
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     /// The numbers that it computes in; never [`ComputeType::Auto`].
