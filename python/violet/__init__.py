@@ -25,14 +25,6 @@ from violet._core import (
     wip,
     word_counts,
 )
-from violet.quality import (
-    DnsMosScores,
-    MosScores,
-    Voice,
-    mos,
-    speaker_embedding,
-    speaker_similarity,
-    voice,
 from violet.audio_scores import (
     log_f0_rmse,
     log_spectral_distance,
@@ -41,6 +33,15 @@ from violet.audio_scores import (
     si_sdr,
     snr,
     stoi,
+)
+from violet.quality import (
+    DnsMosScores,
+    MosScores,
+    Voice,
+    mos,
+    speaker_embedding,
+    speaker_similarity,
+    voice,
 )
 from violet.scoring import (
     CharacterScores,
