@@ -176,7 +176,12 @@ impl Winograd {
     }
 
     /// The four steps of a tile from its products.
-    #[allow(clippy::inline_always, clippy::similar_names, reason = "part of a dispatched loop; the paper's names")]
+    #[allow(
+        clippy::inline_always,
+        clippy::similar_names,
+        clippy::many_single_char_names,
+        reason = "part of a dispatched loop; the paper's names"
+    )]
     #[inline(always)]
     fn combine(&self, products: [&[f32]; POINTS], rows: [&mut [f32]; TILE]) {
         let n = self.bias.len();
@@ -198,7 +203,7 @@ impl Winograd {
 }
 
 /// The points of six steps.
-#[allow(clippy::inline_always, reason = "part of a dispatched loop")]
+#[allow(clippy::inline_always, clippy::many_single_char_names, reason = "part of a dispatched loop; six steps")]
 #[inline(always)]
 fn transform(rows: [&[f32]; POINTS], points: [&mut [f32]; POINTS]) {
     let n = rows[0].len();

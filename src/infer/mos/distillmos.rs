@@ -279,8 +279,8 @@ fn normed_projection(weights: &[f32], bias: &[f32], norms: &[(Vec<f32>, Vec<f32>
     let [(scale1, shift1), (scale2, shift2)] = norms;
     let mut bias = bias.to_vec();
     for (bias, weights) in bias.iter_mut().zip(weights.chunks_exact(N_FEATURES)) {
-        let shifts = shift1.iter().zip(scale2).zip(shift2).map(|((shift1, scale2), shift2)| shift1 * scale2 + shift2);
-        *bias += weights.iter().zip(shifts).map(|(weight, shift)| weight * shift).sum::<f32>();
+        let both = shift1.iter().zip(scale2).zip(shift2).map(|((shift1, scale2), shift2)| shift1 * scale2 + shift2);
+        *bias += weights.iter().zip(both).map(|(weight, shift)| weight * shift).sum::<f32>();
     }
     let panels = Panels::new(N_FEATURES, WIDTH, |input, output| {
         let (band, channel) = (input / CHANNELS[5], input % CHANNELS[5]);
@@ -291,7 +291,9 @@ fn normed_projection(weights: &[f32], bias: &[f32], norms: &[(Vec<f32>, Vec<f32>
 }
 
 fn rectify(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| *value = value.max(0.0));
+    for value in values {
+        *value = value.max(0.0);
+    }
 }
 
 impl Linear {

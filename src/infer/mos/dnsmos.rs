@@ -311,7 +311,9 @@ impl Dense {
     fn forward(layers: &[Self], mut x: Vec<f32>) -> Vec<f32> {
         for (index, layer) in layers.iter().enumerate() {
             if index > 0 {
-                x.iter_mut().for_each(|x| *x = x.max(0.0));
+                for x in &mut x {
+                    *x = x.max(0.0);
+                }
             }
             let mut out = layer.bias.clone();
             layer.weights.product(Left::new(&x, 1, 0), &mut out, layer.bias.len(), true);

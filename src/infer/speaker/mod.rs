@@ -38,6 +38,9 @@ const MIN_COVERAGE: f64 = 0.75;
 /// Partial utterances that go through the network together.
 const BATCH: usize = 24;
 
+/// The first sample of a stretch of a clip, and the one after its last.
+pub type Stretch = (usize, usize);
+
 /// The voice of a clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Utterance {
@@ -132,7 +135,7 @@ pub fn cosine_similarity(a: &[f32], b: &[f32]) -> Option<f64> {
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for a clip without samples or with some that are not finite or far above 1.
-pub fn prepare(samples: &[f32], vad: &Vad) -> Result<(Vec<f32>, Vec<(usize, usize)>)> {
+pub fn prepare(samples: &[f32], vad: &Vad) -> Result<(Vec<f32>, Vec<Stretch>)> {
     check(samples)?;
     let raised = prepare::raised(samples);
     let stretches = prepare::voiced(&vad.probabilities(&raised), raised.len());
@@ -144,7 +147,9 @@ pub fn prepare(samples: &[f32], vad: &Vad) -> Result<(Vec<f32>, Vec<(usize, usiz
 fn normalise(vector: &mut [f32]) -> bool {
     let norm = vector.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
     if norm > 0.0 {
-        vector.iter_mut().for_each(|value| *value = (f64::from(*value) / norm) as f32);
+        for value in vector.iter_mut() {
+            *value = (f64::from(*value) / norm) as f32;
+        }
     }
     norm > 0.0
 }

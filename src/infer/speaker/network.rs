@@ -90,7 +90,9 @@ impl Network {
         let mut out: Vec<f32> = starts.iter().flat_map(|_| &self.output_bias).copied().collect();
         self.output.product(Left::new(&states[2].hidden, n_rows, WIDTH), &mut out, EMBEDDING_SIZE, true);
         for vector in out.chunks_exact_mut(EMBEDDING_SIZE) {
-            vector.iter_mut().for_each(|value| *value = value.max(0.0));
+            for value in vector.iter_mut() {
+                *value = value.max(0.0);
+            }
             normalise(vector);
         }
         out

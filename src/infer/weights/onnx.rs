@@ -66,7 +66,7 @@ fn entry(tensor: &[u8], at: usize, file: usize) -> Option<Option<(String, Entry)
             (TENSOR_TYPE, Value::Number(10)) => encoding = Some(Encoding::F16),
             // Packed floats are the same little-endian bytes as raw ones.
             (TENSOR_RAW_DATA | TENSOR_FLOAT_DATA, Value::Bytes(at, value)) if !value.is_empty() => {
-                data = Some((at, value.len()))
+                data = Some((at, value.len()));
             }
             _ => {}
         }

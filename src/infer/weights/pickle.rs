@@ -106,7 +106,8 @@ impl<'a> Reader<'a> {
             0x80 => drop(self.take(1)?), // PROTO
             0x95 => drop(self.take(8)?), // FRAME
             b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
+            // POP, and BUILD: attributes, which tensors do not have.
+            b'0' | b'b' => drop(self.pop()?),
             b'1' => drop(self.since_mark()?),
             b'2' => self.stack.push(*self.stack.last()?),
             b'N' => self.push(Value::Other),
@@ -170,7 +171,6 @@ impl<'a> Reader<'a> {
                     matches!(self.values.get(callable), Some(Value::Global(name)) if name == "collections OrderedDict");
                 self.push(if is_dict { Value::Dict(Vec::new()) } else { Value::Call(callable, arguments) });
             }
-            b'b' => drop(self.pop()?), // BUILD: attributes, which tensors do not have
             b'Q' => {
                 let id = self.pop()?;
                 self.push(Value::Persistent(id));

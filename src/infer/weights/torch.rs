@@ -1,7 +1,7 @@
 //! `PyTorch`'s checkpoints: zip archives (since version 1.6), and the sequence of pickles that came before.
 //!
 //! Tensors are called by the keys that lead to them, joined by dots: `model.cnn.0.weight`.
-//! Source: PyTorch 2.9 `torch/serialization.py` (`_save`, `_legacy_save`) and `torch/_utils.py` (`_rebuild_tensor_v2`).
+//! Source: `PyTorch` 2.9 `torch/serialization.py` (`_save`, `_legacy_save`) and `torch/_utils.py` (`_rebuild_tensor_v2`).
 
 use std::collections::HashMap;
 
