@@ -15,7 +15,7 @@ mod edit;
 mod edit_list;
 mod limits;
 pub mod mel;
-mod mel_filters;
+pub(crate) mod mel_filters;
 mod probe;
 mod resample;
 mod source;
