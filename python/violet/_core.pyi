@@ -10,10 +10,13 @@ import numpy.typing as npt
 __all__ = [
     "HAS_CUDA",
     "AudioStream",
+    "DistillMos",
+    "DnsMos",
     "REWARD_VERSION",
     "LimitError",
     "Scores",
     "Segment",
+    "SpeakerEncoder",
     "Stream",
     "Transcriber",
     "Transcript",
@@ -50,6 +53,7 @@ __all__ = [
     "normalize",
     "normalizers",
     "pesq",
+    "prepare_voice",
     "probe",
     "resample",
     "reward_agreement",
@@ -66,6 +70,7 @@ __all__ = [
     "snr",
     "speech_account",
     "stoi",
+    "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
     "wer",
@@ -404,6 +409,29 @@ class Vad:
     def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
     def speech(self, samples: npt.NDArray[np.float32], options: Mapping[str, Any]) -> list[tuple[int, int]]: ...
 
+@final
+class DistillMos:
+    def __new__(cls, path: str | PathLike[str]) -> DistillMos: ...
+    def scores(self, clips: Sequence[npt.NDArray[np.float32]], num_threads: int | None = None) -> list[float]: ...
+
+@final
+class DnsMos:
+    def __new__(cls, path: str | PathLike[str]) -> DnsMos: ...
+    def scores(
+        self, clips: Sequence[npt.NDArray[np.float32]], num_threads: int | None = None
+    ) -> list[tuple[float, float, float, float]]: ...
+
+@final
+class SpeakerEncoder:
+    def __new__(cls, path: str | PathLike[str]) -> SpeakerEncoder: ...
+    def embed(
+        self, samples: npt.NDArray[np.float32], partials_per_s: float, num_threads: int | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
+
+def prepare_voice(
+    samples: npt.NDArray[np.float32], vad: Vad
+) -> tuple[npt.NDArray[np.float32], list[tuple[int, int]]]: ...
+def to_16_khz(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def whisper_names() -> list[str]: ...
 def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: ...
 

@@ -20,7 +20,7 @@ mod heard;
 mod input;
 mod limits;
 pub mod mel;
-mod mel_filters;
+pub(crate) mod mel_filters;
 mod mix;
 mod options;
 mod opus;

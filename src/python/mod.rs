@@ -9,6 +9,7 @@ mod device;
 mod errors;
 mod hub;
 mod memory;
+mod mos;
 mod options;
 mod proxy;
 mod reward;
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
+    mos::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)
