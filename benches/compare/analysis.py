@@ -9,13 +9,9 @@ multiplied. Needs `violet`, `librosa`, `pyloudnorm`.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from functools import partial
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 import librosa
 import numpy as np
@@ -55,7 +51,7 @@ def row(name: str, ours: float, theirs: float, target: float) -> None:
 
 
 def anchors(mono: Samples, rate: int) -> dict[str, Callable[[], object]]:
-    """librosa's features, one call each, as people call them."""
+    """Librosa's features, one call each, as people call them."""
     feature = librosa.feature
     return {
         "mel": lambda: feature.melspectrogram(y=mono, sr=rate),
@@ -70,6 +66,48 @@ def anchors(mono: Samples, rate: int) -> dict[str, Callable[[], object]]:
     }
 
 
+def compare(rate: int, n_channels: int, minutes: float, *, skip_pyin: bool) -> None:
+    """The table of one kind of audio."""
+    audio = sound(rate, 60 * minutes, n_channels)
+    mono = np.ascontiguousarray(audio.mean(axis=1))
+    print(f"{minutes:g} min, {rate} Hz, {n_channels} channels: violet, anchor")
+    run = partial(violet.analyze, audio, sample_rate=rate)
+    spectral = ["spectral", "mel", "mfcc", "chroma"]
+    warm = mono[: 2 * rate]
+    for work in anchors(warm, rate).values():
+        work()
+    theirs = {name: best(work, 2) for name, work in anchors(mono, rate).items()}
+    print("  " + ", ".join(f"{name} {seconds * 1e3:.0f}" for name, seconds in theirs.items()))
+    row("spectral features", best(lambda: violet.analyze(mono, spectral, sample_rate=rate)), sum(theirs.values()), 8)
+    meter = pyloudnorm.Meter(rate)
+    loudness = best(lambda: meter.integrated_loudness(audio.astype(np.float64)), 2)
+    row("integrated loudness and range, pyloudnorm (integrated)", best(lambda: run(["loudness"])), loudness, 2)
+    row("  with true peak", best(lambda: run(["loudness", "true_peak"])), loudness, 1)
+    without = [name for name in _core.analysis_fields() if name not in {"pitch", "voice"}]
+    onset = best(lambda: librosa.onset.onset_detect(y=mono, sr=rate), 1)
+    tempo = best(lambda: librosa.feature.tempo(y=mono, sr=rate), 1)
+    print(f"  onsets {onset * 1e3:.0f}, tempo {tempo * 1e3:.0f}")
+    row(
+        "everything but pitch, with onsets and tempo",
+        best(lambda: run(without)),
+        sum(theirs.values()) + loudness + onset + tempo,
+        12,
+    )
+    lean = [name for name in without if name != "rhythm"]
+    row("everything but pitch, without them", best(lambda: run(lean)), sum(theirs.values()) + loudness, 12)
+    minute = mono[: 60 * rate]
+    librosa.yin(warm, sr=rate, **PITCH)
+    yin = best(lambda: librosa.yin(minute, sr=rate, **PITCH), 2)
+    ours = best(lambda: _core.yin(minute, rate, PITCH["fmin"], PITCH["fmax"], 2048, 512, 0.1))
+    row("yin, a minute", ours, yin, 5)
+    if not skip_pyin:
+        librosa.pyin(warm, sr=rate, **PITCH)
+        pyin = best(lambda: librosa.pyin(minute, sr=rate, **PITCH), 1)
+        ours = best(lambda: _core.pyin(minute, rate, PITCH["fmin"], PITCH["fmax"], 2048, 512))
+        row("pyin, a minute", ours, pyin, 5)
+    row("pitch and voice of all", best(lambda: run(["pitch", "voice"]), 1), 0.0, 0)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,39 +115,7 @@ def main() -> None:
     parser.add_argument("--skip-pyin", action="store_true", help="leave out the slowest anchor")
     found = parser.parse_args()
     for rate, n_channels in ((16_000, 1), (44_100, 2)):
-        audio = sound(rate, 60 * found.minutes, n_channels)
-        mono = np.ascontiguousarray(audio.mean(axis=1))
-        print(f"{found.minutes:g} min, {rate} Hz, {n_channels} channels: violet, anchor")
-        run = partial(violet.analyze, audio, sample_rate=rate)
-        spectral = ["spectral", "mel", "mfcc", "chroma"]
-        warm = mono[: 2 * rate]
-        for work in anchors(warm, rate).values():
-            work()
-        theirs = {name: best(work, 2) for name, work in anchors(mono, rate).items()}
-        print("  " + ", ".join(f"{name} {seconds * 1e3:.0f}" for name, seconds in theirs.items()))
-        row("spectral features", best(lambda: violet.analyze(mono, spectral, sample_rate=rate)), sum(theirs.values()), 8)
-        meter = pyloudnorm.Meter(rate)
-        loudness = best(lambda: meter.integrated_loudness(audio.astype(np.float64)), 2)
-        row("integrated loudness and range, pyloudnorm (integrated)", best(lambda: run(["loudness"])), loudness, 2)
-        row("  with true peak", best(lambda: run(["loudness", "true_peak"])), loudness, 1)
-        without = [name for name in _core.analysis_fields() if name not in {"pitch", "voice"}]
-        onset = best(lambda: librosa.onset.onset_detect(y=mono, sr=rate), 1)
-        tempo = best(lambda: librosa.feature.tempo(y=mono, sr=rate), 1)
-        print(f"  onsets {onset * 1e3:.0f}, tempo {tempo * 1e3:.0f}")
-        row("everything but pitch, with onsets and tempo", best(lambda: run(without)), sum(theirs.values()) + loudness + onset + tempo, 12)
-        lean = [name for name in without if name != "rhythm"]
-        row("everything but pitch, without them", best(lambda: run(lean)), sum(theirs.values()) + loudness, 12)
-        minute = mono[: 60 * rate]
-        librosa.yin(warm, sr=rate, **PITCH)
-        yin = best(lambda: librosa.yin(minute, sr=rate, **PITCH), 2)
-        ours = best(lambda: _core.yin(minute, rate, PITCH["fmin"], PITCH["fmax"], 2048, 512, 0.1))
-        row("yin, a minute", ours, yin, 5)
-        if not found.skip_pyin:
-            librosa.pyin(warm, sr=rate, **PITCH)
-            pyin = best(lambda: librosa.pyin(minute, sr=rate, **PITCH), 1)
-            ours = best(lambda: _core.pyin(minute, rate, PITCH["fmin"], PITCH["fmax"], 2048, 512))
-            row("pyin, a minute", ours, pyin, 5)
-        row("pitch and voice of all", best(lambda: run(["pitch", "voice"]), 1), 0.0, 0)
+        compare(rate, n_channels, found.minutes, skip_pyin=found.skip_pyin)
 
 
 if __name__ == "__main__":

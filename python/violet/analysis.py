@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 MEASURED: tuple[str, ...] = tuple(_core.analysis_fields())
 """Fields that need no model."""
 
-MODELS: Mapping[str, str] = {"speech": "silero-vad", "language": "base"}
-"""Fields that need a model, and its name."""
+MODELS: Mapping[str, tuple[str, ...]] = {
+    "speech": ("silero-vad",),
+    "speakers": ("ge2e", "silero-vad"),
+    "language": ("base",),
+    "quality": ("distillmos", "dnsmos"),
+}
+"""Fields that need models, and their names."""
+
+SPEAKER_THRESHOLD = 0.75
+"""Least mean cosine of the voices of one speaker's pieces."""
+
+MAX_QUALITY_S = 30
+"""The quality is that of so much of the recording, from its first sound on, seconds."""
 
 FIELDS: tuple[str, ...] = (*MEASURED, *MODELS)
 """All fields that can be asked for."""
@@ -50,8 +61,8 @@ class Tracks:
 class Analysis:
     """What was measured of one recording.
 
-    Every field that was asked for is an attribute and an item: `analysis.loudness["integrated_lufs"]`. A value that does
-    not exist, such as the loudness of silence, is None.
+    Every field that was asked for is an attribute and an item: `analysis.loudness["integrated_lufs"]`. A value that
+    does not exist, such as the loudness of silence, is None.
     """
 
     values: dict[str, Any]
@@ -145,7 +156,7 @@ def analyze(
     """Measures a recording: levels, loudness, noise, pitch, voice, spectrum, rhythm, speech.
 
     Args:
-        audio: Path of a file, or float samples: `[n_samples]`, or `[n_samples, n_channels]` as `violet.load` gives them.
+        audio: Path of a file, or float samples: `[n_samples]`, or `[n_samples, n_channels]` as `violet.load` has them.
         fields: What to measure, of `violet.analysis.FIELDS`; None for all that is possible here. Nothing is downloaded:
             what lacks its model is in `missing`.
         sample_rate: Of samples, Hz; a file has its own.
@@ -219,10 +230,9 @@ def _with_models(
     """Adds what models hear, or why not."""
     present = []
     for name in wanted:
-        try:
-            models.resolve(MODELS[name], offline=True)
-        except (_core.VioletError, OSError):
-            missing[name] = f"needs the model {MODELS[name]}; get it with: violet models fetch {MODELS[name]}"
+        absent = [model for model in MODELS[name] if not _is_present(model)]
+        if absent:
+            missing[name] = f"needs {' and '.join(absent)}; get them with: violet models fetch {' '.join(absent)}"
         else:
             present.append(name)
     if not present:
@@ -233,13 +243,23 @@ def _with_models(
         mono = np.nan_to_num(_planar(audio).mean(axis=0), nan=0.0, posinf=0.0, neginf=0.0)
         assert sample_rate is not None  # checked by analyze
         samples = mono if sample_rate == SAMPLE_RATE else _core.resample(mono, sample_rate, SAMPLE_RATE)
+    heard = {"speech": _speech, "speakers": _speakers, "language": _language, "quality": _quality}
     for name in present:
-        values[name] = _speech(samples, values["duration_s"]) if name == "speech" else _language(samples)
+        values[name] = heard[name](samples)
 
 
-def _speech(samples: npt.NDArray[np.float32], duration_s: float) -> dict[str, Any]:
+def _is_present(model: str) -> bool:
+    try:
+        models.resolve(model, offline=True)
+    except (_core.VioletError, OSError):
+        return False
+    return True
+
+
+def _speech(samples: npt.NDArray[np.float32]) -> dict[str, Any]:
     from violet.vad import speech_timestamps
 
+    duration_s = len(samples) / SAMPLE_RATE
     spans = speech_timestamps(samples) if len(samples) else []
     segments = [(span.start / SAMPLE_RATE, min(span.end / SAMPLE_RATE, duration_s)) for span in spans]
     account: dict[str, Any] = json.loads(_core.speech_account(segments, duration_s, None))
@@ -251,6 +271,44 @@ def _language(samples: npt.NDArray[np.float32]) -> dict[str, Any]:
 
     if not samples.any():
         return {"code": None, "probability": None}
-    heard = Transcriber(models.resolve(MODELS["language"], offline=True)).detect_language(samples)
+    heard = Transcriber(models.resolve(MODELS["language"][0], offline=True)).detect_language(samples)
     code = max(heard, key=heard.__getitem__)
     return {"code": code, "probability": heard[code]}
+
+
+def _speakers(samples: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """How many speak, and when each does: pieces of 1.6 s by their voices."""
+    from violet.quality import voice
+
+    try:
+        partials = voice(samples).partials if len(samples) else ()
+    except ValueError:
+        partials = ()
+    if not partials:
+        return {"n_speakers": 0, "turns": []}
+    labels = _core.cluster_speakers(np.stack([partial.embedding for partial in partials]), SPEAKER_THRESHOLD)
+    turns: list[dict[str, Any]] = []
+    for partial, label in zip(partials, labels, strict=True):
+        if turns and turns[-1]["speaker"] == label:
+            turns[-1]["end_s"] = partial.end
+            continue
+        if turns:
+            # Pieces overlap: the change is in the middle.
+            turns[-1]["end_s"] = (turns[-1]["end_s"] + partial.start) / 2
+        start_s = turns[-1]["end_s"] if turns else partial.start
+        turns.append({"speaker": label, "start_s": max(start_s, partial.start), "end_s": partial.end})
+    return {"n_speakers": max(labels) + 1, "turns": turns}
+
+
+def _quality(samples: npt.NDArray[np.float32]) -> dict[str, float | None]:
+    """What listeners would say of the first half minute with sound."""
+    from violet.quality import mos
+
+    sounding = np.flatnonzero(np.abs(samples) > 1e-3)
+    if not len(sounding):
+        return {"distillmos": None, "dnsmos_sig": None, "dnsmos_bak": None, "dnsmos_ovr": None, "dnsmos_p808": None}
+    scores = mos(np.clip(samples[sounding[0] : sounding[0] + MAX_QUALITY_S * SAMPLE_RATE], -1.0, 1.0))
+    quality: dict[str, float | None] = {"distillmos": scores.distillmos}
+    if scores.dnsmos is not None:
+        quality.update({f"dnsmos_{name}": value for name, value in scores.dnsmos._asdict().items()})
+    return quality

@@ -34,12 +34,16 @@ MAX_LISTED = 4
 """Longest list that is written out in a table."""
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#1b1d22;--soft:#697080;--paper:#fff;--line:#dfe3ea;--accent:#5b3fa8;--second:#c2410c}
-@media(prefers-color-scheme:dark){:root{--ink:#e7e9ee;--soft:#98a0b0;--paper:#15171c;--line:#2c313b;--accent:#a78bfa;--second:#fb923c}}
-body{margin:2rem auto;max-width:62rem;padding:0 1rem;font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
+:root{color-scheme:light dark;--ink:#1b1d22;--soft:#697080;--paper:#fff;--line:#dfe3ea;--accent:#5b3fa8;
+--second:#c2410c}
+@media(prefers-color-scheme:dark){:root{--ink:#e7e9ee;--soft:#98a0b0;--paper:#15171c;--line:#2c313b;
+--accent:#a78bfa;--second:#fb923c}}
+body{margin:2rem auto;max-width:62rem;padding:0 1rem;font:15px/1.5 system-ui,sans-serif;color:var(--ink);
+background:var(--paper)}
 h1{font-size:1.3rem;margin:0 0 1rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.8rem 0 .3rem}
 svg,img{width:100%;height:auto;display:block}img{border-radius:4px;height:220px;object-fit:fill}
-table{border-collapse:collapse;width:100%}td{padding:.15rem .6rem .15rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+table{border-collapse:collapse;width:100%}
+td{padding:.15rem .6rem .15rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td:nth-child(2){text-align:right;font-variant-numeric:tabular-nums}th{text-align:left;padding:.9rem 0 .2rem}
 .soft{color:var(--soft)}text{fill:var(--soft);font-size:11px}
 """
@@ -148,9 +152,7 @@ def segments(analysis: Analysis) -> list[tuple[float, float]]:
     return [(float(start), float(end)) for start, end in speech.get("segments_s", [])]
 
 
-def waveform(
-    outline: npt.NDArray[np.float32], duration_s: float, speech: Iterable[tuple[float, float]]
-) -> str:
+def waveform(outline: npt.NDArray[np.float32], duration_s: float, speech: Iterable[tuple[float, float]]) -> str:
     """The waveform's outline over stretches of speech."""
     scale = WIDTH / max(duration_s, 1e-9)
     marks = "".join(
@@ -181,7 +183,7 @@ def lines(
     """Lines over time: values, time of the first, seconds between them, colour. Lines break where there is no value."""
     scale = math.log if log else float
     low, high = scale(limits[0]), scale(limits[1])
-    drawn = []
+    drawn: list[str] = []
     for values, first_s, step_s, colour in tracks:
         stride = max(1, len(values) // (2 * WIDTH))
         pieces: list[list[str]] = [[]]
@@ -194,7 +196,8 @@ def lines(
             share = min(max((scale(value) - low) / (high - low), 0.0), 1.0)
             pieces[-1].append(f"{x:.1f},{HEIGHT * (1 - share):.1f}")
         drawn.extend(
-            f'<polyline points="{" ".join(piece)}" fill="none" stroke="{colour}" stroke-width="1.6" stroke-linecap="round"/>'
+            f'<polyline points="{" ".join(piece)}" fill="none" stroke="{colour}" stroke-width="1.6" '
+            'stroke-linecap="round"/>'
             for piece in pieces
             if piece
         )
@@ -206,5 +209,7 @@ def lines(
 
 def _svg(content: str, duration_s: float) -> str:
     frame = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="var(--line)"/>'
-    ends = f'<text x="0" y="{HEIGHT + 14}">0 s</text><text x="{WIDTH}" y="{HEIGHT + 14}" text-anchor="end">{duration_s:.1f} s</text>'
+    end = f"{duration_s:.1f} s"
+    ends = f'<text x="0" y="{HEIGHT + 14}">0 s</text>'
+    ends += f'<text x="{WIDTH}" y="{HEIGHT + 14}" text-anchor="end">{end}</text>'
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 18}" role="img">{frame}{content}{ends}</svg>'

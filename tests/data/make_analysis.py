@@ -72,9 +72,7 @@ def rounded(values: np.ndarray) -> list:
 golden = {
     "every": EVERY,
     "features": {name: rounded(values[:, ::EVERY]) for name, values in features.items()},
-    "summaries": {
-        name: [[float(row.mean()), float(row.std())] for row in values] for name, values in features.items()
-    },
+    "summaries": {name: [[float(row.mean()), float(row.std())] for row in values] for name, values in features.items()},
     "pyin_f0_hz": [None if np.isnan(hz) else float(hz) for hz in f0],
     "pyin_probability": [round(float(p), 6) for p in probability],
     "yin_f0_hz": [float(f"{hz:.8g}") for hz in yin],
