@@ -44,6 +44,7 @@ fn every_spectral_feature_of_every_frame_is_librosas() {
     let every = usize::try_from(golden()["every"].as_u64().unwrap()).unwrap();
     let features = golden()["features"].as_object().unwrap();
     assert_eq!(tracks.frames.features.len(), features.len());
+    let mut wrong = Vec::new();
     for (name, rows) in &tracks.frames.features {
         let (mut n, mut n_off, mut worst) = (0, 0, 0.0_f64);
         for (row, want) in rows.iter().zip(features[*name].as_array().unwrap()) {
@@ -62,8 +63,11 @@ fn every_spectral_feature_of_every_frame_is_librosas() {
         println!("{name}: {n} values, {n_off} farther than 1e-4, worst {worst:.2e}");
         // A roll-off may fall into the next bin where the sum is within rounding of its threshold.
         let allowed = if *name == "rolloff_hz" { n / 200 } else { 0 };
-        assert!(n > 0 && n_off <= allowed, "{name}: {n_off} of {n} are farther than 1e-4, the worst {worst:.2e}");
+        if n == 0 || n_off > allowed {
+            wrong.push(format!("{name}: {n_off} of {n} are farther than 1e-4, the worst {worst:.2e}"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
@@ -199,8 +203,9 @@ fn a_metronome_has_its_tempo_and_every_click_is_an_onset() {
 
 #[test]
 fn audio_that_was_at_a_lower_rate_is_noticed() {
-    let resampled = audio::resample(&jfk(), 16_000, 48_000).unwrap();
-    let found = analyzed(&resampled, 48_000, 1).0.bandwidth.unwrap();
+    let waveform = audio::load(data("jfk.flac"), None, &Limits::default()).unwrap().waveform;
+    let resampled = audio::resample(&waveform, 48_000).unwrap();
+    let found = analyzed(resampled.samples(), 48_000, 1).0.bandwidth.unwrap();
     assert!((7_000.0..8_600.0).contains(&found.effective_hz.unwrap()), "{found:?}");
     assert_eq!(found.upsampled_from_hz, Some(16_000), "{found:?}");
     let mut random = 1_u32;

@@ -6,6 +6,8 @@ use super::stft::{LANES, SpectraBlock};
 
 /// A frequency is used if its mean power is this far above the quietest part of the spectrum, dB.
 const ABOVE_FLOOR_DB: f64 = 10.0;
+/// What is farther than this below the loudest part is what a resampler left over, dB.
+const RANGE_DB: f64 = 85.0;
 /// A fall by this from just below the bandwidth to just above it is a resampler's wall, dB.
 const WALL_DB: f64 = 25.0;
 /// A bandwidth above this share of half the sample rate is full.
@@ -18,8 +20,8 @@ const RATES: [u32; 9] = [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 
 /// The effective bandwidth of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bandwidth {
-    /// Highest frequency whose mean power is 10 dB above the quietest 1/128 of the spectrum, Hz; half the sample rate if
-    /// the spectrum is flat. `None` for silence.
+    /// Highest frequency whose mean power is 10 dB above the quietest 1/128 of the spectrum and within 85 dB of the
+    /// loudest, Hz; half the sample rate if the spectrum is flat. `None` for silence.
     pub effective_hz: Option<f64>,
     /// The lower sample rate, Hz, that the recording probably had before: its spectrum ends in a wall of 25 dB or more
     /// near half of it.
@@ -59,9 +61,11 @@ impl MeanSpectrum {
         let part = n / N_PARTS;
         let parts: Vec<f64> = (0..N_PARTS).map(|index| db(index * part..(index + 1) * part)).collect();
         let floor = parts.iter().copied().fold(f64::MAX, f64::min);
+        let loudest = parts.iter().copied().fold(f64::MIN, f64::max);
+        let least = (floor + ABOVE_FLOOR_DB).max(loudest - RANGE_DB);
         // Bins one by one above the highest part that is used, for the exact end.
         let smooth = |bin: usize| db(bin.saturating_sub(1)..(bin + 2).min(n + 1));
-        let highest = (0..=n).rev().find(|&bin| smooth(bin) > floor + ABOVE_FLOOR_DB);
+        let highest = (0..=n).rev().find(|&bin| smooth(bin) > least);
         let Some(highest) = highest else {
             return Bandwidth { effective_hz: Some(nyquist), upsampled_from_hz: None };
         };

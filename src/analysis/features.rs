@@ -6,12 +6,13 @@ use pulp::Arch;
 
 use super::bandwidth::MeanSpectrum;
 use super::chroma::{ChromaFilters, N_CHROMA};
+use super::dispatch::Once;
 use super::mel::{Cepstrum, Mel, MelDecibels, N_MELS, N_MFCC};
 use super::result::Spectral;
 use super::rhythm::rhythm;
 use super::spectral::{Lanes, N_CONTRAST, Shaper, log2};
 use super::statistics::Moments;
-use super::stft::{SpectraBlock, Stft};
+use super::stft::{LANES, SpectraBlock, Stft};
 use super::zero_crossings::ZeroCrossings;
 use super::{Analysis, Field};
 
@@ -113,7 +114,7 @@ impl Features {
         let parts = &mut self.parts;
         self.stft.push(mono, &mut |block| parts.take(block));
         if let Some((crossings, feature)) = &mut self.crossings {
-            crossings.push(mono, &mut |rate| feature.push(&[[rate; 16]], 1));
+            crossings.push(mono, &mut |rate| feature.push(&[[rate; LANES]], 1));
         }
     }
 
@@ -122,7 +123,7 @@ impl Features {
         let parts = &mut self.parts;
         self.stft.finish(&mut |block| parts.take(block));
         if let Some((crossings, feature)) = &mut self.crossings {
-            crossings.finish(&mut |rate| feature.push(&[[rate; 16]], 1));
+            crossings.finish(&mut |rate| feature.push(&[[rate; LANES]], 1));
         }
         let mut kept: Vec<Feature> = Vec::new();
         if let Some((_, [centroid, bandwidth, rolloff, flatness])) = self.parts.shaper.take() {
@@ -170,9 +171,13 @@ impl Features {
 fn mfcc(decibels: &MelDecibels, feature: &mut Feature) {
     let cepstrum = Cepstrum::new();
     for (block, n_frames) in decibels.blocks() {
+        let (once, cepstrum) = (Once, &cepstrum);
         let rows = Arch::new().dispatch(
             #[inline(always)]
-            || cepstrum.coefficients(block),
+            move || {
+                let _once: Once = once;
+                cepstrum.coefficients(block)
+            },
         );
         feature.push(&rows, n_frames);
     }
@@ -180,9 +185,13 @@ fn mfcc(decibels: &MelDecibels, feature: &mut Feature) {
 
 impl Parts {
     fn take(&mut self, block: &SpectraBlock) {
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || self.compute(block),
+            move || {
+                let _once: Once = once;
+                self.compute(block);
+            },
         );
     }
 
@@ -230,7 +239,7 @@ impl Parts {
             let rows = block.map(|(peaks, valleys)| {
                 std::array::from_fn(|lane| decibels(peaks[lane]).max(floors.0) - decibels(valleys[lane]).max(floors.1))
             });
-            feature.push(&rows, super::stft::LANES.min(self.n_frames - index * super::stft::LANES));
+            feature.push(&rows, LANES.min(self.n_frames - index * LANES));
         }
         Some(feature)
     }

@@ -3,6 +3,7 @@
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
+use super::dispatch::Once;
 use super::statistics::amplitude_db;
 
 /// Samples whose sums are taken together in `f32`, few enough for six digits.
@@ -122,9 +123,13 @@ impl Default for ChannelMeter {
 impl ChannelMeter {
     fn push(&mut self, samples: &[f32]) {
         for chunk in samples.chunks(CHUNK) {
+            let once = Once;
             let sums = Arch::new().dispatch(
                 #[inline(always)]
-                || Sums::of(chunk),
+                move || {
+                    let _once: Once = once;
+                    Sums::of(chunk)
+                },
             );
             self.n += chunk.len() as u64;
             self.sum += f64::from(sums.sum);

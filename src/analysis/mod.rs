@@ -15,6 +15,7 @@
 mod analyzer;
 mod bandwidth;
 mod chroma;
+mod dispatch;
 mod features;
 mod field;
 mod file;

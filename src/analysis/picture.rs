@@ -62,6 +62,7 @@ fn colour(fraction: f32) -> [u8; 3] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stft::LANES;
     use super::*;
 
     #[test]
@@ -77,10 +78,10 @@ mod tests {
     #[test]
     fn a_picture_can_be_read_back() {
         let mut decibels = MelDecibels::new();
-        let mut block = [[1e-9; 16]; N_MELS];
-        block[40] = [1.0; 16];
+        let mut block = [[1e-9; LANES]; N_MELS];
+        block[40] = [1.0; LANES];
         for _ in 0..200 {
-            decibels.push(&block, 16);
+            decibels.push(&block, LANES);
         }
         decibels.clamp();
         let file = png(&decibels).unwrap();

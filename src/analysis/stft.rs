@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use realfft::num_complex::Complex32;
+use realfft::num_complex::Complex64;
 use realfft::{RealFftPlanner, RealToComplex};
 
 /// Frames whose spectra lie side by side, so that loops over them are vectors.
@@ -16,20 +16,20 @@ pub(super) struct SpectraBlock<'s> {
     pub(super) n_frames: usize,
 }
 
-/// Frames of a Hann window, centred on every `hop_length`th sample, with silence beyond both ends: what
+/// Spectra in double precision, whose smallest bins are right too, of frames of a Hann window, centred on every `hop_length`th sample, with silence beyond both ends: what
 /// `librosa.stft(center=True)` transforms. There are `1 + n_samples / hop_length`.
 pub(super) struct Stft {
     n_fft: usize,
     hop_length: usize,
-    transform: Arc<dyn RealToComplex<f32>>,
-    window: Vec<f32>,
+    transform: Arc<dyn RealToComplex<f64>>,
+    window: Vec<f64>,
     /// Samples from the first one of the next frame on.
     samples: Vec<f32>,
     n_samples: u64,
     n_frames: u64,
-    frame: Vec<f32>,
-    spectrum: Vec<Complex32>,
-    scratch: Vec<Complex32>,
+    frame: Vec<f64>,
+    spectrum: Vec<Complex64>,
+    scratch: Vec<Complex64>,
     power: Vec<[f32; LANES]>,
 }
 
@@ -40,7 +40,7 @@ impl Stft {
         Self {
             n_fft,
             hop_length,
-            window: (0..n_fft).map(|index| (0.5 - 0.5 * angle(index).cos()) as f32).collect(),
+            window: (0..n_fft).map(|index| 0.5 - 0.5 * angle(index).cos()).collect(),
             samples: vec![0.0; n_fft / 2],
             n_samples: 0,
             n_frames: 0,
@@ -83,12 +83,12 @@ impl Stft {
             let first = start + lane * self.hop_length;
             let samples = &self.samples[first..first + self.n_fft];
             for ((value, sample), weight) in self.frame.iter_mut().zip(samples).zip(&self.window) {
-                *value = sample * weight;
+                *value = f64::from(*sample) * weight;
             }
             let result = self.transform.process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.scratch);
             debug_assert!(result.is_ok(), "lengths are the transform's own");
             for (power, bin) in self.power.iter_mut().zip(&self.spectrum) {
-                power[lane] = bin.norm_sqr();
+                power[lane] = bin.norm_sqr() as f32;
             }
         }
         self.n_frames += n_frames as u64;

@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::dispatch::Once;
 use super::statistics::amplitude_db;
 
 /// Samples that one value between samples depends on.
@@ -66,9 +67,13 @@ impl TruePeakMeter {
             self.buffer.extend_from_slice(history);
             self.buffer.extend_from_slice(samples);
             let (buffer, before) = (&self.buffer, self.peak);
+            let once = Once;
             self.peak = Arch::new().dispatch(
                 #[inline(always)]
-                || peak(buffer, before),
+                move || {
+                    let _once: Once = once;
+                    peak(buffer, before)
+                },
             );
             history.copy_from_slice(&buffer[buffer.len() - (N_TAPS - 1)..]);
         }

@@ -3,8 +3,6 @@
 //! Pitch moves by a triangular distribution around itself, cut at the ends; voicing changes with probability 0.01. Steps
 //! less likely than 1e-4 are not looked at. Source: librosa 1.0 `pyin`, `sequence.viterbi`.
 
-use pulp::Arch;
-
 /// Probability that voicing changes, and the least of a step that is looked at. Source: librosa.
 const SWITCH: f64 = 0.01;
 const MIN_STEP: f64 = 1e-4;
@@ -167,18 +165,13 @@ impl Lattice {
             voiced: vec![f32::NEG_INFINITY; source.voiced.len()],
             unvoiced: vec![f32::NEG_INFINITY; source.unvoiced.len()],
         };
-        Arch::new().dispatch(
-            #[inline(always)]
-            || self.spread(&source, &mut next),
-        );
+        self.spread(&source, &mut next);
         self.spread_far(&source, &mut next);
         self.observe(&mut next, frame, observations, candidates);
         next
     }
 
     /// The best predecessor within the reach that all states have.
-    #[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
-    #[inline(always)]
     fn spread(&self, source: &Values, next: &mut Values) {
         let margin = self.margin();
         let (stay, switch) = log_changes();
@@ -255,8 +248,7 @@ fn log_changes() -> (f32, f32) {
 }
 
 /// Raises every value to `source + step`.
-#[allow(clippy::inline_always, reason = "see Lattice::spread")]
-#[inline(always)]
+#[inline]
 fn raise(values: &mut [f32; TILE], source: &[f32], step: f32) {
     let Some(source) = source.first_chunk::<TILE>() else { return };
     for (value, source) in values.iter_mut().zip(source) {

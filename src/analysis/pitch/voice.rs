@@ -27,7 +27,7 @@ pub struct Voice {
     pub jitter_local: Option<f64>,
     /// Mean difference of successive periods' amplitudes over the mean amplitude (Praat's local shimmer).
     pub shimmer_local: Option<f64>,
-    /// Median ratio of periodic to other energy in voiced frames, dB.
+    /// Median ratio of periodic to other energy in every second voiced frame, dB (Praat's harmonicity).
     pub hnr_db: Option<f64>,
     /// Glottal pulses that were found.
     pub n_pulses: usize,
@@ -64,8 +64,10 @@ pub(in crate::analysis) fn voice(samples: &[f32], sample_rate: u32, f0_hz: &[Opt
             }
         }
     }
-    let mut ratios: Vec<f64> =
-        (0..f0_hz.len()).filter_map(|index| sound.harmonicity_db(index as f64 * hop_s, f0_hz[index]?)).collect();
+    let mut ratios: Vec<f64> = (0..f0_hz.len())
+        .step_by(2)
+        .filter_map(|index| sound.harmonicity_db(index as f64 * hop_s, f0_hz[index]?))
+        .collect();
     ratios.sort_by(f64::total_cmp);
     Voice { jitter_local: jitter.value(), shimmer_local: shimmer.value(), hnr_db: percentile(&ratios, 0.5), n_pulses }
 }

@@ -1,0 +1,5 @@
+//! Code compiled for the vector instructions that the processor has.
+
+/// Moved into a closure that is dispatched, so that it can be called only once: one that could be called again is called
+/// through a shim, which is compiled for the oldest processors and not inlined.
+pub(super) struct Once;
