@@ -104,5 +104,21 @@ fn error_rates(bench: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decoding, resampling, features, error_rates);
+fn normalizers(bench: &mut Criterion) {
+    let texts = [
+        "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.",
+        "It's the twenty first of May, nineteen ninety nine, and Mr. Smith hasn't paid twenty million dollars yet.",
+        "the quick brown fox jumps over the lazy dog and doesn't look back at the grey house",
+        "We\u{2019}re meeting at 10:30, in room 42 \u{2014} don\u{2019}t be late!",
+        "I think they'd have gone if it hadn't been for the weather, you know, uh, it was terrible",
+    ];
+    let mut group = bench.benchmark_group("normalize 5 sentences");
+    for normalizer in Normalizer::ALL {
+        let run = || texts.iter().map(|text| normalizer.normalize(black_box(text)).len()).sum::<usize>();
+        group.bench_function(normalizer.id(), |bencher| bencher.iter(run));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decoding, resampling, features, error_rates, normalizers);
 criterion_main!(benches);

@@ -1,11 +1,12 @@
 //! Violet: a Bittensor subnet for audio.
 //!
-//! The core ([`audio`], [`text`], [`score`], [`subnet`]) is pure: no network, no database, no tensors, no clock.
+//! The core ([`analysis`], [`audio`], [`text`], [`score`], [`subnet`]) is pure: no network, no database, no tensors, no clock.
 //! Features add [`infer`] (Whisper on candle), [`hub`] (model downloads), [`proxy`] (the HTTP service between users,
 //! miners and validators) and the Python extension module.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]
 
+pub mod analysis;
 pub mod audio;
 pub mod error;
 pub mod score;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every room of the library, and the rooms that it may import. All may import `error`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("analysis", &["audio"]),
     ("audio", &[]),
     ("text", &[]),
-    ("score", &["audio", "text"]),
+    ("score", &["analysis", "audio", "text"]),
     ("subnet", &["score", "text"]),
     ("infer", &["audio", "text"]),
     ("hub", &[]),

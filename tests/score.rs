@@ -1,4 +1,4 @@
-//! Normalizers, edit counts and rewards against their originals, and their properties.
+//! Normalizers and edit counts against their originals, and their properties.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,7 +7,6 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Deserialize;
-use violet::score::reward::{self, Kind, TranscriptionParts};
 use violet::score::{self, EditCounts};
 use violet::text::Normalizer;
 
@@ -154,47 +153,5 @@ proptest! {
     #[test]
     fn degenerate_never_panics(text in "\\PC{0,200}", duration_s in any::<f64>()) {
         let _ = score::degenerate(&text, duration_s);
-    }
-}
-
-fn number() -> impl Strategy<Value = f64> {
-    prop_oneof![-1.0..2.0, any::<f64>(), Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(0.0)]
-}
-
-fn parts() -> impl Strategy<Value = TranscriptionParts> {
-    let invented = proptest::option::of((0..100_usize, number()));
-    (proptest::option::of(number()), proptest::option::of(any::<bool>()), invented).prop_map(
-        |(timestamp_share, is_language_right, invented)| TranscriptionParts {
-            timestamp_share,
-            is_language_right,
-            invented,
-        },
-    )
-}
-
-fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Transcription), Just(Kind::Synthesis), Just(Kind::Analysis)]
-}
-
-proptest! {
-    #[test]
-    fn rewards_are_within_bounds(a in number(), b in number(), kind in kind(), parts in parts(), is_valid in any::<bool>()) {
-        let unit = 0.0..=1.0;
-        prop_assert!(unit.contains(&reward::latency_factor(kind, a, b)));
-        prop_assert!(unit.contains(&reward::transcription_quality(a, &parts)));
-        prop_assert!(unit.contains(&reward::response_reward(is_valid, a, b)));
-    }
-
-    #[test]
-    fn slower_or_worse_never_earns_more(
-        kind in kind(), duration_s in 0.0..1e5, x in 0.0..1e6, y in 0.0..1e6, e in 0.0..2.0, f in 0.0..2.0, parts in parts(),
-    ) {
-        let (fast, slow) = (f64::min(x, y), f64::max(x, y));
-        prop_assert!(reward::latency_factor(kind, duration_s, fast) >= reward::latency_factor(kind, duration_s, slow));
-        let (good, bad) = (f64::min(e, f), f64::max(e, f));
-        prop_assert!(reward::transcription_quality(good, &parts) >= reward::transcription_quality(bad, &parts));
-        let (low, high) = (good.min(1.0), bad.min(1.0));
-        prop_assert!(reward::response_reward(true, high, low) >= reward::response_reward(true, low, low));
-        prop_assert!(reward::response_reward(true, low, high) >= reward::response_reward(true, low, low));
     }
 }

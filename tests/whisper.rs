@@ -22,7 +22,7 @@ use serde_json::Value;
 use violet::{
     Error,
     audio::{self, Limits},
-    infer::{ComputeType, LoadOptions, Options, Progress, Task, Transcriber, device::Choice},
+    infer::{ComputeType, LoadOptions, Options, Progress, Task, Transcriber, Vad, device::Choice},
     text::transcript::Transcript,
 };
 
@@ -280,6 +280,41 @@ fn options_of(case: &Value) -> Options {
         }
     }
     options
+}
+
+#[test]
+fn clips_bound_speech_and_batches() {
+    let vad = model_directory("tiny.en").with_file_name("silero-vad");
+    tiny().use_vad(std::sync::Arc::new(Vad::load(&vad).unwrap()));
+    // Speech at 0 to 11 s, 16 to 27 s and 27 to 38 s.
+    let samples = [jfk(), vec![0.0; 80_000], jfk(), jfk()].concat();
+    let said = |batch_size: usize, vad_filter: bool, times: &[f64]| {
+        let options = Options {
+            batch_size,
+            vad_filter,
+            clip_timestamps: times.to_vec(),
+            condition_on_previous_text: false,
+            ..Options::default()
+        };
+        let got = transcribe(tiny(), &samples, &options);
+        assert!((got.duration_s - 38.0).abs() < 0.1, "{}", got.duration_s);
+        for segment in &got.segments {
+            // A time may lie a little behind the end of what is heard.
+            let is_in =
+                |pair: &[f64]| segment.start >= pair[0] - 0.01 && segment.end <= pair.get(1).unwrap_or(&38.0) + 0.5;
+            assert!(times.chunks(2).any(is_in), "{segment:?} in none of {times:?}");
+        }
+        words(&got.text)
+    };
+    let (all, twice) = (words(JFK), [words(JFK), words(JFK)].concat());
+    for (batch_size, vad_filter) in [(1, true), (4, false), (4, true)] {
+        let name = format!("batch {batch_size}, vad {vad_filter}");
+        assert_eq!(said(batch_size, vad_filter, &[16.0, 27.0]), all, "{name}");
+        assert_eq!(said(batch_size, vad_filter, &[0.0, 11.0, 27.0]), twice, "{name}");
+        assert!(said(batch_size, vad_filter, &[50.0]).is_empty(), "{name}");
+    }
+    // Nothing but silence in the clip.
+    assert!(said(4, true, &[12.0, 15.0]).is_empty());
 }
 
 #[test]

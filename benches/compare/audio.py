@@ -23,7 +23,9 @@ CODECS = {
     "webm": ["-c:a", "libopus", "-ac", "1", "-b:a", "32k"],
 }
 START = "import sys, resource; now = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_utime\n"
-VIOLET = START + "import violet; t = now(); n = sum(len(b) for b in violet.stream(sys.argv[1], 16000)); print(now() - t)"
+VIOLET = (
+    START + "import violet; t = now(); n = sum(len(b) for b in violet.stream(sys.argv[1], 16000)); print(now() - t)"
+)
 MEL = (
     START + "import numpy as np, violet; x = np.random.default_rng(0).normal(0, .1, 9_600_000).astype('float32')\n"
     "violet.log_mel(x[:16000]); t = now(); violet.log_mel(x); print(now() - t)"

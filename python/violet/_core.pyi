@@ -9,10 +9,14 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "REWARD_VERSION",
     "AudioStream",
+    "DistillMos",
+    "DnsMos",
     "LimitError",
     "Scores",
     "Segment",
+    "SpeakerEncoder",
     "Stream",
     "Transcriber",
     "Transcript",
@@ -32,22 +36,36 @@ __all__ = [
     "encode",
     "hub_download",
     "hub_snapshot",
+    "latency_factor",
     "load",
+    "log_f0_rmse",
     "log_mel",
+    "log_spectral_distance",
     "meeting_counts",
+    "mel_cepstral_distortion",
     "mer",
     "miner_score",
     "miner_weights",
     "normalize",
     "normalizers",
+    "pesq",
+    "prepare_voice",
     "probe",
     "resample",
+    "reward_agreement",
+    "reward_analysis",
+    "reward_miner",
+    "reward_synthesis",
+    "reward_transcription",
     "run_proxy",
     "save",
     "score_texts",
     "ser",
+    "si_sdr",
+    "snr",
+    "stoi",
+    "to_16_khz",
     "transcription_error_rate",
-    "transcription_reward",
     "weights_to_u16",
     "wer",
     "whisper_memory",
@@ -59,6 +77,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+REWARD_VERSION: str
 __version__: str
 
 class VioletError(Exception): ...
@@ -69,10 +88,9 @@ def load(
     sample_rate: int | None = None,
     **options: Any,
 ) -> tuple[npt.NDArray[np.float32], int]: ...
-def decode(
-    data: bytes, sample_rate: int | None = None, **options: Any
-) -> tuple[npt.NDArray[np.float32], int]: ...
+def decode(data: bytes, sample_rate: int | None = None, **options: Any) -> tuple[npt.NDArray[np.float32], int]: ...
 def probe(path: str | PathLike[str] | bytes | bytearray | BinaryIO) -> dict[str, Any]: ...
+
 @final
 class AudioStream:
     def __new__(
@@ -182,7 +200,29 @@ def meeting_counts(
     normalizer: str,
 ) -> tuple[tuple[int, int, int, int], list[tuple[str, str | None, str | None]]]: ...
 def transcription_error_rate(reference: str, hypothesis: str, language: str) -> float | None: ...
-def transcription_reward(error_rate: float, duration_s: float, elapsed_s: float) -> float: ...
+def latency_factor(kind: str, duration_s: float, elapsed_s: float) -> float: ...
+
+type _Reward = tuple[str, float, dict[str, float], dict[str, bool], dict[str, float], list[str]]
+type _Delivered = tuple[bool, bool, float, float, float | None]
+
+def reward_transcription(
+    reference: str,
+    hypothesis: str,
+    language: str,
+    hypothesis_language: str | None,
+    reference_starts: Sequence[float] | None,
+    word_starts: Sequence[float],
+    silences: Sequence[tuple[float, float]],
+    delivered: _Delivered,
+) -> _Reward: ...
+def reward_agreement(
+    hypothesis: str, peers: Sequence[str], own: str | None, language: str, shown: float, delivered: _Delivered
+) -> _Reward: ...
+def reward_synthesis(text: str, speech: object, language: str, delivered: _Delivered) -> _Reward: ...
+def reward_analysis(
+    fields: Sequence[tuple[str, Any, Sequence[Any], float | None, float | None, bool]], delivered: _Delivered
+) -> _Reward: ...
+def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
@@ -361,9 +401,44 @@ class Vad:
     def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
     def speech(self, samples: npt.NDArray[np.float32], options: Mapping[str, Any]) -> list[tuple[int, int]]: ...
 
+@final
+class DistillMos:
+    def __new__(cls, path: str | PathLike[str]) -> DistillMos: ...
+    def scores(self, clips: Sequence[npt.NDArray[np.float32]], num_threads: int | None = None) -> list[float]: ...
+
+@final
+class DnsMos:
+    def __new__(cls, path: str | PathLike[str]) -> DnsMos: ...
+    def scores(
+        self, clips: Sequence[npt.NDArray[np.float32]], num_threads: int | None = None
+    ) -> list[tuple[float, float, float, float]]: ...
+
+@final
+class SpeakerEncoder:
+    def __new__(cls, path: str | PathLike[str]) -> SpeakerEncoder: ...
+    def embed(
+        self, samples: npt.NDArray[np.float32], partials_per_s: float, num_threads: int | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
+
+def prepare_voice(
+    samples: npt.NDArray[np.float32], vad: Vad
+) -> tuple[npt.NDArray[np.float32], list[tuple[int, int]]]: ...
+def to_16_khz(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def whisper_names() -> list[str]: ...
 def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: ...
 
 HAS_CUDA: Final[bool]
 
 def cuda_problem() -> str | None: ...
+
+type _Clips = tuple[Sequence[npt.NDArray[np.floating[Any]]], Sequence[npt.NDArray[np.floating[Any]]], int]
+
+def stoi(clips: _Clips, extended: bool, num_threads: int | None = None) -> list[float | None]: ...
+def si_sdr(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def snr(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def log_spectral_distance(clips: _Clips, num_threads: int | None = None) -> list[float | None]: ...
+def mel_cepstral_distortion(
+    clips: _Clips, align: bool, parametrisation: str, num_threads: int | None = None
+) -> list[float | None]: ...
+def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
+def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from violet import _core
+from violet import _core, reward
 from violet.protocol import Response, ResponseId, Score
 
 
@@ -15,9 +15,9 @@ def error_rate(reference: str, hypothesis: str, language: str) -> float:
 
 
 def score_text(reference: str, hypothesis: str, language: str, duration_s: float, elapsed_s: float) -> Score:
-    """Reward of a transcript in [0, 1] (`violet.score::reward`) and its error rate."""
-    rate = error_rate(reference, hypothesis, language)
-    return Score(_core.transcription_reward(rate, duration_s, elapsed_s), rate)
+    """Reward of a transcript in [0, 1] (`violet.reward`) and its error rate."""
+    found = reward.transcription(reference, hypothesis, language=language, duration_s=duration_s, elapsed_s=elapsed_s)
+    return Score(found.value, error_rate(reference, hypothesis, language))
 
 
 def score_response(response: Response, task_id: str, reference: _core.Transcript) -> Score:

@@ -2,13 +2,13 @@
 
 /// One triangular filter: its weights on successive frequency bins from `first` on.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct MelFilter {
-    pub(super) first: usize,
-    pub(super) weights: Vec<f32>,
+pub(crate) struct MelFilter {
+    pub(crate) first: usize,
+    pub(crate) weights: Vec<f32>,
 }
 
 /// `n_mels` filters from 0 Hz to the Nyquist frequency, each of area 1 (`norm="slaney"`, `htk=False`).
-pub(super) fn mel_filters(n_mels: usize, n_fft: usize, sample_rate: f64) -> Vec<MelFilter> {
+pub(crate) fn mel_filters(n_mels: usize, n_fft: usize, sample_rate: f64) -> Vec<MelFilter> {
     let highest = hz_to_mel(sample_rate / 2.0);
     let edge_hz = |index: usize| mel_to_hz(highest * index as f64 / (n_mels + 1) as f64);
     let bin_hz = |bin: usize| bin as f64 * sample_rate / n_fft as f64;

@@ -235,7 +235,7 @@ impl LowPass {
 }
 
 /// Modified Bessel function of the first kind, order 0: its power series, to f64's precision for the arguments here.
-fn bessel_i0(x: f64) -> f64 {
+pub(crate) fn bessel_i0(x: f64) -> f64 {
     let quarter = x * x / 4.0;
     let (mut term, mut sum) = (1.0, 1.0);
     for k in 1..200 {

@@ -8,10 +8,13 @@ mod device;
 mod errors;
 mod hub;
 mod memory;
+mod mos;
 mod options;
 mod proxy;
+mod reward;
 mod score;
 mod scores;
+mod signal;
 mod stream;
 mod subnet;
 mod vad;
@@ -28,9 +31,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
+    reward::register(module)?;
+    signal::register(module)?;
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
+    mos::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)

@@ -6,7 +6,6 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
-use crate::score::reward::{self, Kind, TranscriptionParts};
 use crate::score::{self, EditCounts, Scoring, Unit};
 use crate::text::Normalizer;
 
@@ -129,20 +128,6 @@ fn normalizers() -> Vec<&'static str> {
     Normalizer::ALL.map(Normalizer::id).to_vec()
 }
 
-/// Error rate that transcription rewards use: words, or characters in languages without spaces; `None` without a reference.
-#[pyfunction]
-fn transcription_error_rate(py: Python<'_>, reference: &str, hypothesis: &str, language: &str) -> Option<f64> {
-    py.detach(|| reward::transcription_error_rate(reference, hypothesis, language))
-}
-
-/// Reward of a transcription in [0, 1], from its error rate, the audio's duration and the time that it took, seconds.
-#[pyfunction]
-fn transcription_reward(error_rate: f64, duration_s: f64, elapsed_s: f64) -> f64 {
-    let quality = reward::transcription_quality(error_rate, &TranscriptionParts::default());
-    let latency = reward::latency_factor(Kind::Transcription, duration_s, elapsed_s);
-    reward::response_reward(true, quality, latency)
-}
-
 /// The normalizer of this id.
 pub(super) fn named(id: &str) -> PyResult<Normalizer> {
     Normalizer::from_id(id).ok_or_else(|| {
@@ -166,47 +151,48 @@ fn lone_surrogate(name: &str) -> PyErr {
 }
 
 /// Strings of a Python list, kept alive for the time that their texts are used.
+///
+/// A tuple holds them all: a list could lose some while the interpreter is let go.
 pub(super) struct Texts {
-    pub(super) strings: Vec<Py<PyString>>,
+    pub(super) strings: Py<PyTuple>,
     name: &'static str,
 }
 
 impl Texts {
     /// These strings.
-    pub(super) fn of(strings: Vec<Py<PyString>>, name: &'static str) -> Self {
+    pub(super) fn of(strings: Py<PyTuple>, name: &'static str) -> Self {
         Self { strings, name }
     }
 
     /// A string, or a sequence of strings.
     pub(super) fn new(texts: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Self> {
-        if let Ok(text) = texts.cast::<PyString>() {
-            return Ok(Self { strings: vec![text.clone().unbind()], name });
-        }
-        let string = |(index, item): (usize, Bound<'_, PyAny>)| match item.cast_into::<PyString>() {
-            Ok(text) => Ok(text.unbind()),
-            Err(error) => {
-                let kind = error.into_inner().get_type().name()?.to_string();
-                Err(PyTypeError::new_err(format!("{name}[{index}] is of type {kind}; expected str")))
-            }
-        };
-        let strings = if let Ok(list) = texts.cast::<PyList>() {
-            list.iter().enumerate().map(string).collect::<PyResult<_>>()?
+        let strings = if texts.is_instance_of::<PyString>() {
+            PyTuple::new(texts.py(), [texts])?
+        } else if let Ok(list) = texts.cast::<PyList>() {
+            list.to_tuple()
         } else {
             let items = texts.try_iter().map_err(|_| {
                 let kind = texts.get_type().name().map(|name| name.to_string()).unwrap_or_default();
                 PyTypeError::new_err(format!("{name} is of type {kind}; expected str or a list of str"))
             })?;
-            items.enumerate().map(|(index, item)| string((index, item?))).collect::<PyResult<_>>()?
+            PyTuple::new(texts.py(), items.collect::<PyResult<Vec<_>>>()?)?
         };
-        Ok(Self { strings, name })
+        Ok(Self { strings: strings.unbind(), name })
     }
 
     /// The texts of all strings.
     pub(super) fn texts<'t>(&'t self, py: Python<'t>) -> PyResult<Vec<&'t str>> {
-        let text = |(index, string): (usize, &'t Py<PyString>)| {
-            string.to_str(py).map_err(|_| lone_surrogate(&format!("{}[{index}]", self.name)))
+        let text = |(index, item): (usize, Borrowed<'t, 't, PyAny>)| {
+            let refusal = |_| {
+                if item.is_instance_of::<PyString>() {
+                    return lone_surrogate(&format!("{}[{index}]", self.name));
+                }
+                let kind = item.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+                PyTypeError::new_err(format!("{}[{index}] is of type {kind}; expected str", self.name))
+            };
+            item.extract::<&'t str>().map_err(refusal)
         };
-        self.strings.iter().enumerate().map(text).collect()
+        self.strings.bind(py).iter_borrowed().enumerate().map(text).collect()
     }
 }
 
@@ -275,7 +261,5 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(word_counts, module)?)?;
     module.add_function(wrap_pyfunction!(char_counts, module)?)?;
     module.add_function(wrap_pyfunction!(normalize, module)?)?;
-    module.add_function(wrap_pyfunction!(normalizers, module)?)?;
-    module.add_function(wrap_pyfunction!(transcription_error_rate, module)?)?;
-    module.add_function(wrap_pyfunction!(transcription_reward, module)?)
+    module.add_function(wrap_pyfunction!(normalizers, module)?)
 }

@@ -3,7 +3,7 @@
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 use super::score::{Texts, is_several, named, tuple};
 use crate::score::meeting::{self, MeetingCounts, Segment};
@@ -16,8 +16,13 @@ struct Scores {
     references: Texts,
     hypotheses: Texts,
     counts: Vec<EditCounts>,
+    /// The alignments, of short texts: so they are not made twice.
+    chunks: Option<Vec<Vec<Chunk>>>,
     scoring: Scoring,
 }
+
+/// Bytes of text up to which alignments are kept.
+const KEPT_BYTES: usize = 1 << 19;
 
 /// An edit's name, and the first and last tokens of the reference and of the hypothesis.
 type Step = (&'static str, usize, usize, usize, usize);
@@ -59,12 +64,12 @@ impl Scores {
 
     /// The alignment of every utterance, as chunks.
     fn alignments(&self, py: Python<'_>) -> PyResult<Vec<Vec<Step>>> {
+        if let Some(chunks) = &self.chunks {
+            return Ok(chunks.iter().map(|chunks| steps(chunks)).collect());
+        }
         let (left, right) = (self.references.texts(py)?, self.hypotheses.texts(py)?);
-        Ok(py.detach(|| {
-            let mut scorer = score::Scorer::default();
-            let pairs = left.iter().zip(&right);
-            pairs.map(|(left, right)| steps(&scorer.steps(left, right, self.scoring))).collect()
-        }))
+        let chunks = py.detach(|| score::utterance_chunks(&left, &right, self.scoring, None))?;
+        Ok(chunks.iter().map(|chunks| steps(chunks)).collect())
     }
 
     /// The tokens of every utterance, normalized: references, hypotheses.
@@ -134,11 +139,18 @@ fn score_texts(
     } else {
         Texts::new(references, "references")?
     };
-    let counts = {
+    let (chunks, counts) = {
         let (left, right) = (references.texts(py)?, hypotheses.texts(py)?);
-        py.detach(|| score::utterance_counts(&left, &right, scoring, num_threads))?
+        py.detach(|| {
+            if left.iter().chain(&right).map(|text| text.len()).sum::<usize>() > KEPT_BYTES {
+                return Ok((None, score::utterance_counts(&left, &right, scoring, num_threads)?));
+            }
+            let chunks = score::utterance_chunks(&left, &right, scoring, num_threads)?;
+            let counts = chunks.iter().map(|chunks| EditCounts::of_chunks(chunks)).collect();
+            Ok::<_, crate::Error>((Some(chunks), counts))
+        })?
     };
-    Ok(Scores { references, hypotheses, counts, scoring })
+    Ok(Scores { references, hypotheses, counts, chunks, scoring })
 }
 
 /// The best of several references of each utterance.
@@ -153,8 +165,8 @@ fn best_references(
     for item in references.try_iter()? {
         candidates.push(Texts::new(&item?, "references")?);
     }
-    if candidates.len() != hypotheses.strings.len() {
-        let (n, m) = (candidates.len(), hypotheses.strings.len());
+    let (n, m) = (candidates.len(), hypotheses.strings.bind(py).len());
+    if n != m {
         return Err(PyValueError::new_err(format!(
             "got {n} references and {m} hypotheses; expected as many of one as of the other"
         )));
@@ -162,8 +174,9 @@ fn best_references(
     let texts = candidates.iter().map(|texts| texts.texts(py)).collect::<PyResult<Vec<_>>>()?;
     let heard = hypotheses.texts(py)?;
     let best = py.detach(|| score::best_references(&texts, &heard, scoring, num_threads))?;
-    let chosen = candidates.iter().zip(best).map(|(texts, best)| texts.strings[best].clone_ref(py));
-    Ok(Texts::of(chosen.collect(), "references"))
+    let chosen = candidates.iter().zip(best).map(|(texts, best)| texts.strings.bind(py).get_item(best));
+    let chosen = PyTuple::new(py, chosen.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(Texts::of(chosen.unbind(), "references"))
 }
 
 /// Counts and alignments of utterances that are tokens already.
@@ -171,7 +184,7 @@ fn best_references(
 fn align_tokens(py: Python<'_>, references: Vec<Vec<String>>, hypotheses: Vec<Vec<String>>) -> Vec<Vec<Step>> {
     py.detach(|| {
         let pairs = references.iter().zip(&hypotheses);
-        pairs.map(|(left, right)| steps(&score::alignment(left, right))).collect()
+        pairs.map(|(left, right)| steps(&score::chunks(&score::alignment(left, right)))).collect()
     })
 }
 
@@ -240,11 +253,11 @@ fn segments(turns: Vec<Turn>) -> Vec<Segment> {
     turns.into_iter().map(segment).collect()
 }
 
-fn steps(edits: &[Edit]) -> Vec<Step> {
-    let step = |Chunk { edit, reference, hypothesis }: Chunk| {
+fn steps(chunks: &[Chunk]) -> Vec<Step> {
+    let step = |Chunk { edit, reference, hypothesis }: &Chunk| {
         (edit.name(), reference.start, reference.end, hypothesis.start, hypothesis.end)
     };
-    score::chunks(edits).into_iter().map(step).collect()
+    chunks.iter().map(step).collect()
 }
 
 fn unit_named(unit: &str) -> PyResult<Unit> {

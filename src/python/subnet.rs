@@ -5,7 +5,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::subnet::weights::{Ema, KindQuality, Miner};
+use crate::subnet::miner::{self, KindQuality};
+use crate::subnet::weights::{Ema, Miner};
 use crate::subnet::yuma::{Epoch, Row, Subnet};
 use crate::subnet::{weights, yuma};
 
@@ -34,19 +35,19 @@ fn ema_update(ema: (f64, f64, f64), x: f64, now_s: f64) -> (f64, f64, f64) {
 fn miner_score(kinds: Vec<(f64, f64, f64)>, availability: f64, credibility: f64) -> f64 {
     let kind = |(weight, confidence, quality)| KindQuality { weight, confidence, quality };
     let kinds: Vec<KindQuality> = kinds.into_iter().map(kind).collect();
-    weights::score(&kinds, availability, credibility)
+    miner::score(&kinds, availability, credibility)
 }
 
 /// The Wilson lower bound of the share of requests that were answered.
 #[pyfunction]
 fn availability(answered: u32, asked: u32) -> f64 {
-    weights::availability(answered, asked)
+    miner::availability(answered, asked)
 }
 
 /// Credibility from challenges passed and failed.
 #[pyfunction]
 fn credibility(passed: u32, failed: u32) -> f64 {
-    weights::credibility(passed, failed)
+    miner::credibility(passed, failed)
 }
 
 /// Weights (uid, share) from tuples (uid, score, coldkey, ip or None).

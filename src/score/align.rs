@@ -23,6 +23,21 @@ pub struct EditCounts {
 }
 
 impl EditCounts {
+    /// The counts of an alignment.
+    #[must_use]
+    pub fn of_chunks(chunks: &[Chunk]) -> Self {
+        let mut counts = Self::default();
+        for Chunk { edit, reference, hypothesis } in chunks {
+            match edit {
+                Edit::Hit => counts.hits += reference.len(),
+                Edit::Substitution => counts.substitutions += reference.len(),
+                Edit::Deletion => counts.deletions += reference.len(),
+                Edit::Insertion => counts.insertions += hypothesis.len(),
+            }
+        }
+        counts
+    }
+
     /// Substitutions, deletions and insertions: the Levenshtein distance.
     #[must_use]
     pub fn errors(self) -> usize {

@@ -1,12 +1,10 @@
 //! Edit counts of many utterances: the memory of one is reused for the next, and threads share the utterances.
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use super::align::{Edit, EditCounts};
+use super::align::{self, Chunk, Edit, EditCounts};
 use super::bit_parallel::Aligner;
+use super::words::Words;
 use crate::text::Normalizer;
 use crate::{Error, Result};
 
@@ -47,6 +45,22 @@ pub fn utterance_counts(
 ) -> Result<Vec<EditCounts>> {
     per_pair(references, hypotheses, num_threads, |scorer, reference, hypothesis| {
         scorer.counts(reference, hypothesis, scoring)
+    })
+}
+
+/// The alignment of every pair, as chunks; [`EditCounts::of_chunks`] has their counts.
+///
+/// # Errors
+///
+/// As [`utterance_counts`].
+pub fn utterance_chunks(
+    references: &[&str],
+    hypotheses: &[&str],
+    scoring: Scoring,
+    num_threads: Option<usize>,
+) -> Result<Vec<Vec<Chunk>>> {
+    per_pair(references, hypotheses, num_threads, |scorer, reference, hypothesis| {
+        align::chunks(&scorer.steps(reference, hypothesis, scoring))
     })
 }
 
@@ -145,16 +159,9 @@ pub struct Scorer {
     aligner: Aligner,
     reference: Vec<u32>,
     hypothesis: Vec<u32>,
-    words: (Vec<Span>, Vec<Span>),
-    table: Table,
+    words: Words,
     chars: Chars,
 }
-
-/// Where a word stands in its text.
-type Span = (u32, u32);
-
-/// Longest text, bytes: positions are kept in 32 bits. Longer ones are cut; no transcript comes near.
-const MAX_TEXT_BYTES: usize = u32::MAX as usize;
 
 impl Scorer {
     /// Edit counts of one pair.
@@ -187,35 +194,12 @@ impl Scorer {
         self.reference.clear();
         self.hypothesis.clear();
         match scoring.unit {
-            Unit::Word => self.read_words(&reference, &hypothesis),
+            Unit::Word => {
+                let numbers = (&mut self.reference, &mut self.hypothesis);
+                self.words.read((&reference, &hypothesis), numbers)
+            }
             Unit::Char => self.read_chars(reference.trim(), hypothesis.trim()),
         }
-    }
-
-    fn read_words(&mut self, reference: &str, hypothesis: &str) -> (usize, usize) {
-        let (left, right) = &mut self.words;
-        split_words(reference, left);
-        split_words(hypothesis, right);
-        let bytes = (reference.as_bytes(), hypothesis.as_bytes());
-        let is_equal = |a: &Span, b: &Span| bytes.0[a.0 as usize..a.1 as usize] == bytes.1[b.0 as usize..b.1 as usize];
-        let n_before = left.iter().zip(right.iter()).take_while(|(a, b)| is_equal(a, b)).count();
-        let (left, right) = (&left[n_before..], &right[n_before..]);
-        let n_after = left.iter().rev().zip(right.iter().rev()).take_while(|(a, b)| is_equal(a, b)).count();
-        let (left, right) = (&left[..left.len() - n_after], &right[..right.len() - n_after]);
-        // One side empty: nothing to tell apart.
-        if left.is_empty() || right.is_empty() {
-            self.reference.resize(left.len(), 0);
-            self.hypothesis.resize(right.len(), 1);
-            return (n_before, n_after);
-        }
-        self.table.clear(left.len() + right.len());
-        for &span in left {
-            self.reference.push(self.table.number(bytes.0, bytes, span, false));
-        }
-        for &span in right {
-            self.hypothesis.push(self.table.number(bytes.1, bytes, span, true));
-        }
-        (n_before, n_after)
     }
 
     fn read_chars(&mut self, reference: &str, hypothesis: &str) -> (usize, usize) {
@@ -238,86 +222,6 @@ impl Scorer {
         left.extend(reference[..reference.len() - n_bytes].chars().map(|c| chars.number(c)));
         right.extend(hypothesis[..hypothesis.len() - n_bytes].chars().map(|c| chars.number(c)));
         (n_before, n_after)
-    }
-}
-
-/// Where the words of a text stand.
-fn split_words(text: &str, spans: &mut Vec<Span>) {
-    spans.clear();
-    let text = if text.len() > MAX_TEXT_BYTES { &text[..text.floor_char_boundary(MAX_TEXT_BYTES)] } else { text };
-    if text.is_ascii() {
-        // What `char::is_whitespace` says of ASCII.
-        let is_space = |byte: u8| matches!(byte, b' ' | b'\t'..=b'\r');
-        let bytes = text.as_bytes();
-        let mut start = 0;
-        for (at, &byte) in bytes.iter().enumerate() {
-            if is_space(byte) {
-                if start < at {
-                    spans.push((start as u32, at as u32));
-                }
-                start = at + 1;
-            }
-        }
-        if start < bytes.len() {
-            spans.push((start as u32, bytes.len() as u32));
-        }
-    } else {
-        let offset = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
-        let words = text.split_whitespace().map(|word| (offset(word), word.len()));
-        spans.extend(words.map(|(start, len)| (start as u32, (start + len) as u32)));
-    }
-}
-
-/// Numbers of words: an open-addressing table that is emptied by counting up its generation.
-#[derive(Debug, Default)]
-struct Table {
-    slots: Vec<Slot>,
-    generation: u32,
-    n_words: u32,
-    hasher: RandomState,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// The pair of texts that the slot belongs to.
-    generation: u32,
-    /// The upper half of the word's hash.
-    hash: u32,
-    span: Span,
-    id: u32,
-    is_hypothesis: bool,
-}
-
-impl Table {
-    fn clear(&mut self, n_words: usize) {
-        let n_slots = (2 * n_words).next_power_of_two().max(32);
-        self.generation = self.generation.wrapping_add(1);
-        if self.slots.len() < n_slots || self.generation == 0 {
-            self.slots.clear();
-            self.slots.resize(n_slots, Slot::default());
-            self.generation = 1;
-        }
-        self.n_words = 0;
-    }
-
-    fn number(&mut self, text: &[u8], texts: (&[u8], &[u8]), span: Span, is_hypothesis: bool) -> u32 {
-        let word = &text[span.0 as usize..span.1 as usize];
-        let full = self.hasher.hash_one(word);
-        let (hash, mask) = ((full >> 32) as u32, self.slots.len() - 1);
-        let mut at = full as usize & mask;
-        loop {
-            let slot = &mut self.slots[at];
-            if slot.generation != self.generation {
-                *slot = Slot { generation: self.generation, hash, span, id: self.n_words, is_hypothesis };
-                self.n_words += 1;
-                return slot.id;
-            }
-            let other = if slot.is_hypothesis { texts.1 } else { texts.0 };
-            if slot.hash == hash && &other[slot.span.0 as usize..slot.span.1 as usize] == word {
-                return slot.id;
-            }
-            at = (at + 1) & mask;
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Scoring: edit counts and error rates, the reward of a response, and cheap checks of a text.
+//! Scoring: edit counts and error rates, audio against a reference ([`signal`]), the reward of a response, and cheap checks of a text.
 //!
 //! No network ids, no input or output, no clock.
 
@@ -20,11 +20,13 @@ pub mod meeting;
 mod pattern;
 mod rates;
 pub mod reward;
+pub mod signal;
 pub mod significance;
+mod words;
 
 pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};
 pub use confusion::{Confusion, confusions, tokens};
-pub use corpus::{Scorer, Scoring, Unit, best_references, utterance_counts, utterance_errors};
+pub use corpus::{Scorer, Scoring, Unit, best_references, utterance_chunks, utterance_counts, utterance_errors};
 pub use degenerate::degenerate;
 pub use rates::{
     cer, char_counts, char_distance, corpus_char_counts, corpus_word_counts, wer, word_counts, word_distance,

@@ -4,6 +4,7 @@
 
 pub mod assign;
 pub mod consensus;
+pub mod miner;
 pub mod task;
 pub mod weights;
 pub mod yuma;

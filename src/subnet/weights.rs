@@ -18,15 +18,6 @@ pub const BURN_FREE_SCORE: f64 = 0.60;
 /// Time after which a measurement counts half, seconds.
 pub const HALF_LIFE_S: f64 = 6.0 * 3600.0;
 
-/// Width of the availability's interval, standard deviations: one-sided confidence of 84 %.
-pub const WILSON_Z: f64 = 1.0;
-
-/// Exponent of availability in the score.
-pub const AVAILABILITY_EXPONENT: i32 = 2;
-
-/// Exponent of credibility in the score.
-pub const CREDIBILITY_EXPONENT: f64 = 2.5;
-
 /// A mean in which a measurement of age `a` counts `0.5^(a / HALF_LIFE_S)`.
 ///
 /// Time alone changes nothing: a miner that nobody asks keeps its value.
@@ -53,55 +44,12 @@ impl Ema {
     }
 }
 
-/// How one kind of task enters a miner's score.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct KindQuality {
-    /// The kind's share of the reward; the shares of all kinds sum to 1.
-    pub weight: f64,
-    /// How sure the validator is, in [0, 1].
-    pub confidence: f64,
-    /// The quality's [`Ema`] value, in [0, 1].
-    pub quality: f64,
-}
-
-/// A miner's score in [0, 1]: `S = A^2 * C^2.5 * sum_k w_k c_k s_k`.
-///
-/// The parts multiply, so that no part can buy another: a miner that answers always and wrongly earns nothing.
-#[must_use]
-pub fn score(kinds: &[KindQuality], availability: f64, credibility: f64) -> f64 {
-    let quality: f64 = kinds.iter().map(|kind| clip(kind.weight) * clip(kind.confidence) * clip(kind.quality)).sum();
-    clip(availability).powi(AVAILABILITY_EXPONENT) * clip(credibility).powf(CREDIBILITY_EXPONENT) * clip(quality)
-}
-
-/// Availability in [0, 1): the Wilson lower bound of the share of requests that were answered; 0 before the first.
-///
-/// Source: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-#[must_use]
-pub fn availability(answered: u32, asked: u32) -> f64 {
-    if asked == 0 {
-        return 0.0;
-    }
-    let n = f64::from(asked);
-    let share = f64::from(answered.min(asked)) / n;
-    let z2 = WILSON_Z * WILSON_Z;
-    let center = share + z2 / (2.0 * n);
-    let spread = WILSON_Z * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
-    clip((center - spread) / (1.0 + z2 / n))
-}
-
-/// Credibility in (0, 1]: 1 until a challenge is failed, then the share passed, with one pass given for free.
-#[must_use]
-pub fn credibility(passed: u32, failed: u32) -> f64 {
-    let passed = f64::from(passed) + 1.0;
-    passed / (passed + f64::from(failed))
-}
-
 /// One miner, as the weights see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Miner {
     /// Its place on chain.
     pub uid: u16,
-    /// Its [`score`].
+    /// Its [`score`](super::miner::score).
     pub score: f64,
     /// Who owns it.
     pub coldkey: String,
@@ -192,7 +140,7 @@ fn groups(miners: &[Miner]) -> Vec<Vec<usize>> {
 }
 
 /// `x` within [0, 1]; 0 when not a number.
-fn clip(x: f64) -> f64 {
+pub(super) fn clip(x: f64) -> f64 {
     if x.is_nan() { 0.0 } else { x.clamp(0.0, 1.0) }
 }
 
@@ -234,32 +182,6 @@ mod tests {
         let ema = Ema::default().update(1.0, 100.0).update(f64::NAN, 50.0);
         assert!((ema.value - 0.5).abs() < 1e-12);
         assert!((ema.updated_s - 100.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn availability_worked_by_hand() {
-        // z = 1: (1 + 1/8 - sqrt(1/64)) / (1 + 1/4) = 1 / 1.25
-        assert!((availability(4, 4) - 0.8).abs() < 1e-12);
-        assert!((availability(0, 9)).abs() < 1e-12);
-        assert!((availability(0, 0)).abs() < 1e-12);
-        assert!(availability(90, 100) > availability(9, 10), "more evidence, more trust");
-    }
-
-    #[test]
-    fn credibility_falls_with_failed_challenges_only() {
-        assert!((credibility(0, 0) - 1.0).abs() < 1e-12);
-        assert!((credibility(100, 0) - 1.0).abs() < 1e-12);
-        assert!((credibility(1, 2) - 0.5).abs() < 1e-12);
-    }
-
-    #[test]
-    fn score_worked_by_hand() {
-        let kinds = [
-            KindQuality { weight: 0.75, confidence: 1.0, quality: 0.8 },
-            KindQuality { weight: 0.25, confidence: 0.5, quality: 0.4 },
-        ];
-        // 0.9^2 * 0.25^2.5 * (0.6 + 0.05)
-        assert!((score(&kinds, 0.9, 0.25) - 0.81 / 32.0 * 0.65).abs() < 1e-12);
     }
 
     #[test]

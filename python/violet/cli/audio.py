@@ -51,7 +51,5 @@ def convert(argv: Sequence[str]) -> int:
         allow_ffmpeg=args.allow_ffmpeg,
     )
     bits = args.bits if args.bits == "float" else int(args.bits)
-    audio.save(
-        args.output, samples, sample_rate, bits=bits, bit_rate=args.bit_rate, allow_ffmpeg=args.allow_ffmpeg
-    )
+    audio.save(args.output, samples, sample_rate, bits=bits, bit_rate=args.bit_rate, allow_ffmpeg=args.allow_ffmpeg)
     return 0

@@ -75,8 +75,12 @@ class WhisperMemory:
         return cls(compute_type, *_core.whisper_memory(name, compute_type))
 
     def batch_bytes(self, n_windows: int, beam_size: int) -> int:
-        """What decoding so many windows together takes beside the weights."""
-        return n_windows * (self.window_bytes + self.workspace_bytes + beam_size * self.row_bytes)
+        """What decoding so many windows together takes beside the weights.
+
+        On a GPU (in half precision) beams that change places are copied into a second cache.
+        """
+        n_rows = 2 * beam_size if beam_size > 1 and self.compute_type in {"float16", "bfloat16"} else beam_size
+        return n_windows * (self.window_bytes + self.workspace_bytes + n_rows * self.row_bytes)
 
 
 @dataclass(frozen=True, slots=True)

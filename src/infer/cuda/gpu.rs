@@ -41,6 +41,9 @@ pub(crate) trait Gpu: fmt::Debug + Send + Sync {
     /// What the work of a launch should be divided by to keep the device busy.
     fn n_processors(&self) -> usize;
 
+    /// Bytes of its memory that nobody uses; `None` where that is not known.
+    fn free_bytes(&self) -> Option<u64>;
+
     /// New memory of any content, aligned to 256 bytes.
     ///
     /// # Errors

@@ -90,6 +90,12 @@ impl Gpu for Host {
         self.n_processors
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        let state = self.state();
+        let used: usize = state.allocated.values().sum();
+        state.limit_bytes.map(|limit| limit.saturating_sub(used) as u64)
+    }
+
     fn allocate(&self, n_bytes: usize) -> Result<u64> {
         let mut state = self.state();
         let used: usize = state.allocated.values().sum();

@@ -25,8 +25,8 @@ pub(super) use gpu::{Element, Gpu, Memory, Plain, Span, encode};
 #[cfg(all(test, feature = "cuda-on-host"))]
 pub(super) use host::Host;
 pub(super) use launch::{
-    Append, Attend, AttendItem, BiasGelu, Choose, ChooseResult, ChooseRule, Embed, Flash, LayerNorm, MAX_QUERIES,
-    MelRows, Multiply, Scores, SelectRows,
+    Append, Attend, AttendItem, BiasGelu, Choose, ChooseResult, ChooseRule, Embed, Flash, LayerNorm, MAX_AHEAD,
+    MAX_QUERIES, MelRows, Multiply, Scores, SelectRows,
 };
 #[cfg(feature = "cuda")]
 pub(super) use nvidia::{open, probe};

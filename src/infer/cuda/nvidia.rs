@@ -170,6 +170,11 @@ impl Gpu for Nvidia {
         self.n_processors
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        self.queue().ok()?;
+        self.context.mem_get_info().ok().map(|(free, _)| free as u64)
+    }
+
     fn allocate(&self, n_bytes: usize) -> Result<u64> {
         let stream = self.queue()?;
         // SAFETY: the stream is alive as long as `self`; the memory's content is the caller's concern.

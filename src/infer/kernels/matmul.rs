@@ -1,8 +1,11 @@
-//! Matrix products: `gemm` for many rows, our own dot products for few (decoding reads every weight once per token).
+//! Matrix products: `gemm` for the encoder's many rows; our own dot products for the decoder, which reads every weight
+//! once for all rows, and where a row's sums do not depend on how many rows there are.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+/// Outputs of a tile: with two rows, as many sums at once as hide the time that an addition takes.
+const OUTPUTS: usize = 4;
 /// Products with fewer multiplications than this are not worth waking another thread.
 const MIN_PARALLEL_WORK: usize = 1 << 17;
 
@@ -143,11 +146,61 @@ impl WithSimd for Dots<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let n_rows = self.inputs.len() / self.n_inputs;
-        for (out, weight) in self.out.chunks_exact_mut(n_rows).zip(self.weight.chunks_exact(self.n_inputs)) {
-            for (out, input) in out.iter_mut().zip(self.inputs.chunks_exact(self.n_inputs)) {
-                *out += dot(simd, weight, input);
+        let Self { out, inputs, weight, n_inputs } = self;
+        let n_rows = inputs.len() / n_inputs;
+        let mut weights = weight.chunks_exact(OUTPUTS * n_inputs);
+        let mut outs = out.chunks_exact_mut(OUTPUTS * n_rows);
+        for (out, weight) in (&mut outs).zip(&mut weights) {
+            some_dots::<S, OUTPUTS>(simd, out, inputs, weight, n_inputs);
+        }
+        let out = outs.into_remainder().chunks_exact_mut(n_rows);
+        for (out, weight) in out.zip(weights.remainder().chunks_exact(n_inputs)) {
+            some_dots::<S, 1>(simd, out, inputs, weight, n_inputs);
+        }
+    }
+}
+
+/// [`Dots`] of a few outputs.
+#[inline(always)]
+fn some_dots<S: Simd, const N: usize>(simd: S, out: &mut [f32], inputs: &[f32], weight: &[f32], n_inputs: usize) {
+    let n_rows = inputs.len() / n_inputs;
+    let mut pairs = inputs.chunks_exact(2 * n_inputs);
+    let mut row = 0;
+    for pair in &mut pairs {
+        tile::<S, N, 2>(simd, &mut out[row..], n_rows, weight, pair, n_inputs);
+        row += 2;
+    }
+    if row < n_rows {
+        tile::<S, N, 1>(simd, &mut out[row..], n_rows, weight, pairs.remainder(), n_inputs);
+    }
+}
+
+/// Some outputs of some rows. Each product is summed in one order, whatever is computed beside it.
+#[inline(always)]
+fn tile<S: Simd, const N: usize, const ROWS: usize>(
+    simd: S,
+    out: &mut [f32],
+    n_rows: usize,
+    weight: &[f32],
+    inputs: &[f32],
+    n_inputs: usize,
+) {
+    let n_vectors = n_inputs / S::F32_LANES;
+    let weights: [_; N] = std::array::from_fn(|output| S::as_simd_f32s(&weight[output * n_inputs..][..n_inputs]));
+    let inputs: [_; ROWS] = std::array::from_fn(|row| S::as_simd_f32s(&inputs[row * n_inputs..][..n_inputs]));
+    let (weight_vectors, vectors) = (weights.map(|part| &part.0[..n_vectors]), inputs.map(|part| &part.0[..n_vectors]));
+    let mut sums = [[simd.splat_f32s(0.0); ROWS]; N];
+    for at in 0..n_vectors {
+        for (sums, weight) in sums.iter_mut().zip(weight_vectors) {
+            for (sum, vector) in sums.iter_mut().zip(vectors) {
+                *sum = simd.mul_add_e_f32s(weight[at], vector[at], *sum);
             }
+        }
+    }
+    for (output, sums) in sums.into_iter().enumerate() {
+        for (row, sum) in sums.into_iter().enumerate() {
+            let rest: f32 = weights[output].1.iter().zip(inputs[row].1).map(|(weight, x)| weight * x).sum();
+            out[output * n_rows + row] += simd.reduce_sum_f32s(sum) + rest;
         }
     }
 }
@@ -171,4 +224,37 @@ pub(super) fn dot<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f32 {
     let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
     let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
     simd.reduce_sum_f32s(sum) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn dot_products_are_the_definition_and_no_row_depends_on_its_neighbours(
+            n_rows in 1_usize..8, n_inputs in 1_usize..90, n_outputs in 1_usize..40, seed: u32,
+        ) {
+            let random = |n: usize, seed: u32| -> Vec<f32> {
+                let mixed = |i: u32| i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 8;
+                (0..n as u32).map(|i| mixed(i) as f32 / 8_388_608.0 - 1.0).collect()
+            };
+            let (inputs, weight) = (random(n_rows * n_inputs, seed), random(n_outputs * n_inputs, !seed));
+            let mut out = vec![0.5; n_rows * n_outputs];
+            matvec(&mut out, &inputs, &weight, n_inputs);
+            for (row, (out, input)) in out.chunks_exact(n_outputs).zip(inputs.chunks_exact(n_inputs)).enumerate() {
+                let mut alone = vec![0.5; n_outputs];
+                matvec(&mut alone, input, &weight, n_inputs);
+                prop_assert_eq!(out, &alone[..], "row {}", row);
+                for (out, weight) in out.iter().zip(weight.chunks_exact(n_inputs)) {
+                    let exact: f64 = input.iter().zip(weight).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                    prop_assert!((f64::from(*out) - 0.5 - exact).abs() < 1e-4, "{} for {}", out, exact);
+                }
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     columns::Columns,
     pointwise::gelu,
     quantize::{Rows, signed_bytes_of},
-    tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, OFFSET, STEP, Tile, place},
+    tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile, place},
 };
 
 /// Products with fewer multiplications than this are not worth waking another thread.
@@ -37,7 +37,7 @@ pub(in crate::infer) struct Packed {
 /// What belongs to the columns of a panel.
 #[derive(Debug, Clone)]
 struct Panel {
-    corrections: [i32; COLUMNS],
+    sums: [i32; COLUMNS],
     scales: [f32; COLUMNS],
     bias: [f32; COLUMNS],
 }
@@ -56,7 +56,7 @@ impl Packed {
     pub(in crate::infer) fn zeros(n_outputs: usize, n_inputs: usize) -> Self {
         assert!(n_inputs < 1 << 16, "{n_inputs} products of bytes may not fit a 32-bit sum");
         let n_panels = n_outputs.div_ceil(COLUMNS);
-        let panel = Panel { corrections: [0; COLUMNS], scales: [0.0; COLUMNS], bias: [0.0; COLUMNS] };
+        let panel = Panel { sums: [0; COLUMNS], scales: [0.0; COLUMNS], bias: [0.0; COLUMNS] };
         Self {
             n_outputs,
             n_inputs,
@@ -137,7 +137,8 @@ impl Packed {
                     row_stride: rows.stride,
                     row_scales: &rows.scales[start..start + n_rows],
                     panel: &self.lines[index * n_lines..(index + 1) * n_lines],
-                    corrections: &panel.corrections,
+                    row_zeros: &rows.zeros[start..start + n_rows],
+                    column_sums: &panel.sums,
                     column_scales: &panel.scales,
                     bias: &panel.bias,
                     onto: false,
@@ -165,7 +166,7 @@ impl PanelMut<'_> {
         let mut bytes = vec![0_i8; n_inputs.next_multiple_of(STEP)];
         for (column, row) in rows.chunks_exact(n_inputs).enumerate() {
             self.panel.scales[column] = signed_bytes_of(row, &mut bytes[..n_inputs]);
-            self.panel.corrections[column] = -OFFSET * bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
+            self.panel.sums[column] = bytes.iter().map(|&byte| i32::from(byte)).sum::<i32>();
             self.panel.bias[column] = bias.get(column).copied().unwrap_or(0.0);
             for (step, bytes) in bytes.as_chunks::<STEP>().0.iter().enumerate() {
                 let (line, at) = place(step, column);

@@ -4,31 +4,34 @@ use pulp::Arch;
 
 use super::{
     pointwise::{ROUND, reduce},
-    tile::{OFFSET, STEP},
+    tile::STEP,
 };
 
-/// Rows of 8-bit numbers, unsigned and [`OFFSET`] too large, each with a scale of its own.
+/// Rows of 8-bit numbers, each with a scale of its own and with the number that stands for zero.
 #[derive(Debug, Default)]
 pub(in crate::infer) struct Rows {
     pub(super) bytes: Vec<u8>,
     pub(super) scales: Vec<f32>,
+    pub(super) zeros: Vec<i32>,
     pub(super) stride: usize,
 }
 
 impl Rows {
-    /// Replaces what is there by rows of `n` values, `stride` apart, which may overlap: each row's largest magnitude
-    /// becomes 127.
+    /// Replaces what is there by rows of `n` values, `stride` apart, which may overlap. What lies between a row's least
+    /// and greatest value spans all 8 bits, whether it lies around zero or, as after a GELU, nearly all above.
     pub(in crate::infer) fn set(&mut self, values: &[f32], n_rows: usize, n: usize, stride: usize) {
         self.stride = n.next_multiple_of(STEP);
         self.bytes.resize(n_rows * self.stride, 0);
         self.scales.resize(n_rows, 0.0);
-        let Self { bytes, scales, stride: n_bytes } = self;
+        self.zeros.resize(n_rows, 0);
+        let Self { bytes, scales, zeros, stride: n_bytes } = self;
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (row, (bytes, scale)) in bytes.chunks_exact_mut(*n_bytes).zip(scales).enumerate() {
-                    *scale = bytes_of(&values[row * stride..][..n], &mut bytes[..n]);
-                    bytes[n..].fill(OFFSET as u8);
+                let worth = scales.iter_mut().zip(zeros);
+                for (row, (bytes, (scale, zero))) in bytes.chunks_exact_mut(*n_bytes).zip(worth).enumerate() {
+                    (*scale, *zero) = bytes_of(&values[row * stride..][..n], &mut bytes[..n]);
+                    bytes[n..].fill(0);
                 }
             },
         );
@@ -40,14 +43,21 @@ impl Rows {
     }
 }
 
-/// Quantises to `OFFSET + -127 ..= OFFSET + 127`; returns what one unit is worth.
+/// Quantises to 0 to 255; returns what one unit is worth, and the number that stands for zero.
 #[inline(always)]
-fn bytes_of(row: &[f32], bytes: &mut [u8]) -> f32 {
-    let (scale, inverse) = scales(row, 127.0);
+fn bytes_of(row: &[f32], bytes: &mut [u8]) -> (f32, i32) {
+    let smaller = |a: f32, b: f32| if a < b { a } else { b };
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let (least, most) = (reduce(row, 0.0, smaller, smaller), reduce(row, 0.0, larger, larger));
+    let range = most - least;
+    // Below this the inverse overflows; such a row is as good as zero. 255 units, less the halves that both ends may
+    // be rounded up by.
+    let (scale, inverse) = if range > 1e-30 { (range / 254.0, 254.0 / range) } else { (0.0, 0.0) };
+    let zero = (ROUND - least * inverse) - ROUND;
     for (byte, x) in bytes.iter_mut().zip(row) {
-        *byte = (x * inverse + (ROUND + OFFSET as f32)).to_bits() as u8;
+        *byte = (x * inverse + (ROUND + zero)).to_bits() as u8;
     }
-    scale
+    (scale, zero as i32)
 }
 
 /// Quantises to signed 8-bit numbers of magnitude up to 127; returns what one unit is worth.
@@ -101,10 +111,10 @@ mod tests {
             let n = values.len();
             let mut rows = Rows::default();
             rows.set(&[values.clone(), vec![0.5; n]].concat(), 2, n, n);
-            let scale = rows.scales[0];
+            let (scale, zero) = (rows.scales[0], rows.zeros[0] as f32);
             for (x, byte) in values.iter().zip(&rows.bytes) {
-                let back = (f32::from(*byte) - OFFSET as f32) * scale;
-                prop_assert!((x - back).abs() <= 0.5001 * scale, "{x} became {back} in units of {scale}");
+                let back = (f32::from(*byte) - zero) * scale;
+                prop_assert!((x - back).abs() <= 0.501 * scale, "{x} became {back} in units of {scale}");
             }
             // A row's neighbours and the padding do not matter.
             let mut alone = Rows::default();
@@ -126,8 +136,13 @@ mod tests {
     #[test]
     fn by_hand() {
         let mut rows = Rows::default();
-        rows.set(&[0.0, 2.0, -1.0, 0.01, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0], 2, 5, 5);
-        assert_eq!(rows.bytes, [128, 255, 64, 129, 1, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128]);
-        assert!((rows.scales[0] - 2.0 / 127.0).abs() < 1e-9 && rows.scales[1] == 0.0);
+        rows.set(&[0.0, 2.0, -1.0, 0.01, -0.54, 0.0, 0.0, 0.0, 0.0, 0.0], 2, 5, 5);
+        // A unit is 3/254, and -1 is 84.7 of them.
+        assert_eq!(rows.bytes, [85, 254, 0, 86, 39, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert!((rows.scales[0] - 3.0 / 254.0).abs() < 1e-9 && rows.scales[1] == 0.0);
+        assert_eq!(rows.zeros, [85, 0]);
+        // Of one sign, all of the range is theirs.
+        rows.set(&[1.27, 2.54], 1, 2, 2);
+        assert_eq!((&rows.bytes[..2], rows.zeros[0]), (&[127, 254][..], 0));
     }
 }

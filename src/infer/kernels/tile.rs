@@ -12,7 +12,7 @@ pub(in crate::infer) const COLUMNS: usize = 64;
 pub(in crate::infer) const MAX_ROWS: usize = 6;
 /// Bytes of a step.
 pub(in crate::infer) const STEP: usize = 4;
-/// What an unsigned 8-bit number of a row stands above its value.
+/// The middle of unsigned 8-bit numbers, for loops that multiply signed ones.
 pub(in crate::infer) const OFFSET: i32 = 128;
 
 /// A cache line: one step of 16 columns. Four of them are one step of a panel.
@@ -35,7 +35,7 @@ pub(in crate::infer) fn place(step: usize, column: usize) -> (usize, usize) {
 /// What the four bytes of a step are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::infer) enum Numbers {
-    /// Four 8-bit numbers: signed in the panel (-127 to 127), unsigned and [`OFFSET`] too large in the rows (1 to 255).
+    /// Four 8-bit numbers: signed in the panel (-127 to 127), unsigned in the rows, which say what stands for zero.
     Bytes,
     /// Two signed 16-bit numbers, little-endian.
     Words,
@@ -54,8 +54,10 @@ pub(in crate::infer) struct Tile<'a> {
     pub row_scales: &'a [f32],
     /// The panel, [`LINES`] a step.
     pub panel: &'a [Line],
-    /// What sums of bytes start from, where rows are multiplied with their offset: `-OFFSET` times the sum of the column.
-    pub corrections: &'a [i32; COLUMNS],
+    /// Of bytes, the number of each row that stands for zero.
+    pub row_zeros: &'a [i32],
+    /// Of bytes, the sum of each column.
+    pub column_sums: &'a [i32; COLUMNS],
     /// Scale of each column.
     pub column_scales: &'a [f32; COLUMNS],
     /// Added to each column.
@@ -85,6 +87,8 @@ impl Tile<'_> {
         assert!(read <= self.rows.len(), "the rows end at byte {} of {read}", self.rows.len());
         let written = (n_rows - 1) * stride + COLUMNS;
         assert!(written <= out.len(), "the result ends at {written} of {}", out.len());
+        let n_zeros = if numbers == Numbers::Bytes { n_rows } else { 0 };
+        assert!(n_zeros <= self.row_zeros.len(), "{} zeros for {n_rows} rows", self.row_zeros.len());
         let loops = match numbers {
             Numbers::Bytes => &isa.bytes,
             Numbers::Words => &isa.words,
@@ -113,7 +117,7 @@ pub(super) unsafe fn scalar<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_
     for row in 0..ROWS {
         let steps = &tile.rows[row * tile.row_stride..];
         for column in 0..COLUMNS {
-            let mut sum = 0_i32;
+            let mut sum = if WORDS { 0 } else { (OFFSET - tile.row_zeros[row]) * tile.column_sums[column] };
             for (step, bytes) in steps.as_chunks::<STEP>().0[..tile.n_steps()].iter().enumerate() {
                 let (line, at) = place(step, column);
                 let other = &tile.panel[line].0[at..at + STEP];
@@ -160,7 +164,7 @@ mod tests {
         };
         match numbers {
             Numbers::Bytes => {
-                let rows = (0..MAX_ROWS * n_steps * STEP).map(|_| byte(1, 254) as u8).collect();
+                let rows = (0..MAX_ROWS * n_steps * STEP).map(|_| byte(0, 255) as u8).collect();
                 let line = |_| Line(std::array::from_fn(|_| (byte(-127, 254) as i8).cast_unsigned()));
                 (rows, (0..n_steps * LINES).map(line).collect())
             }
@@ -185,19 +189,21 @@ mod tests {
         ) {
             let kind = if are_words { Numbers::Words } else { Numbers::Bytes };
             let (rows, panel) = numbers(n_steps, seed, kind);
-            let mut corrections = [0; COLUMNS];
-            for (column, correction) in corrections.iter_mut().enumerate() {
+            let mut column_sums = [0; COLUMNS];
+            for (column, sum) in column_sums.iter_mut().enumerate() {
                 let bytes = (0..n_steps * STEP).map(|k| {
                     let (line, at) = place(k / STEP, column);
                     i32::from(panel[line].0[at + k % STEP].cast_signed())
                 });
-                *correction = -OFFSET * bytes.sum::<i32>();
+                *sum = bytes.sum::<i32>();
             }
+            let row_zeros: Vec<i32> = (0..n_rows as i32).map(|row| 51 * row).collect();
             let row_scales: Vec<f32> = (0..n_rows).map(|row| 1e-3 + row as f32).collect();
             let column_scales = std::array::from_fn(|column| 1e-4 * (1 + column) as f32);
             let bias = std::array::from_fn(|column| column as f32 - 30.0);
             let tile = Tile {
-                rows: &rows, row_stride: n_steps * STEP, row_scales: &row_scales, panel: &panel, corrections: &corrections,
+                rows: &rows, row_stride: n_steps * STEP, row_scales: &row_scales, row_zeros: &row_zeros, panel: &panel,
+                column_sums: &column_sums,
                 column_scales: &column_scales, bias: &bias, onto,
             };
             let stride = COLUMNS + 3;
@@ -227,7 +233,8 @@ mod tests {
             row_stride: STEP,
             row_scales: &[0.5],
             panel: &panel,
-            corrections: &std::array::from_fn(|column| -OFFSET * (column as i32 + 1)),
+            row_zeros: &[OFFSET],
+            column_sums: &std::array::from_fn(|column| column as i32 + 1),
             column_scales: &[2.0; COLUMNS],
             bias: &[10.0; COLUMNS],
             onto: false,
@@ -249,7 +256,8 @@ mod tests {
             row_stride: STEP,
             row_scales: &[1.0],
             panel: &panel,
-            corrections: &[0; COLUMNS],
+            row_zeros: &[OFFSET],
+            column_sums: &[0; COLUMNS],
             column_scales: &[1.0; COLUMNS],
             bias: &[0.0; COLUMNS],
             onto: false,

@@ -9,12 +9,16 @@ use flate2::{Compression, write::ZlibEncoder};
 
 use super::{
     beam::Beams,
+    choice::{Answer, Choice, Choices, Chosen, Masks},
     model::{Audio, Cache, Step, Whisper},
-    rules::Rules,
+    rules::{Allowed, Rules},
     sample::Samples,
     sequence::Sequence,
 };
-use crate::{Result, infer::kernels::log_sum_exp};
+use crate::{
+    Result,
+    infer::{cuda::MAX_AHEAD, kernels::log_sum_exp},
+};
 
 /// How one window is to be decoded.
 #[derive(Debug, Clone)]
@@ -68,9 +72,15 @@ pub(crate) struct Decoding {
     rules: Arc<Rules>,
     temperature: f32,
     cache: Cache,
+    /// Which rows of the cache go on; to be selected before the next step.
+    rows: Option<Vec<usize>>,
     /// What the next step feeds, and which scores it wants.
     tokens: Vec<u32>,
     wanted: Vec<usize>,
+    /// Where the engine can choose tokens by itself: how, and how many after each other.
+    masks: Option<Masks>,
+    choices: Vec<Choice>,
+    n_ahead: usize,
     /// Of the first step, which feeds the prompt.
     no_speech_prob: Option<f32>,
     search: Search,
@@ -108,15 +118,27 @@ impl Decoding {
         } else {
             Search::Samples(Box::new(Samples::new(&request, &start, max_sampled)))
         };
-        Ok(Self {
+        let forbidden = match &search {
+            Search::Samples(_) => request.rules.forbidden(),
+            // A search wants the likeliest of all rows.
+            Search::Beams(_) => None,
+        };
+        let masks = forbidden.map_or(Ok(None), |sets| model.masks(&sets))?;
+        let mut decoding = Self {
             rules: request.rules,
             temperature: request.temperature,
             cache: model.new_cache(audio, 1)?,
+            rows: None,
             wanted: vec![sot, tokens.len() - 1],
             tokens,
+            masks,
+            choices: Vec::new(),
+            n_ahead: 1,
             no_speech_prob: None,
             search,
-        })
+        };
+        decoding.choose();
+        Ok(decoding)
     }
 
     /// The likeliest tokens so far, those that were given included.
@@ -127,42 +149,89 @@ impl Decoding {
         }
     }
 
-    /// What the model is to compute next; [`Self::advance`] takes the scores.
-    pub(crate) fn step(&mut self) -> Step<'_> {
-        Step { cache: &mut self.cache, tokens: &self.tokens, wanted: &self.wanted }
+    /// Prepares the memory for the next step. May be called again after an error.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`]
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        if let Some(rows) = &self.rows {
+            self.cache.select(rows)?;
+            self.rows = None;
+        }
+        Ok(())
     }
 
-    /// Takes the scores of the last step, which it uses up; returns the result at the end.
-    pub(crate) fn advance(&mut self, logits: &mut [f32]) -> Result<Option<Decoded>> {
-        let n_vocab = self.rules.n_vocab();
-        let mut logits = logits;
-        let no_speech_prob = if let Some(probability) = self.no_speech_prob {
-            probability
-        } else {
-            let (at_start, last) = logits.split_at_mut(n_vocab);
-            let no_speech = at_start[self.rules.special().no_speech as usize];
-            logits = last;
-            self.wanted = vec![0];
-            *self.no_speech_prob.insert((no_speech - log_sum_exp(at_start)).exp())
-        };
-        let next = match &mut self.search {
-            Search::Samples(samples) => samples.advance(&self.rules, logits),
-            Search::Beams(beams) => beams.advance(&self.rules, logits),
+    /// What the model is to compute next, after [`Self::prepare`]; [`Self::advance`] takes the answer.
+    pub(crate) fn step(&mut self) -> Step<'_> {
+        let Self { cache, tokens, wanted, masks, choices, n_ahead, .. } = self;
+        let choices = masks.as_ref().map(|masks| Choices { choices, masks, n_ahead: *n_ahead });
+        Step { cache, tokens, wanted, choices }
+    }
+
+    /// Takes the answer to the last step; returns the result at the end.
+    pub(crate) fn advance(&mut self, answer: Answer) -> Result<Option<Decoded>> {
+        let next = match answer {
+            Answer::Scores(scores) => self.take_scores(scores),
+            Answer::Chosen(chosen) => self.take_chosen(&chosen),
         };
         match next {
             Next::Feed { rows, tokens } => {
-                self.cache.select(&rows)?;
-                self.tokens = tokens;
+                (self.rows, self.tokens, self.wanted) = (Some(rows), tokens, vec![0]);
+                self.choose();
                 Ok(None)
             }
             Next::Done(sequence) => Ok(Some(Decoded {
                 avg_logprob: sequence.avg_logprob(),
-                no_speech_prob,
+                no_speech_prob: self.no_speech_prob.unwrap_or_default(),
                 compression_ratio: compression_ratio(self.rules.tokenizer().decode(&sequence.tokens).trim()),
                 temperature: self.temperature,
                 tokens: sequence.tokens,
             })),
         }
+    }
+
+    fn take_scores(&mut self, mut scores: Vec<f32>) -> Next {
+        let mut logits = scores.as_mut_slice();
+        if self.no_speech_prob.is_none() {
+            let (at_start, last) = logits.split_at_mut(self.rules.n_vocab());
+            let no_speech = at_start[self.rules.special().no_speech as usize];
+            logits = last;
+            self.no_speech_prob = Some((no_speech - log_sum_exp(at_start)).exp());
+        }
+        match &mut self.search {
+            Search::Samples(samples) => samples.advance(&self.rules, logits),
+            Search::Beams(beams) => beams.advance(&self.rules, logits),
+        }
+    }
+
+    fn take_chosen(&mut self, mut chosen: &[Chosen]) -> Next {
+        if let (None, [no_speech, rest @ ..]) = (self.no_speech_prob, chosen) {
+            self.no_speech_prob = Some(no_speech.log_probability.exp());
+            chosen = rest;
+        }
+        match &mut self.search {
+            Search::Samples(samples) => samples.take(&self.rules, chosen, self.cache.n_rows()),
+            // It has asked for scores.
+            Search::Beams(beams) => beams.advance(&self.rules, &mut []),
+        }
+    }
+
+    /// Says how an engine that can is to choose the next tokens.
+    fn choose(&mut self) {
+        let (Some(_), Search::Samples(samples)) = (&self.masks, &self.search) else { return };
+        if self.no_speech_prob.is_some() {
+            self.choices = samples.choices(&self.rules, |index| index);
+            self.n_ahead = samples.n_ahead();
+            return;
+        }
+        let no_speech = Choice {
+            row: 0,
+            allowed: Allowed::everything(self.rules.n_vocab()),
+            observed: Some(self.rules.special().no_speech),
+            temperature: 0.0,
+            uniforms: [0.0; MAX_AHEAD],
+        };
+        self.choices = std::iter::once(no_speech).chain(samples.choices(&self.rules, |_| 1)).collect();
     }
 }
 

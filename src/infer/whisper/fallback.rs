@@ -14,7 +14,8 @@ pub(super) fn is_without_speech(options: &Options, decoded: &Decoded) -> bool {
     is_quiet(options, decoded) && !is_probable
 }
 
-/// The result to keep: the last try when it was good; else the likeliest of those that are not repetitive, or of all.
+/// The result to keep: the last try when it was good; else the likeliest of those that are not repetitive, or, of tries
+/// that all are, the one that repeats itself least: a loop is likelier the longer it runs.
 ///
 /// Differs from openai/whisper, which keeps the last try even when it is noise drawn at temperature 1.
 pub(super) fn choose(options: &Options, mut tries: Vec<Decoded>) -> Option<Decoded> {
@@ -22,7 +23,8 @@ pub(super) fn choose(options: &Options, mut tries: Vec<Decoded>) -> Option<Decod
     if !needs_fallback(options, &last) {
         return Some(last);
     }
-    let worth = |decoded: &Decoded| (!is_repetitive(options, decoded), decoded.avg_logprob);
+    let repetition = |decoded: &Decoded| if is_repetitive(options, decoded) { decoded.compression_ratio } else { 0.0 };
+    let worth = |decoded: &Decoded| (-repetition(decoded), decoded.avg_logprob);
     let is_better = |a: &Decoded, b: &Decoded| worth(a) > worth(b);
     tries.push(last);
     tries.into_iter().reduce(|best, other| if is_better(&other, &best) { other } else { best })
@@ -74,12 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_try_is_kept_when_good_and_the_likeliest_otherwise() {
+    fn the_last_try_is_kept_when_good_and_the_likeliest_or_least_repetitive_otherwise() {
         let kept = |tries| choose(&Options::default(), tries).map(|decoded| decoded.avg_logprob);
         assert_eq!(kept(vec![]), None);
         assert_eq!(kept(vec![decoded(-0.1, 5.0, 0.0), decoded(-0.9, 1.0, 0.0)]), Some(-0.9));
         assert_eq!(kept(vec![decoded(-1.2, 1.0, 0.0), decoded(-3.0, 1.0, 0.0)]), Some(-1.2));
         assert_eq!(kept(vec![decoded(-0.1, 5.0, 0.0), decoded(-3.0, 1.0, 0.0)]), Some(-3.0));
         assert_eq!(kept(vec![decoded(-0.1, 5.0, 0.0), decoded(-0.2, 5.0, 0.0)]), Some(-0.1));
+        // The longer a loop, the likelier.
+        assert_eq!(kept(vec![decoded(-0.6, 2.6, 0.0), decoded(-0.1, 17.0, 0.0), decoded(-0.4, 9.0, 0.0)]), Some(-0.6));
     }
 }

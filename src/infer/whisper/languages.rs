@@ -141,7 +141,8 @@ pub(super) fn code_of(text: &str) -> String {
 pub(super) fn detect(model: &Whisper, tokenizer: &Tokenizer, audio: &Audio) -> Result<Vec<(String, f32)>> {
     let mut cache = model.new_cache(audio, 1)?;
     let tokens = [tokenizer.special().start_of_transcript];
-    let logits = model.decode(&mut [Step { cache: &mut cache, tokens: &tokens, wanted: &[0] }])?.concat();
+    let step = Step { cache: &mut cache, tokens: &tokens, wanted: &[0], choices: None };
+    let logits = model.decode(&mut [step])?.swap_remove(0).scores();
     let scores: Vec<f32> = tokenizer.languages().iter().map(|(_, token)| logits[*token as usize]).collect();
     let total = log_sum_exp(&scores);
     let probability = |((code, _), score): (&(String, u32), &f32)| (code.clone(), (score - total).exp());

@@ -3,18 +3,22 @@
 mod batched;
 mod beam;
 mod bpe;
+mod choice;
 mod chunks;
+mod clips;
 mod config;
 mod cpu;
 #[cfg(test)]
 mod cpu_test;
-#[allow(dead_code, reason = "only a build with CUDA opens such a device, and only a scheduler lets it choose")]
+#[allow(dead_code, reason = "only a build with CUDA opens such a device")]
 mod cuda;
 mod decode;
 mod fallback;
 mod features;
 mod headroom;
 mod history;
+#[cfg(all(test, feature = "cuda-on-host"))]
+mod host_test;
 mod languages;
 mod memory;
 #[allow(dead_code, reason = "the tests use the rest of the interface")]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
+    choice::{Answer, Choices, Masks},
     config::Dimensions,
     cpu, cuda, headroom, tensor,
-    words::{Head, alignment_heads},
+    words::{Listeners, listeners},
 };
 use crate::{
     Error, Result,
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Whisper {
     dimensions: Dimensions,
-    alignment_heads: Vec<Head>,
+    listeners: Listeners,
     compute_type: ComputeType,
     device: Device,
     engine: Engine,
@@ -62,6 +63,8 @@ pub(crate) struct Step<'a> {
     pub tokens: &'a [u32],
     /// After which of the `n` the scores are wanted.
     pub wanted: &'a [usize],
+    /// What to choose by the scores where the engine can; they stay where they are then.
+    pub choices: Option<Choices<'a>>,
 }
 
 /// How tokens relate to the audio.
@@ -81,7 +84,7 @@ impl Whisper {
     /// [`Error::Weights`].
     pub(crate) fn load(checkpoint: &Checkpoint, device: &Device, compute_type: ComputeType) -> Result<Self> {
         let dimensions = Dimensions::of(checkpoint)?;
-        let alignment_heads = alignment_heads(checkpoint, &dimensions);
+        let listeners = listeners(checkpoint, &dimensions);
         let (engine, compute_type) = match device {
             Device::Cpu => {
                 let compute_type = cpu::Model::compute_type_of(&dimensions, compute_type)?;
@@ -98,7 +101,7 @@ impl Whisper {
                 (Engine::Tensor(Box::new(tensor::Model::load(checkpoint, device)?)), ComputeType::Float32)
             }
         };
-        Ok(Self { dimensions, alignment_heads, compute_type, device: device.clone(), engine, threads: None })
+        Ok(Self { dimensions, listeners, compute_type, device: device.clone(), engine, threads: None })
     }
 
     /// Runs all of the model's work on these threads from now on, instead of rayon's global ones.
@@ -111,9 +114,9 @@ impl Whisper {
         &self.dimensions
     }
 
-    /// The decoder heads that follow the speech.
-    pub(crate) fn alignment_heads(&self) -> &[Head] {
-        &self.alignment_heads
+    /// The decoder heads that words are placed by.
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     /// The numbers that it computes in; never [`ComputeType::Auto`].
@@ -160,14 +163,15 @@ impl Whisper {
         }
     }
 
-    /// One step of many independent caches; for each its scores, `[n_rows, wanted.len(), n_vocab]`.
+    /// One step of many independent caches; for each its scores, or what was chosen by them.
     ///
-    /// A row's scores do not depend on what else is in the call, up to rounding.
-    pub(crate) fn decode(&self, steps: &mut [Step<'_>]) -> Result<Vec<Vec<f32>>> {
+    /// A row's scores do not depend on what else is in the call, up to rounding. An error leaves the caches of a GPU as
+    /// they were.
+    pub(crate) fn decode(&self, steps: &mut [Step<'_>]) -> Result<Vec<Answer>> {
         self.install(|| match &self.engine {
             Engine::Tensor(model) => {
                 let decode = |step: &mut Step<'_>| match &mut *step.cache {
-                    Cache::Tensor(cache) => Ok(model.decode(step.tokens, step.wanted, cache)?),
+                    Cache::Tensor(cache) => Ok(Answer::Scores(model.decode(step.tokens, step.wanted, cache)?)),
                     Cache::Cpu(_) | Cache::Cuda(_) => Err(of_another_model()),
                 };
                 steps.iter_mut().map(decode).collect()
@@ -178,10 +182,37 @@ impl Whisper {
                     let Cache::Cpu(cache) = &mut *step.cache else { return Err(of_another_model()) };
                     own.push(cpu::Step { cache, tokens: step.tokens, wanted: step.wanted });
                 }
-                model.decode(&mut own)
+                Ok(model.decode(&mut own)?.into_iter().map(Answer::Scores).collect())
             }
-            Engine::Cuda(model) => model.decode(&mut feeds(steps)?),
+            Engine::Cuda(model) => model.answer(&mut feeds(steps)?),
         })
+    }
+
+    /// Sets of tokens that never come, and of those that do not come first, for an engine that chooses tokens by itself;
+    /// `None` where none does.
+    pub(crate) fn masks(&self, forbidden: &[Vec<usize>; 2]) -> Result<Option<Masks>> {
+        match &self.engine {
+            Engine::Tensor(_) | Engine::Cpu(_) => Ok(None),
+            Engine::Cuda(model) => Ok(Some(Masks(model.masks(forbidden)?))),
+        }
+    }
+
+    /// Bytes of the device's memory that are free; `None` where that is not known, or is the processor's.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Tensor(_) | Engine::Cpu(_) => None,
+            Engine::Cuda(model) => model.free_bytes(),
+        }
+    }
+
+    /// A model on a GPU that is the processor.
+    #[cfg(all(test, feature = "cuda-on-host"))]
+    pub(crate) fn on_host(checkpoint: &Checkpoint, gpu: Arc<crate::infer::cuda::Host>) -> Result<Self> {
+        let dimensions = Dimensions::of(checkpoint)?;
+        let listeners = listeners(checkpoint, &dimensions);
+        let compute_type = cuda::compute_type(&*gpu);
+        let engine = Engine::Cuda(Box::new(cuda::Model::load(checkpoint, gpu)?));
+        Ok(Self { dimensions, listeners, compute_type, device: Device::Cuda(0), engine, threads: None })
     }
 
     /// How `tokens`, fed as one sequence, attend to the audio in some decoder heads, `(layer, head)` from 0.
@@ -264,7 +295,7 @@ impl Cache {
 /// Steps as a GPU takes them.
 fn feeds<'a>(steps: &'a mut [Step<'_>]) -> Result<Vec<cuda::Feed<'a>>> {
     let feed = |step: &'a mut Step<'_>| match &mut *step.cache {
-        Cache::Cuda(cache) => Ok(cuda::Feed { cache, tokens: step.tokens, wanted: step.wanted }),
+        Cache::Cuda(cache) => Ok(cuda::Feed { cache, tokens: step.tokens, wanted: step.wanted, choices: step.choices }),
         Cache::Tensor(_) | Cache::Cpu(_) => Err(of_another_model()),
     };
     steps.iter_mut().map(feed).collect()

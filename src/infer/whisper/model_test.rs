@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use safetensors::Dtype;
 
 use super::{
+    choice::Answer,
     model::{Audio, Cache, Step, Whisper},
     small_model::{Stored, write_ctranslate2, write_safetensors},
     tensor,
@@ -77,7 +78,7 @@ fn hear(model: &Whisper) -> Audio {
 }
 
 fn feed(model: &Whisper, cache: &mut Cache, tokens: &[u32], wanted: &[usize]) -> Vec<f32> {
-    model.decode(&mut [Step { cache, tokens, wanted }]).unwrap().concat()
+    model.decode(&mut [Step { cache, tokens, wanted, choices: None }]).unwrap().remove(0).scores()
 }
 
 /// Scores after each of the tokens.
@@ -161,10 +162,10 @@ fn steps_of_one_call_are_independent() {
     let expected = feed(&model, &mut model.new_cache(&alone[0], 1).unwrap(), &[4, 5], &[1]);
     let (mut first, mut second) = (model.new_cache(&both[0], 2).unwrap(), model.new_cache(&both[1], 1).unwrap());
     let mut steps = [
-        Step { cache: &mut first, tokens: &[1, 2, 3, 4, 5, 6], wanted: &[2] },
-        Step { cache: &mut second, tokens: &[4, 5], wanted: &[0, 1] },
+        Step { cache: &mut first, tokens: &[1, 2, 3, 4, 5, 6], wanted: &[2], choices: None },
+        Step { cache: &mut second, tokens: &[4, 5], wanted: &[0, 1], choices: None },
     ];
-    let scores = model.decode(&mut steps).unwrap();
+    let scores: Vec<Vec<f32>> = model.decode(&mut steps).unwrap().into_iter().map(Answer::scores).collect();
     assert_eq!(scores.iter().map(Vec::len).collect::<Vec<_>>(), [2 * N_VOCAB, 2 * N_VOCAB]);
     assert!(difference(&scores[1][N_VOCAB..], &expected) < 1e-5);
     assert!(difference(&scores[0][..N_VOCAB], &expected) > 1e-3);
@@ -208,7 +209,7 @@ fn alignment_has_the_scores_of_decoding_and_attention_that_weighs_the_audio() {
 fn more_tokens_than_positions_is_an_error() {
     let model = small_model();
     let mut cache = model.new_cache(&hear(&model), 1).unwrap();
-    let step = Step { cache: &mut cache, tokens: &[0; 17], wanted: &[16] };
+    let step = Step { cache: &mut cache, tokens: &[0; 17], wanted: &[16], choices: None };
     assert!(matches!(model.decode(&mut [step]), Err(Error::InvalidInput(_))));
 }
 

@@ -108,7 +108,9 @@ pub struct Options {
     pub without_timestamps: bool,
     /// The latest time at which the first segment of a window may start, seconds.
     pub max_initial_timestamp: Option<f32>,
-    /// Start, end, start, end .. of the parts to transcribe, seconds, in order; a last start goes on to the end.
+    /// Start, end, start, end .. of the parts to transcribe, seconds, in order; a last start goes on to the end. With
+    /// `vad_filter`, of the parts only the speech; with `batch_size` above 1 and without `vad_filter`, each part is a chunk
+    /// (or several of 30 s).
     pub clip_timestamps: Vec<f64>,
     /// Whether segments have words with times.
     pub word_timestamps: bool,
@@ -178,12 +180,6 @@ impl Options {
         count("best_of", self.best_of, 1..=MAX_ROWS)?;
         count("batch_size", self.batch_size, 1..=MAX_BATCH_SIZE)?;
         self.vad.as_ref().map_or(Ok(()), VadOptions::check)?;
-        if !self.clip_timestamps.is_empty() && (self.vad_filter || self.batch_size > 1) {
-            return Err(Error::InvalidInput(
-                "clip_timestamps says what to hear, and so do vad_filter and batch_size above 1; give one of them"
-                    .into(),
-            ));
-        }
         if self.temperatures.is_empty() || self.temperatures.len() > MAX_TEMPERATURES {
             let n = self.temperatures.len();
             return Err(Error::InvalidInput(format!("{n} temperatures; expected 1 to {MAX_TEMPERATURES}")));

@@ -1,6 +1,6 @@
 //! Which tokens may come next. Source: openai/whisper `decoding.py` (20250625), its logit filters.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     options::Options,
@@ -23,6 +23,31 @@ pub(crate) struct Rules {
     /// Not sampled first: a space, the end.
     blank: Arc<[usize]>,
     chosen: Chosen,
+}
+
+/// Which tokens may come next as far as times decide it: text in `text_from..time_begin`, and times. The rest is what an
+/// engine that chooses by itself needs to know for the tokens after that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    pub text_from: usize,
+    pub times: Range<usize>,
+    /// The first time token; the number of tokens where times have no rules.
+    pub time_begin: usize,
+    pub end_of_text: usize,
+    /// The first time that may come after more text.
+    pub floor: usize,
+    /// Whether a time that comes next opens a segment.
+    pub opens: bool,
+    /// Whether it is the window's first token.
+    pub is_first: bool,
+}
+
+impl Allowed {
+    /// Whatever the model knows.
+    pub(crate) fn everything(n_vocab: usize) -> Self {
+        let (times, floor) = (n_vocab..n_vocab, n_vocab);
+        Self { text_from: 0, times, time_begin: n_vocab, end_of_text: 0, floor, opens: true, is_first: false }
+    }
 }
 
 /// What the options say.
@@ -99,41 +124,62 @@ impl Rules {
                 logits[token] = NEVER;
             }
         }
-        if chosen.with_timestamps {
-            self.apply_to_times(logits, sampled);
-        }
-    }
-
-    fn apply_to_times(&self, logits: &mut [f32], sampled: &[u32]) {
-        let special = self.special();
-        let timestamp_begin = special.timestamp_begin as usize;
-        let is_time = |token: Option<&u32>| token.is_some_and(|&token| token as usize >= timestamp_begin);
-        let (text, times) = logits.split_at_mut(timestamp_begin);
-        if sampled.is_empty() {
-            text.fill(NEVER);
-            if let Some(latest) = self.chosen.max_initial_timestamp.filter(|latest| latest + 1 < times.len()) {
-                times[latest + 1..].fill(NEVER);
-            }
-        }
-        let last_is_time = is_time(sampled.last());
-        // Times come in pairs, except that one may stand before the end.
-        let opens_segment = sampled.len() < 2 || is_time(sampled.get(sampled.len() - 2));
-        if last_is_time && opens_segment {
-            times.fill(NEVER);
-        } else if last_is_time {
-            text[..special.end_of_text as usize].fill(NEVER);
-        }
-        // Times do not decrease, and a segment that ends has a length (or decoding might never move on).
-        if let Some(&last) = sampled.iter().rev().find(|token| is_time(Some(token))) {
-            let may_repeat = last_is_time && !opens_segment;
-            let first_allowed = last as usize - timestamp_begin + usize::from(!may_repeat);
-            let n_forbidden = first_allowed.min(times.len());
-            times[..n_forbidden].fill(NEVER);
-        }
+        let allowed = self.allowed(sampled);
+        logits[..allowed.text_from].fill(NEVER);
+        let (text, times) = logits.split_at_mut(allowed.time_begin);
+        times[..allowed.times.start - allowed.time_begin].fill(NEVER);
+        times[allowed.times.end - allowed.time_begin..].fill(NEVER);
         // All times together being likelier than any text, it is a time.
         if log_sum_exp(times) > text.iter().copied().fold(NEVER, f32::max) {
             text.fill(NEVER);
         }
+    }
+
+    /// Which tokens may come next as far as times decide it.
+    pub(super) fn allowed(&self, sampled: &[u32]) -> Allowed {
+        let (n_vocab, special) = (self.n_vocab, self.special());
+        let end_of_text = special.end_of_text as usize;
+        let is_first = sampled.is_empty();
+        if !self.chosen.with_timestamps {
+            let (times, floor) = (n_vocab..n_vocab, n_vocab);
+            return Allowed { text_from: 0, times, time_begin: n_vocab, end_of_text, floor, is_first, opens: true };
+        }
+        let time_begin = special.timestamp_begin as usize;
+        let is_time = |token: Option<&u32>| token.is_some_and(|&token| token as usize >= time_begin);
+        let last_is_time = is_time(sampled.last());
+        // Times come in pairs, except that one may stand before the end.
+        let opened_segment = last_is_time && (sampled.len() < 2 || is_time(sampled.get(sampled.len() - 2)));
+        let ended_segment = last_is_time && !opened_segment;
+        // Times do not decrease, and a segment that ends has a length (or decoding might never move on).
+        let last_time = sampled.iter().rev().find(|token| is_time(Some(token))).map(|&token| token as usize);
+        let floor = last_time.map_or(time_begin, |time| time + 1);
+        let times = match last_time {
+            _ if is_first => {
+                let latest = self.chosen.max_initial_timestamp.map_or(n_vocab, |latest| time_begin + latest + 1);
+                time_begin..latest.min(n_vocab)
+            }
+            _ if opened_segment => n_vocab..n_vocab,
+            Some(time) if ended_segment => time..n_vocab,
+            _ => floor..n_vocab,
+        };
+        let text_from = match (is_first, ended_segment) {
+            (true, _) => time_begin,
+            (_, true) => end_of_text,
+            _ => 0,
+        };
+        Allowed { text_from, times, time_begin, end_of_text, floor, is_first, opens: is_first || last_is_time }
+    }
+
+    /// The tokens that never come, and those that do not come first; `None` where it depends on more than
+    /// [`Self::allowed`] says.
+    pub(super) fn forbidden(&self) -> Option<[Vec<usize>; 2]> {
+        let chosen = &self.chosen;
+        #[allow(clippy::float_cmp, reason = "exactly 1 is the default, which does nothing")]
+        let is_simple = chosen.repetition_penalty == 1.0 && chosen.no_repeat_ngram_size == 0;
+        let always: Vec<usize> = self.never.iter().chain(&chosen.suppressed).copied().collect();
+        let mut first = always.clone();
+        first.extend(self.blank.iter().filter(|_| chosen.suppress_blank));
+        is_simple.then_some([always, first])
     }
 }
 

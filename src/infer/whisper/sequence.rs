@@ -47,6 +47,7 @@ impl Ranking {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::float_cmp, reason = "a test fails by panicking; these values are copied")]
 mod tests {
     use super::*;
 
@@ -65,6 +66,24 @@ mod tests {
         // At 1 divided by 7/6 and 15/6: -0.857 and -0.8.
         assert_eq!(best(Some(1.0), &[(2, -1.0), (10, -2.0)]), 10);
         assert_eq!(best(Some(0.5), &[(2, -1.0), (10, -2.0)]), 2);
+    }
+
+    /// Values of openai-whisper's ranker. Source: tests/data/make_whisper_search.py.
+    #[test]
+    fn the_kept_sequence_is_openais() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/whisper_search.json");
+        let golden: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let cases = golden["ranked"].as_array().unwrap();
+        assert_eq!(cases.len(), 60);
+        for case in cases {
+            let given: Vec<(usize, f64)> = serde_json::from_value(case["sequences"].clone()).unwrap();
+            let sequences =
+                given.iter().map(|&(n, sum_logprob)| Sequence { tokens: vec![0; n], sum_logprob, n_given: 0 });
+            let length_penalty = case["length_penalty"].as_f64().map(|penalty| penalty as f32);
+            let kept = Ranking { length_penalty }.best(sequences.collect());
+            let expected = given[case["kept"].as_u64().unwrap() as usize];
+            assert_eq!((kept.tokens.len(), kept.sum_logprob), expected, "{case}");
+        }
     }
 
     #[test]

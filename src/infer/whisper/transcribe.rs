@@ -15,7 +15,7 @@ use super::{
     scheduler::{self, Session},
     segments::{Cut, MIN_ADVANCE, Window, split},
     tokenizer::Tokenizer,
-    words::{Aligner, Place, last_end, next_seek},
+    words::{Aligner, Listeners, Place, last_end, next_seek},
 };
 use crate::{
     Error, Result,
@@ -149,10 +149,12 @@ impl<'a> Run<'a> {
         spoken: &str,
         window: Window,
     ) -> Result<()> {
+        let Listeners { heads, late_s } = self.session.model().listeners();
         let aligner = Aligner {
             model: self.session.model(),
             tokenizer: self.tokenizer(),
-            heads: self.session.model().alignment_heads(),
+            heads,
+            late_s: *late_s,
             start: &self.start_tokens(spoken),
             language: if self.options.task == Task::Translate { "en" } else { spoken },
             prepended: &self.options.prepend_punctuations,

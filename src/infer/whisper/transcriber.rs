@@ -12,6 +12,7 @@ use std::{
 use super::{
     batched::Batch,
     chunks::{Chunks, TimeMap},
+    clips::{ClipChunks, Clipped, clips},
     config::Dimensions,
     features::Source,
     languages::{self, code_of},
@@ -175,7 +176,8 @@ impl Transcriber {
         let expected_s = recording.expected_s;
         let n_read = AtomicUsize::new(0);
         let map = Mutex::new(TimeMap::default());
-        let mut speech = Speech::new(self.vad()?, &vad_options, counted(recording.source, &n_read))?;
+        let speech = Speech::new(self.vad()?, &vad_options, counted(recording.source, &n_read))?;
+        let mut speech = Clipped::new(speech, clips(options));
         let pieces = std::iter::from_fn(|| {
             speech.next().map(|piece| {
                 let (span, samples) = piece?;
@@ -193,15 +195,17 @@ impl Transcriber {
             }
         };
         let recording = Recording::from_blocks(pieces, expected_s);
-        let transcript = self.transcribe_windows(client, recording, options, &mut |progress| {
+        let rest = Options { clip_timestamps: Vec::new(), ..options.clone() };
+        let transcript = self.transcribe_windows(client, recording, &rest, &mut |progress| {
             restore(&mut restored, progress.segments);
             on_progress(Progress { segments: &restored, ..progress })
         })?;
         restore(&mut restored, &transcript.segments);
-        Ok(Transcript { segments: restored, duration_s: seconds(n_read.load(Relaxed)), ..transcript })
+        let duration_s = duration_s(options, expected_s, n_read.load(Relaxed));
+        Ok(Transcript { segments: restored, duration_s, ..transcript })
     }
 
-    /// Chunks of speech, side by side or, when live, in turn.
+    /// Chunks of speech, or the parts that the options name, side by side or, when live, in turn.
     fn transcribe_chunks(
         &self,
         client: &Client<'_>,
@@ -219,20 +223,26 @@ impl Transcriber {
         vad_options.max_speech_duration_s = vad_options.max_speech_duration_s.min(MAX_CHUNK_S);
         let Recording { source, expected_s, is_live } = recording;
         let n_read = AtomicUsize::new(0);
-        let speech = Speech::new(self.vad()?, &vad_options, counted(source, &n_read))?;
-        let mut batch = Batch::new(self, client, options);
+        let blocks = counted(source, &n_read);
+        let has_chunks = !is_live && !options.vad_filter && !options.clip_timestamps.is_empty();
+        let mut batch = Batch::new(self, client, &Options { clip_timestamps: Vec::new(), ..options.clone() });
         let mut report = |segments: &[Segment], partial: &str| {
             let done_s = segments.last().map_or(0.0, |segment| segment.end);
             let fraction = (done_s / expected_s.unwrap_or(0.0).max(seconds(n_read.load(Relaxed))).max(done_s)) as f32;
             on_progress(Progress { fraction: if fraction.is_finite() { fraction } else { 0.0 }, segments, partial })
         };
-        if is_live {
-            // Whoever speaks is answered at every pause.
-            batch.in_turn(Chunks::apart(speech), &mut report)?;
+        if has_chunks {
+            batch.side_by_side(ClipChunks::new(blocks, clips(options)), options.batch_size, &mut report)?;
         } else {
-            batch.side_by_side(Chunks::joined(speech), options.batch_size, &mut report)?;
+            let speech = Clipped::new(Speech::new(self.vad()?, &vad_options, blocks)?, clips(options));
+            if is_live {
+                // Whoever speaks is answered at every pause.
+                batch.in_turn(Chunks::apart(speech), &mut report)?;
+            } else {
+                batch.side_by_side(Chunks::joined(speech), options.batch_size, &mut report)?;
+            }
         }
-        let transcript = batch.finish(seconds(n_read.load(Relaxed)));
+        let transcript = batch.finish(duration_s(options, expected_s, n_read.load(Relaxed)));
         let progress = Progress { fraction: 1.0, segments: &transcript.segments, partial: "" };
         if on_progress(progress).is_break() { Err(Error::Cancelled) } else { Ok(transcript) }
     }
@@ -320,6 +330,12 @@ fn counted<'a>(source: Source<'a>, n_read: &'a AtomicUsize) -> impl Iterator<Ite
             n_read.fetch_add(block.len(), Relaxed);
         }
     })
+}
+
+/// The length of a recording that was read as far as was needed: behind the last clip nothing is.
+fn duration_s(options: &Options, expected_s: Option<f64>, n_read: usize) -> f64 {
+    let read_s = seconds(n_read);
+    if options.clip_timestamps.is_empty() { read_s } else { expected_s.unwrap_or(0.0).max(read_s) }
 }
 
 fn seconds(n_samples: usize) -> f64 {

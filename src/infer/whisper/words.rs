@@ -3,6 +3,7 @@
 
 mod attention;
 mod dtw;
+mod gaps;
 mod hallucination;
 mod heads;
 mod pauses;
@@ -12,7 +13,9 @@ mod timing;
 mod words_test;
 
 pub(super) use hallucination::{Place, next_seek};
-pub(super) use heads::{Head, alignment_heads};
+#[cfg(test)]
+use heads::alignment_heads;
+pub(super) use heads::{Head, Listeners, listeners};
 use timing::{Timing, Usual};
 
 use super::{
@@ -37,8 +40,11 @@ pub(super) const APPENDED: &str = "\"'.。,，!！?？:：”)]}、";
 pub(super) struct Aligner<'a> {
     pub(super) model: &'a Whisper,
     pub(super) tokenizer: &'a Tokenizer,
-    /// Those of [`alignment_heads`].
+    /// The heads that follow the speech.
     pub(super) heads: &'a [Head],
+    /// How much later than it starts they listen to a word, seconds; words have gaps between them then. Without it, each
+    /// moment belongs to a word, as in openai/whisper.
+    pub(super) late_s: Option<f64>,
     /// `<|startoftranscript|>`, and for a multilingual model the language and the task.
     pub(super) start: &'a [u32],
     /// Language of the text: English for a translation.
@@ -75,8 +81,11 @@ impl Aligner<'_> {
         let tokens: Vec<u32> = segments.iter().flat_map(|s| s.tokens.iter().filter(is_text)).copied().collect();
         let Some(seek) = segments.first().map(|segment| segment.seek) else { return Ok(()) };
         let mut timings = self.align(&tokens, audio, n_frames)?;
-        let usual = Usual::of(&timings);
-        timing::shorten_at_sentence_ends(&mut timings, usual);
+        // Words that have gaps between them have no pauses that would have to be taken away by how long words usually are.
+        let usual = self.late_s.is_none().then(|| Usual::of(&timings));
+        if let Some(usual) = usual {
+            timing::shorten_at_sentence_ends(&mut timings, usual);
+        }
         timing::merge_punctuation(&mut timings, self.prepended, self.appended);
         timing::assign(segments, &timings, &n_text_tokens, usual, (frames_to_s(seek), last_speech_s));
         if let Some(mel) = self.mel {
@@ -104,30 +113,49 @@ impl Aligner<'_> {
         fed.truncate(n_positions);
         let Alignment { scores, logits } = self.model.align(audio, &fed, self.heads)?;
         let rows = first_row..first_row + tokens.len() + 1;
-        let columns = self.model.install(|| {
-            let shape = [fed.len(), audio.n_positions()];
-            let costs: Vec<f32> = attention::table(scores, shape, n_used, rows).into_iter().map(|x| -x).collect();
-            dtw::first_columns(&costs, n_used)
+        let words = split::words(self.tokenizer, tokens, self.language);
+        let lengths: Vec<usize> = words.iter().map(|(_, n_tokens)| *n_tokens).collect();
+        let shape = [fed.len(), audio.n_positions()];
+        let places = self.model.install(|| {
+            if self.late_s.is_some() {
+                gaps::words(&attention::shares(&scores, shape, n_used, rows), n_used, &lengths)
+            } else {
+                let costs: Vec<f32> = attention::table(scores, shape, n_used, rows).into_iter().map(|x| -x).collect();
+                side_by_side(&dtw::first_columns(&costs, n_used), &lengths)
+            }
         });
+        let (late_s, end_s) = (self.late_s.unwrap_or(0.0), n_used as f64 * POSITION_S);
+        let seconds = |position: usize| (position as f64 * POSITION_S - late_s).clamp(0.0, end_s);
         let n_vocab = self.model.dimensions().n_vocab;
         let probability = |index: usize| {
             let logits = &logits[(first_row + index) * n_vocab..][..special.end_of_text as usize];
             (logits[tokens[index] as usize] - log_sum_exp(logits)).exp()
         };
         let mut first = 0;
-        let timing = |(word, n_tokens): (String, usize)| {
+        let timing = |((word, n_tokens), (start, end)): ((String, usize), (usize, usize))| {
             let range = first..first + n_tokens;
             first = range.end;
             Timing {
                 word,
                 n_tokens,
-                start: columns[range.start] as f64 * POSITION_S,
-                end: columns[range.end] as f64 * POSITION_S,
+                start: seconds(start),
+                end: seconds(end),
                 probability: range.map(probability).sum::<f32>() / n_tokens as f32,
             }
         };
-        Ok(split::words(self.tokenizer, tokens, self.language).into_iter().map(timing).collect())
+        Ok(words.into_iter().zip(places).map(timing).collect())
     }
+}
+
+/// Where each word begins and the next one does, by the first position of each token.
+fn side_by_side(first: &[usize], lengths: &[usize]) -> Vec<(usize, usize)> {
+    let mut end = 0;
+    let place = |&n_tokens: &usize| {
+        let start = end;
+        end += n_tokens;
+        (first[start], first[end])
+    };
+    lengths.iter().map(place).collect()
 }
 
 /// The end of the last word, else of the last segment, seconds: the speech that the next window comes after.

@@ -1,57 +1,21 @@
-//! One step of the decoder for many sequences at once, whatever their lengths: each token knows its place in its cache.
-
-use std::sync::Arc;
+//! The decoder for many sequences at once, whatever their lengths: each token knows its place in its cache.
 
 use super::{
-    cache::{Audio, Cache},
-    model::{Feed, Masks, Model},
+    model::{Feed, Model},
+    plan::{Items, Laid, part},
+    step::Observed,
     weights::{Attention, DecoderLayer, Mlp, Norm},
 };
 use crate::{
     Error, Result,
     infer::{
-        cuda::{
-            Append, Attend, AttendItem, BiasGelu, Choose, ChooseResult, ChooseRule, Element, Embed, Gpu, HEAD,
-            LayerNorm, MAX_QUERIES, Memory, Multiply, Plain, Scores, Span,
-        },
+        cuda::{Append, Attend, BiasGelu, Element, Embed, Gpu, HEAD, LayerNorm, Memory, Multiply, Scores, Span},
         ops::EPSILON,
     },
 };
 
-/// What is fed, as the kernels read it.
-#[derive(Debug, Default)]
-struct Plan {
-    tokens: Vec<u32>,
-    positions: Vec<u32>,
-    /// Where each token's keys go.
-    places: Vec<u64>,
-    /// Attention over the tokens so far, and over the audio: first the items of one query.
-    own: Vec<AttendItem>,
-    heard: Vec<AttendItem>,
-    /// Most keys of an item of each.
-    n_own: usize,
-    n_heard: usize,
-    /// The tokens after which scores are wanted.
-    wanted: Vec<u32>,
-}
-
-/// Heads whose scores are kept, as `align` wants them.
-pub(super) struct Observed<'a> {
-    pub heads: &'a [(usize, usize)],
-    pub audio: &'a Audio,
-    /// `[heads.len(), n_tokens, n_positions]` in f32.
-    pub scores: &'a Memory,
-}
-
-/// A step in work.
-struct Pass<'a> {
-    model: &'a Model,
-    gpu: &'a Arc<dyn Gpu>,
-    n_tokens: usize,
-    capacity_elements: usize,
-    own: Items,
-    heard: Items,
-    places: Memory,
+/// What tokens are worked on in; tokens that follow each other share it.
+pub(super) struct Room {
     x: Memory,
     normalised: Memory,
     /// Queries, keys and values.
@@ -61,190 +25,75 @@ struct Pass<'a> {
     hidden: Memory,
     /// Parts of softmaxes.
     partial: Memory,
+    /// The scores after the wanted tokens, `[n, n_vocab]` in f32.
+    pub logits: Memory,
+    /// Elements of the keys of a layer in a cache.
+    plane: usize,
 }
 
-/// Items of an attention, in the GPU's memory.
-struct Items {
-    memory: Memory,
-    n: usize,
-    n_single: usize,
-    n_splits: usize,
+/// A token of each sequence in work: launches alone.
+pub(super) struct Pass<'a> {
+    pub model: &'a Model,
+    pub laid: &'a Laid,
+    pub parcel: &'a Memory,
+    pub room: &'a Room,
 }
 
-impl Model {
-    /// Feeds tokens; returns the scores after the wanted ones, `[n, n_vocab]` in f32, and their number.
-    pub(super) fn step(&self, feeds: &mut [Feed<'_>], observed: Option<&Observed<'_>>) -> Result<(Memory, usize)> {
-        let plan = self.plan(feeds)?;
-        let pass = Pass::new(self, &plan, feeds)?;
-        pass.embed(&plan)?;
-        for (index, layer) in self.weights.decoder.iter().enumerate() {
-            pass.layer(index, layer, observed)?;
-        }
-        let logits = pass.logits(&plan.wanted)?;
-        for feed in feeds {
-            let n = feed.tokens.len() / feed.cache.n_rows();
-            feed.cache.advance(n);
-        }
-        Ok((logits, plan.wanted.len()))
-    }
-
-    /// Checks what is fed, and lays it out.
-    fn plan(&self, feeds: &[Feed<'_>]) -> Result<Plan> {
-        let mut plan = Plan::default();
-        for feed in feeds {
-            let n = self.check(feed)?;
-            let (len, first) = (feed.cache.len(), plan.tokens.len());
-            for row in 0..feed.cache.n_rows() {
-                for i in (0..n).step_by(MAX_QUERIES) {
-                    plan.own.push(AttendItem {
-                        keys: feed.cache.place(row, 0),
-                        n_keys: (len + i + 1) as i32,
-                        step: 1,
-                        first_query: (first + row * n + i) as i32,
-                        n_queries: MAX_QUERIES.min(n - i) as i32,
-                    });
-                }
-                plan.positions.extend((len..len + n).map(|position| position as u32));
-                plan.places.extend((len..len + n).map(|position| feed.cache.place(row, position)));
-                plan.wanted.extend(feed.wanted.iter().map(|i| (first + row * n + i) as u32));
-            }
-            plan.tokens.extend(feed.tokens);
-            let audio = feed.cache.audio();
-            for i in (0..feed.tokens.len()).step_by(MAX_QUERIES) {
-                plan.heard.push(AttendItem {
-                    keys: audio.memory.all().start(),
-                    n_keys: audio.n_positions as i32,
-                    step: 0,
-                    first_query: (first + i) as i32,
-                    n_queries: MAX_QUERIES.min(feed.tokens.len() - i) as i32,
-                });
-            }
-            plan.n_own = plan.n_own.max(len + n);
-            plan.n_heard = plan.n_heard.max(audio.n_positions);
-        }
-        plan.own.sort_by_key(|item| item.n_queries > 1);
-        plan.heard.sort_by_key(|item| item.n_queries > 1);
-        Ok(plan)
-    }
-
-    /// How many tokens each row gets.
-    fn check(&self, feed: &Feed<'_>) -> Result<usize> {
-        let (n_rows, len, capacity) = (feed.cache.n_rows(), feed.cache.len(), feed.cache.shape().capacity);
-        let n = feed.tokens.len() / n_rows;
-        let n_vocab = self.dimensions.n_vocab;
-        let reason = if n == 0 || feed.tokens.len() != n * n_rows {
-            format!("{} tokens for {n_rows} rows", feed.tokens.len())
-        } else if len + n > capacity {
-            format!("{} tokens do not fit into {capacity} positions", len + n)
-        } else if let Some(token) = feed.tokens.iter().find(|token| **token as usize >= n_vocab) {
-            format!("token {token} of {n_vocab}")
-        } else if let Some(wanted) = feed.wanted.iter().find(|wanted| **wanted >= n) {
-            format!("the scores after token {wanted} of {n}")
-        } else {
-            return Ok(n);
-        };
-        Err(Error::Model { source: reason.into() })
-    }
-
-    /// How `tokens`, fed as one sequence, attend to the audio in some heads, `[heads.len(), tokens.len(), n_positions]`
-    /// before the softmax, and the scores of the next token after each, `[tokens.len(), n_vocab]`.
-    pub(in crate::infer::whisper) fn align(
-        &self,
-        audio: &Audio,
-        tokens: &[u32],
-        heads: &[(usize, usize)],
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let capacity = tokens.len().min(self.dimensions.n_text_ctx);
-        let mut cache = Cache::new(&self.gpu, audio, self.shape(capacity), 1)?;
-        let n_scores = heads.len() * tokens.len() * audio.n_positions;
-        let scores = Memory::new(&self.gpu, n_scores * 4)?;
-        let wanted: Vec<usize> = (0..tokens.len()).collect();
-        let mut feeds = [Feed { cache: &mut cache, tokens, wanted: &wanted }];
-        let (logits, n) = self.step(&mut feeds, Some(&Observed { heads, audio, scores: &scores }))?;
-        Ok((scores.all().download(n_scores)?, logits.all().download(n * self.dimensions.n_vocab)?))
-    }
-
-    /// The likeliest allowed token of each row of scores.
-    pub(super) fn choose_of(
-        &self,
-        logits: &Memory,
-        n_rows: usize,
-        rules: &[ChooseRule],
-        masks: &Masks,
-        timestamp_begin: usize,
-    ) -> Result<Vec<ChooseResult>> {
-        let out = Memory::new(&self.gpu, n_rows * size_of::<ChooseResult>())?;
-        Choose {
-            out: out.all(),
-            logits: logits.all(),
-            rules: Memory::of(&self.gpu, rules)?.all(),
-            masks: masks.memory.all(),
-            n_rows,
-            n_vocab: self.dimensions.n_vocab,
-            timestamp_begin,
-        }
-        .run(&*self.gpu)?;
-        out.all().download(n_rows)
-    }
-}
-
-impl Items {
-    fn new(gpu: &Arc<dyn Gpu>, items: &[AttendItem], width: usize, n_keys: usize) -> Result<Self> {
-        let n_single = items.iter().filter(|item| item.n_queries == 1).count();
-        let n_splits = Attend::n_splits(&**gpu, items.len(), width, n_keys);
-        Ok(Self { memory: Memory::of(gpu, items)?, n: items.len(), n_single, n_splits })
-    }
-}
-
-impl<'a> Pass<'a> {
-    fn new(model: &'a Model, plan: &Plan, feeds: &[Feed<'_>]) -> Result<Self> {
-        let (gpu, width, n_tokens) = (&model.gpu, model.dimensions.width, plan.tokens.len());
-        let size = gpu.element().n_bytes();
-        let hidden = model.weights.decoder.iter().map(|layer| layer.mlp.up.n_outputs).max().unwrap_or_default();
-        let room = |n: usize| Memory::new(gpu, n_tokens * n * size);
-        let capacity_elements = feeds.first().map_or(0, |feed| feed.cache.shape().plane());
-        if feeds.iter().any(|feed| feed.cache.shape().plane() != capacity_elements) {
+impl Room {
+    /// Room for any one of `laid`.
+    pub(super) fn new(model: &Model, laid: &[Laid], feeds: &[&mut Feed<'_>]) -> Result<Self> {
+        let (gpu, width) = (&model.gpu, model.dimensions.width);
+        let plane = feeds.first().map_or(0, |feed| feed.cache.shape().plane());
+        if feeds.iter().any(|feed| feed.cache.shape().plane() != plane) {
             return Err(Error::Model { source: "caches of different sizes in one step".into() });
         }
-        let own = Items::new(gpu, &plan.own, width, plan.n_own)?;
-        let heard = Items::new(gpu, &plan.heard, width, plan.n_heard)?;
-        let partial = Attend::n_partial_bytes(n_tokens, width, own.n_splits).max(Attend::n_partial_bytes(
-            n_tokens,
-            width,
-            heard.n_splits,
-        ));
+        let most = |n: &dyn Fn(&Laid) -> usize| laid.iter().map(n).max().unwrap_or_default();
+        let (n_tokens, n_wanted) = (most(&|laid| laid.n_tokens), most(&|laid| laid.n_wanted));
+        let n_partial = most(&|laid| {
+            let n_splits = laid.own.n_splits.max(laid.heard.n_splits);
+            Attend::n_partial_bytes(laid.n_tokens, width, n_splits)
+        });
+        let hidden = model.weights.decoder.iter().map(|layer| layer.mlp.up.n_outputs).max().unwrap_or_default();
+        let room = |n_rows: usize, n: usize| Memory::new(gpu, n_rows * n * gpu.element().n_bytes());
         Ok(Self {
-            model,
-            gpu,
-            n_tokens,
-            capacity_elements,
-            own,
-            heard,
-            places: Memory::of(gpu, &plan.places)?,
-            x: room(width)?,
-            normalised: room(width)?,
-            projected: room(3 * width)?,
-            mixed: room(width)?,
-            hidden: room(hidden)?,
-            partial: Memory::new(gpu, partial)?,
+            x: room(n_tokens, width)?,
+            // The scores after one token may be wanted more than once.
+            normalised: room(n_tokens.max(n_wanted), width)?,
+            projected: room(n_tokens, 3 * width)?,
+            mixed: room(n_tokens, width)?,
+            hidden: room(n_tokens, hidden)?,
+            partial: Memory::new(gpu, n_partial)?,
+            logits: Memory::new(gpu, n_wanted * model.dimensions.n_vocab * 4)?,
+            plane,
         })
     }
+}
 
-    fn embed(&self, plan: &Plan) -> Result<()> {
-        Embed {
-            out: self.x.all(),
-            tokens: self.upload(&plan.tokens)?.all(),
-            positions: self.upload(&plan.positions)?.all(),
-            embedding: self.model.weights.embedding.all(),
-            table: self.model.weights.text_positions.all(),
-            n_tokens: self.n_tokens,
-            width: self.model.dimensions.width,
+impl Pass<'_> {
+    /// Feeds tokens; the scores after the wanted ones are in the room then.
+    pub(super) fn run(&self, tokens: Span<'_>, observed: Option<&Observed<'_>>) -> Result<()> {
+        self.embed(tokens)?;
+        for (index, layer) in self.model.weights.decoder.iter().enumerate() {
+            self.layer(index, layer, observed)?;
         }
-        .run(&**self.gpu)
+        self.logits()
     }
 
-    fn upload<T: Plain>(&self, values: &[T]) -> Result<Memory> {
-        Memory::of(self.gpu, values)
+    fn gpu(&self) -> &dyn Gpu {
+        &*self.model.gpu
+    }
+
+    fn embed(&self, tokens: Span<'_>) -> Result<()> {
+        Embed {
+            out: self.room.x.all(),
+            tokens,
+            positions: part(self.parcel, &self.laid.positions)?,
+            embedding: self.model.weights.embedding.all(),
+            table: self.model.weights.text_positions.all(),
+            n_tokens: self.laid.n_tokens,
+            width: self.model.dimensions.width,
+        }
+        .run(self.gpu())
     }
 
     fn layer(&self, index: usize, layer: &DecoderLayer, observed: Option<&Observed<'_>>) -> Result<()> {
@@ -254,34 +103,34 @@ impl<'a> Pass<'a> {
     }
 
     fn attend_to_tokens(&self, index: usize, layer: &Attention) -> Result<()> {
-        let (width, plane) = (self.model.dimensions.width, self.capacity_elements);
+        let (width, plane) = (self.model.dimensions.width, self.room.plane);
         self.normalise(&layer.norm, &layer.out.bias)?;
-        self.product(layer, self.projected.all())?;
+        self.product(layer, self.room.projected.all())?;
         Append {
-            projected: self.projected.all(),
-            places: self.places.all(),
+            projected: self.room.projected.all(),
+            places: part(self.parcel, &self.laid.places)?,
             layer_offset: index * 2 * plane,
             value_offset: plane,
-            n_tokens: self.n_tokens,
+            n_tokens: self.laid.n_tokens,
             width,
         }
-        .run(&**self.gpu)?;
-        self.attend(layer, &self.own, [index * 2 * plane, plane, width, 3 * width])
+        .run(self.gpu())?;
+        self.attend(layer, &self.laid.own, [index * 2 * plane, plane, width, 3 * width])
     }
 
     fn attend_to_audio(&self, index: usize, layer: &Attention, observed: Option<&Observed<'_>>) -> Result<()> {
         let width = self.model.dimensions.width;
         self.normalise(&layer.norm, &layer.out.bias)?;
-        self.product(layer, self.projected.all())?;
+        self.product(layer, self.room.projected.all())?;
         if let Some(observed) = observed {
             self.observe(index, layer, observed)?;
         }
         let key_stride = self.model.dimensions.n_decoder_layers * 2 * width;
-        self.attend(layer, &self.heard, [index * 2 * width, width, key_stride, width])
+        self.attend(layer, &self.laid.heard, [index * 2 * width, width, key_stride, width])
     }
 
     fn product(&self, layer: &Attention, out: Span<'_>) -> Result<()> {
-        self.model.product(&layer.project, self.normalised.all(), out, self.n_tokens, false)
+        self.model.product(&layer.project, self.room.normalised.all(), out, self.laid.n_tokens, false)
     }
 
     fn attend(
@@ -291,14 +140,14 @@ impl<'a> Pass<'a> {
         [layer_offset, value_offset, key_stride, query_stride]: [usize; 4],
     ) -> Result<()> {
         Attend {
-            out: self.mixed.all(),
-            queries: self.projected.all(),
+            out: self.room.mixed.all(),
+            queries: self.room.projected.all(),
             bias: layer.project.bias.all(),
-            items: items.memory.all(),
-            partial: self.partial.all(),
+            items: part(self.parcel, &items.place)?,
+            partial: self.room.partial.all(),
             n_single_items: items.n_single,
             n_items: items.n,
-            n_queries: self.n_tokens,
+            n_queries: self.laid.n_tokens,
             n_splits: items.n_splits,
             layer_offset,
             value_offset,
@@ -306,52 +155,53 @@ impl<'a> Pass<'a> {
             query_stride,
             width: self.model.dimensions.width,
         }
-        .run(&**self.gpu)?;
-        self.model.product(&layer.out, self.mixed.all(), self.x.all(), self.n_tokens, true)
+        .run(self.gpu())?;
+        self.model.product(&layer.out, self.room.mixed.all(), self.room.x.all(), self.laid.n_tokens, true)
     }
 
     /// Keeps the scores of the heads of this layer that are wanted.
     fn observe(&self, index: usize, layer: &Attention, observed: &Observed<'_>) -> Result<()> {
-        let (width, size) = (self.model.dimensions.width, self.gpu.element().n_bytes());
+        let (width, size) = (self.model.dimensions.width, self.gpu().element().n_bytes());
         let key_stride = self.model.dimensions.n_decoder_layers * 2 * width;
-        let n_bytes = self.n_tokens * observed.audio.n_positions * 4;
+        let n_bytes = self.laid.n_tokens * observed.audio.n_positions * 4;
         let keys = observed.audio.memory.all();
         for (slot, &(_, head)) in observed.heads.iter().enumerate().filter(|(_, (layer, _))| *layer == index) {
             let offset = (index * 2 * width + head * HEAD) * size;
             Scores {
                 out: observed.scores.span(slot * n_bytes, n_bytes)?,
                 queries: self
+                    .room
                     .projected
-                    .span(head * HEAD * size, self.projected.all().n_bytes() - head * HEAD * size)?,
+                    .span(head * HEAD * size, self.room.projected.all().n_bytes() - head * HEAD * size)?,
                 bias: layer.project.bias.span(head * HEAD * 4, HEAD * 4)?,
                 keys: keys.span(offset, keys.n_bytes().saturating_sub(offset))?,
                 key_stride,
                 query_stride: width,
-                n_queries: self.n_tokens,
+                n_queries: self.laid.n_tokens,
                 n_keys: observed.audio.n_positions,
             }
-            .run(&**self.gpu)?;
+            .run(self.gpu())?;
         }
         Ok(())
     }
 
     fn transform(&self, mlp: &Mlp) -> Result<()> {
         self.normalise(&mlp.norm, &mlp.down.bias)?;
-        let (x, bias, table) = (self.hidden.all(), mlp.up.bias.all(), None);
-        self.model.product(&mlp.up, self.normalised.all(), x, self.n_tokens, false)?;
-        let (n_windows, window_stride, n_rows, width) = (1, 0, self.n_tokens, mlp.up.n_outputs);
-        BiasGelu { x, bias, table, n_windows, window_stride, n_rows, width }.run(&**self.gpu)?;
-        self.model.product(&mlp.down, x, self.x.all(), self.n_tokens, true)
+        let (x, bias, table) = (self.room.hidden.all(), mlp.up.bias.all(), None);
+        self.model.product(&mlp.up, self.room.normalised.all(), x, self.laid.n_tokens, false)?;
+        let (n_windows, window_stride, n_rows, width) = (1, 0, self.laid.n_tokens, mlp.up.n_outputs);
+        BiasGelu { x, bias, table, n_windows, window_stride, n_rows, width }.run(self.gpu())?;
+        self.model.product(&mlp.down, x, self.room.x.all(), self.laid.n_tokens, true)
     }
 
     fn normalise(&self, norm: &Norm, next_bias: &Memory) -> Result<()> {
-        self.layer_norm(norm, None, Some(next_bias.all()), self.n_tokens)
+        self.layer_norm(norm, None, Some(next_bias.all()), self.laid.n_tokens)
     }
 
     fn layer_norm(&self, norm: &Norm, rows: Option<Span<'_>>, bias: Option<Span<'_>>, n_rows: usize) -> Result<()> {
         LayerNorm {
-            out: self.normalised.all(),
-            x: self.x.all(),
+            out: self.room.normalised.all(),
+            x: self.room.x.all(),
             rows,
             gamma: norm.gamma.all(),
             beta: norm.beta.all(),
@@ -360,20 +210,19 @@ impl<'a> Pass<'a> {
             width: self.model.dimensions.width,
             epsilon: EPSILON,
         }
-        .run(&**self.gpu)
+        .run(self.gpu())
     }
 
     /// Scores for tokens after the wanted ones of those fed.
-    fn logits(&self, wanted: &[u32]) -> Result<Memory> {
+    fn logits(&self) -> Result<()> {
         let (width, n_vocab) = (self.model.dimensions.width, self.model.dimensions.n_vocab);
-        let logits = Memory::new(self.gpu, wanted.len() * n_vocab * 4)?;
-        let rows = self.upload(wanted)?;
-        self.layer_norm(&self.model.weights.decoder_norm, Some(rows.all()), None, wanted.len())?;
+        let wanted = part(self.parcel, &self.laid.wanted)?;
+        self.layer_norm(&self.model.weights.decoder_norm, Some(wanted), None, self.laid.n_wanted)?;
         Multiply {
-            out: logits.all(),
-            left: self.normalised.all(),
+            out: self.room.logits.all(),
+            left: self.room.normalised.all(),
             right: self.model.weights.embedding.all(),
-            n_rows: wanted.len(),
+            n_rows: self.laid.n_wanted,
             n_columns: n_vocab,
             n_inner: width,
             row_strides: [n_vocab, width, width],
@@ -382,7 +231,6 @@ impl<'a> Pass<'a> {
             out_element: Element::F32,
             accumulates: false,
         }
-        .run(&**self.gpu)?;
-        Ok(logits)
+        .run(self.gpu())
     }
 }

@@ -5,8 +5,10 @@ mod decoder;
 mod encoder;
 mod model;
 #[cfg(all(test, feature = "cuda-on-host"))]
-mod model_test;
+pub(super) mod model_test;
+mod plan;
+mod step;
 mod weights;
 
 pub(super) use cache::{Audio, Cache};
-pub(super) use model::{Feed, Model, compute_type, open};
+pub(super) use model::{Feed, Masks, Model, compute_type, open};

@@ -16,9 +16,9 @@ use crate::{
     Error, Result,
     infer::{
         compute_type::ComputeType,
-        cuda::{self, ChooseResult, ChooseRule, Element, Gpu, Memory, Multiply, Span},
+        cuda::{self, Element, Gpu, Memory, Multiply, Span},
         weights::Checkpoint,
-        whisper::config::Dimensions,
+        whisper::{choice::Choices, config::Dimensions},
     },
 };
 
@@ -44,13 +44,22 @@ pub(in crate::infer::whisper) struct Feed<'a> {
     pub tokens: &'a [u32],
     /// After which of the `n` scores are wanted.
     pub wanted: &'a [usize],
+    /// What to choose by them.
+    pub choices: Option<Choices<'a>>,
 }
 
-/// Which tokens are forbidden: bits, `[n_masks, ceil(n_vocab / 32)]`, in the GPU's memory.
+/// The tokens that never come, and those that do not come first: bits, `[2, ceil(n_vocab / 32)]`, in the GPU's memory.
 #[derive(Debug)]
 pub(in crate::infer::whisper) struct Masks {
-    pub(super) memory: Memory,
-    pub(super) n_masks: usize,
+    memory: Memory,
+}
+
+impl Masks {
+    /// Addresses of the two.
+    pub(super) fn addresses(&self) -> [u64; 2] {
+        let all = self.memory.all();
+        [all.start(), all.start() + (all.n_bytes() / 2) as u64]
+    }
 }
 
 /// Opens a GPU that computes in these numbers; by default in half precision.
@@ -119,57 +128,21 @@ impl Model {
         Shape { n_planes: 2 * self.dimensions.n_decoder_layers, capacity, width: self.dimensions.width }
     }
 
-    /// One step of all these caches together: for each its scores, `[n_rows, wanted.len(), n_vocab]`.
-    pub(in crate::infer::whisper) fn decode(&self, feeds: &mut [Feed<'_>]) -> Result<Vec<Vec<f32>>> {
-        let (logits, n_rows) = self.step(feeds, None)?;
-        let mut all = logits.all().download::<f32>(n_rows * self.dimensions.n_vocab)?.into_iter();
-        let n_values = |feed: &Feed<'_>| feed.cache.n_rows() * feed.wanted.len() * self.dimensions.n_vocab;
-        if let [feed] = feeds {
-            debug_assert_eq!(n_values(feed), all.len());
-            return Ok(vec![all.collect()]);
-        }
-        Ok(feeds.iter().map(|feed| all.by_ref().take(n_values(feed)).collect()).collect())
+    /// The device's memory that is free, where it is known.
+    pub(in crate::infer::whisper) fn free_bytes(&self) -> Option<u64> {
+        self.gpu.free_bytes()
     }
 
-    /// Sets of forbidden tokens, for [`Self::choose`].
-    pub(in crate::infer::whisper) fn masks(&self, sets: &[&[usize]]) -> Result<Masks> {
-        let n_vocab = self.dimensions.n_vocab;
-        let mut words = vec![0_u32; sets.len() * n_vocab.div_ceil(32)];
-        for (set, words) in sets.iter().zip(words.chunks_mut(n_vocab.div_ceil(32))) {
-            for &token in set.iter().filter(|token| **token < n_vocab) {
+    /// Sets of forbidden tokens, for [`Self::answer`].
+    pub(in crate::infer::whisper) fn masks(&self, forbidden: &[Vec<usize>; 2]) -> Result<Masks> {
+        let n_words = self.dimensions.n_vocab.div_ceil(32);
+        let mut words = vec![0_u32; 2 * n_words];
+        for (tokens, words) in forbidden.iter().zip(words.chunks_mut(n_words)) {
+            for &token in tokens.iter().filter(|token| **token < self.dimensions.n_vocab) {
                 words[token / 32] |= 1 << (token % 32);
             }
         }
-        Ok(Masks { memory: Memory::of(&self.gpu, &words)?, n_masks: sets.len() })
-    }
-
-    /// One step of all these caches together, and the likeliest token that each wanted score's rule allows.
-    pub(in crate::infer::whisper) fn choose(
-        &self,
-        feeds: &mut [Feed<'_>],
-        rules: &[ChooseRule],
-        masks: &Masks,
-        timestamp_begin: usize,
-    ) -> Result<Vec<ChooseResult>> {
-        let n_rows: usize = feeds.iter().map(|feed| feed.cache.n_rows() * feed.wanted.len()).sum();
-        self.check_rules(rules, n_rows, masks, timestamp_begin)?;
-        let (logits, n_rows) = self.step(feeds, None)?;
-        self.choose_of(&logits, n_rows, rules, masks, timestamp_begin)
-    }
-
-    fn check_rules(&self, rules: &[ChooseRule], n_rows: usize, masks: &Masks, timestamp_begin: usize) -> Result<()> {
-        let n_vocab = self.dimensions.n_vocab;
-        let in_range = |n: i32, limit: usize| usize::try_from(n).is_ok_and(|n| n <= limit);
-        let is_valid = |rule: &ChooseRule| {
-            usize::try_from(rule.mask).is_ok_and(|mask| mask < masks.n_masks)
-                && in_range(rule.text_from, n_vocab)
-                && in_range(rule.time_from, n_vocab)
-                && in_range(rule.time_to, n_vocab)
-        };
-        if rules.len() == n_rows && timestamp_begin <= n_vocab && rules.iter().all(is_valid) {
-            return Ok(());
-        }
-        Err(Error::InvalidInput(format!("rules {rules:?} for {n_rows} rows of {n_vocab} tokens")))
+        Ok(Masks { memory: Memory::of(&self.gpu, &words)? })
     }
 
     /// `out = input weight^T`, or added to `out`.

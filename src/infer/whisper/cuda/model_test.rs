@@ -9,9 +9,13 @@ use super::{Audio, Cache, Feed, Model};
 use crate::{
     Error,
     infer::{
-        cuda::{ChooseRule, Element, Host},
+        cuda::{Element, Host, MAX_AHEAD},
         weights::Checkpoint,
-        whisper::tensor,
+        whisper::{
+            choice::{Answer, Choice, Choices, Masks},
+            rules::Allowed,
+            tensor,
+        },
     },
 };
 
@@ -23,7 +27,7 @@ const N_TEXT_CTX: usize = 24;
 const N_LAYERS: usize = 2;
 
 /// Writes a model of two layers and two heads with random weights, which half precision holds exactly.
-fn write_model(directory: &Path) {
+pub(in crate::infer::whisper) fn write_model(directory: &Path, n_vocab: usize) {
     let mut rng = StdRng::seed_from_u64(5);
     let mut tensors: HashMap<String, (Vec<usize>, Vec<u8>)> = HashMap::new();
     let mut add = |name: String, shape: &[usize]| {
@@ -56,7 +60,7 @@ fn write_model(directory: &Path) {
             add(format!("{norm}.bias"), &[WIDTH]);
         }
     }
-    add("decoder.embed_tokens.weight".into(), &[N_VOCAB, WIDTH]);
+    add("decoder.embed_tokens.weight".into(), &[n_vocab, WIDTH]);
     for (name, n_inputs) in [("conv1", N_MELS), ("conv2", WIDTH)] {
         add(format!("encoder.{name}.weight"), &[WIDTH, n_inputs, 3]);
         add(format!("encoder.{name}.bias"), &[WIDTH]);
@@ -76,7 +80,7 @@ struct Pair {
 impl Pair {
     fn new(element: Element, n_processors: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        write_model(directory.path());
+        write_model(directory.path(), N_VOCAB);
         let checkpoint = Checkpoint::open(directory.path()).unwrap();
         let host = Host::new(element, n_processors);
         let model = Model::load(&checkpoint, host.clone()).unwrap();
@@ -102,10 +106,14 @@ impl Pair {
             .iter_mut()
             .zip(tokens)
             .zip(wanted)
-            .map(|(((cache, _), tokens), wanted)| Feed { cache, tokens, wanted })
+            .map(|(((cache, _), tokens), wanted)| Feed { cache, tokens, wanted, choices: None })
             .collect();
-        relative(&self.model.decode(&mut feeds).unwrap().concat(), &expected)
+        relative(&scores(&self.model, &mut feeds), &expected)
     }
+}
+
+fn scores(model: &Model, feeds: &mut [Feed<'_>]) -> Vec<f32> {
+    model.answer(feeds).unwrap().into_iter().flat_map(Answer::scores).collect()
 }
 
 fn mel(seed: usize, n_frames: usize) -> Vec<f32> {
@@ -225,7 +233,7 @@ fn a_step_without_memory_leaves_the_cache_as_it_was() {
     let (mut cache, mut reference) =
         (pair.model.new_cache(&audios[0], 1).unwrap(), pair.reference.new_cache(&expected[0], 1).unwrap());
     pair.host.limit_memory(Some(pair.host.used_bytes().0 + 2000));
-    let failed = pair.model.decode(&mut [Feed { cache: &mut cache, tokens: &[1, 2], wanted: &[1] }]);
+    let failed = pair.model.answer(&mut [Feed { cache: &mut cache, tokens: &[1, 2], wanted: &[1], choices: None }]);
     assert!(matches!(failed, Err(Error::OutOfMemory { .. })) && cache.len() == 0);
     pair.host.limit_memory(None);
     assert!(pair.difference(&mut [(&mut cache, &mut reference)], &[&[1, 2]], &[&[1]]) < 1e-5);
@@ -234,7 +242,7 @@ fn a_step_without_memory_leaves_the_cache_as_it_was() {
 #[test]
 fn a_model_that_does_not_fit_says_how_large_it_is() {
     let directory = tempfile::tempdir().unwrap();
-    write_model(directory.path());
+    write_model(directory.path(), N_VOCAB);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let host = Host::new(Element::F16, 4);
     host.limit_memory(Some(1_000_000));
@@ -247,42 +255,155 @@ fn a_model_that_does_not_fit_says_how_large_it_is() {
     assert_eq!(host.used_bytes().0, 0);
 }
 
+fn choice(row: usize) -> Choice {
+    let allowed = Allowed {
+        text_from: 10,
+        times: 75..80,
+        time_begin: 70,
+        end_of_text: 65,
+        floor: 75,
+        opens: true,
+        is_first: false,
+    };
+    Choice { row, allowed, observed: None, temperature: 0.0, uniforms: [0.0; MAX_AHEAD] }
+}
+
 #[test]
 fn the_device_chooses_what_the_scores_say() {
     let pair = Pair::new(Element::F16, 4);
     let (audios, _) = pair.audios(2, 40);
-    let decode = |choose: bool| {
+    let masks = Masks(pair.model.masks(&[vec![11, 12, 40], Vec::new()]).unwrap());
+    // The second chooses for its two rows alone, and is told of a token; the first wants its scores.
+    let choices: Vec<Choice> = [0, 1, 1]
+        .into_iter()
+        .enumerate()
+        .map(|(n, row)| Choice { observed: (n == 2).then_some(5), ..choice(row) })
+        .collect();
+    let step = |choices: Option<Choices<'_>>| {
         let mut caches: Vec<Cache> = audios.iter().map(|audio| pair.model.new_cache(audio, 2).unwrap()).collect();
-        let mut feeds: Vec<Feed<'_>> =
-            caches.iter_mut().map(|cache| Feed { cache, tokens: &[1, 2, 3, 4], wanted: &[1] }).collect();
-        let rules = [ChooseRule { text_from: 10, time_from: 75, time_to: 80, mask: 0 }; 4];
-        if choose {
-            let masks = pair.model.masks(&[&[11, 12, 40]]).unwrap();
-            let chosen = pair.model.choose(&mut feeds, &rules, &masks, 70).unwrap();
-            return chosen.iter().map(|chosen| (chosen.token as usize, chosen.log_probability)).collect::<Vec<_>>();
-        }
-        let scores = pair.model.decode(&mut feeds).unwrap().concat();
-        let best = scores.chunks(N_VOCAB).map(|row| {
-            let sum = |tokens: &mut dyn Iterator<Item = usize>| tokens.map(|token| row[token].exp()).sum::<f32>();
-            let text: Vec<usize> = (10..70).filter(|token| ![11, 12, 40].contains(token)).collect();
-            let max = text.iter().map(|&token| row[token]).fold(f32::MIN, f32::max);
-            let is_time = sum(&mut (75..80)).ln() > max;
-            let allowed: Vec<usize> =
-                if is_time { (75..80).collect() } else { text.into_iter().chain(75..80).collect() };
-            let token = *allowed.iter().max_by(|a, b| row[**a].total_cmp(&row[**b])).unwrap();
-            (token, row[token] - sum(&mut allowed.into_iter()).ln())
-        });
-        best.collect()
+        let mut feeds: Vec<Feed<'_>> = caches
+            .iter_mut()
+            .enumerate()
+            .map(|(n, cache)| Feed { cache, tokens: &[1, 2, 3, 4], wanted: &[1], choices: choices.filter(|_| n == 1) })
+            .collect();
+        pair.model.answer(&mut feeds).unwrap()
     };
-    for ((token, log_probability), (expected, expected_log)) in decode(true).into_iter().zip(decode(false)) {
-        assert_eq!(token, expected);
-        assert!((log_probability - expected_log).abs() < 1e-4, "{log_probability} and {expected_log}");
+    let all: Vec<Vec<f32>> = step(None).into_iter().map(Answer::scores).collect();
+    let answers = step(Some(Choices { choices: &choices, masks: &masks, n_ahead: 1 }));
+    assert_eq!(answers[0], Answer::Scores(all[0].clone()));
+    let Answer::Chosen(chosen) = &answers[1] else { panic!("{answers:?}") };
+    for (row, chosen) in all[1].chunks(N_VOCAB).zip(chosen) {
+        let sum = |tokens: &mut dyn Iterator<Item = usize>| tokens.map(|token| row[token].exp()).sum::<f32>();
+        let text: Vec<usize> = (10..70).filter(|token| ![11, 12, 40].contains(token)).collect();
+        let max = text.iter().map(|&token| row[token]).fold(f32::MIN, f32::max);
+        let is_time = sum(&mut (75..80)).ln() > max;
+        let allowed: Vec<usize> = if is_time { (75..80).collect() } else { text.into_iter().chain(75..80).collect() };
+        let token = *allowed.iter().max_by(|a, b| row[**a].total_cmp(&row[**b])).unwrap();
+        let log_probability = row[token] - sum(&mut allowed.into_iter()).ln();
+        assert_eq!(chosen.token, Some(token as u32));
+        assert!((chosen.log_probability - log_probability).abs() < 1e-4, "{chosen:?} and {log_probability}");
     }
+    let told = chosen[2].log_probability;
+    let row = &all[1][N_VOCAB..];
+    // Of the times and the text that the rule leaves, without regard to the mask.
+    let allowed = |token: &usize| (10..70).contains(token) || (75..80).contains(token);
+    let is_time = (75..80).map(|token| row[token].exp()).sum::<f32>().ln()
+        > (10..70).map(|token| row[token]).fold(f32::MIN, f32::max);
+    let sum = (0..N_VOCAB).filter(allowed).filter(|token| !is_time || *token > 70).map(|token| row[token].exp());
+    assert!((told - (row[5] - sum.sum::<f32>().ln())).abs() < 1e-4, "{told}");
+}
+
+#[test]
+fn tokens_chosen_ahead_are_those_chosen_one_by_one() {
+    for (element, n_processors) in [(Element::F32, 4), (Element::F16, 64)] {
+        let pair = Pair::new(element, n_processors);
+        let (audios, _) = pair.audios(3, 40);
+        let masks = Masks(pair.model.masks(&[vec![11, 12], vec![13]]).unwrap());
+        let run = |n_ahead: [usize; 3]| {
+            let mut caches: Vec<Cache> =
+                audios.iter().zip([1, 2, 1]).map(|(audio, n)| pair.model.new_cache(audio, n).unwrap()).collect();
+            let choices = [
+                vec![choice(0)],
+                vec![choice(0), Choice { temperature: 0.7, uniforms: [0.1, 0.6, 0.3, 0.9], ..choice(1) }],
+                vec![choice(0)],
+            ];
+            let tokens: [&[u32]; 3] = [&[3], &[4, 5], &[6]];
+            let mut feeds: Vec<Feed<'_>> = caches
+                .iter_mut()
+                .enumerate()
+                .map(|(n, cache)| Feed {
+                    cache,
+                    tokens: tokens[n],
+                    wanted: &[0],
+                    choices: Some(Choices { choices: &choices[n], masks: &masks, n_ahead: n_ahead[n] }),
+                })
+                .collect();
+            let answers = pair.model.answer(&mut feeds).unwrap();
+            (answers, caches)
+        };
+        let (answers, caches) = run([2, 4, 1]);
+        assert_eq!(caches.iter().map(Cache::len).collect::<Vec<_>>(), [2, 4, 1]);
+        // Each alone, as far as the others have nothing to do with it.
+        for (n, n_ahead) in [2, 4, 1].into_iter().enumerate() {
+            let mut alone = [1; 3];
+            alone[n] = n_ahead;
+            let (others, _) = run(alone);
+            let (Answer::Chosen(a), Answer::Chosen(b)) = (&answers[n], &others[n]) else { panic!("{answers:?}") };
+            assert_eq!(a.len(), [2, 8, 1][n]);
+            for (a, b) in a.iter().zip(b) {
+                assert_eq!(a.token, b.token, "{element:?}");
+                assert!((a.log_probability - b.log_probability).abs() < 1e-3);
+            }
+        }
+        // Feeding the first token by hand gives the second.
+        let (ones, mut caches) = run([1; 3]);
+        let (Answer::Chosen(first), Answer::Chosen(two)) = (&ones[0], &answers[0]) else { panic!("{ones:?}") };
+        assert_eq!(first[0].token, two[0].token);
+        let token = first[0].token.unwrap();
+        let is_time = token >= 70;
+        let times = if is_time { N_VOCAB..N_VOCAB } else { 75..N_VOCAB };
+        let allowed = Allowed { text_from: 0, times, opens: is_time, ..choice(0).allowed };
+        let next = [Choice { allowed, ..choice(0) }];
+        let choices = Some(Choices { choices: &next, masks: &masks, n_ahead: 1 });
+        let mut feed = [Feed { cache: &mut caches[0], tokens: &[token], wanted: &[0], choices }];
+        let answer = pair.model.answer(&mut feed).unwrap();
+        let Answer::Chosen(second) = &answer[0] else { panic!("{answer:?}") };
+        assert_eq!(second[0].token, two[1].token, "{element:?}");
+    }
+}
+
+#[test]
+fn choices_that_do_not_fit_are_errors() {
+    let pair = Pair::new(Element::F16, 4);
+    let (audios, _) = pair.audios(1, 40);
     let mut cache = pair.model.new_cache(&audios[0], 1).unwrap();
-    let masks = pair.model.masks(&[&[]]).unwrap();
-    let rule = ChooseRule { text_from: 0, time_from: 70, time_to: N_VOCAB as i32, mask: 1 };
-    let mut feeds = [Feed { cache: &mut cache, tokens: &[1], wanted: &[0] }];
-    assert!(matches!(pair.model.choose(&mut feeds, &[rule], &masks, 70), Err(Error::InvalidInput(_))));
+    let masks = Masks(pair.model.masks(&[vec![], vec![]]).unwrap());
+    let too_far = Allowed { text_from: N_VOCAB + 1, ..choice(0).allowed };
+    let far_ahead = [Choice { observed: Some(1), ..choice(0) }];
+    for (choices, n_ahead, tokens) in [
+        (&[choice(1)][..], 1, &[1_u32][..]),
+        (&[Choice { allowed: too_far, ..choice(0) }], 1, &[1]),
+        (&[Choice { observed: Some(N_VOCAB as u32), ..choice(0) }], 1, &[1]),
+        (&[choice(0)], MAX_AHEAD + 1, &[1]),
+        (&[choice(0)], 2, &[1, 2]),
+        (&[choice(0), choice(0)], 2, &[1]),
+        (&far_ahead, 2, &[1]),
+    ] {
+        let choices = Some(Choices { choices, masks: &masks, n_ahead });
+        let failed = pair.model.answer(&mut [Feed { cache: &mut cache, tokens, wanted: &[0], choices }]);
+        assert!(matches!(failed, Err(Error::Model { .. })), "{failed:?}");
+    }
+    assert_eq!(cache.len(), 0);
+}
+
+#[test]
+fn the_scores_after_one_token_may_be_wanted_twice() {
+    let pair = Pair::new(Element::F16, 4);
+    let (audios, _) = pair.audios(1, 40);
+    let mut cache = pair.model.new_cache(&audios[0], 1).unwrap();
+    let mut feed = [Feed { cache: &mut cache, tokens: &[7], wanted: &[0, 0], choices: None }];
+    let both = scores(&pair.model, &mut feed);
+    assert_eq!(both[..N_VOCAB], both[N_VOCAB..]);
 }
 
 #[test]
@@ -294,7 +415,7 @@ fn what_cannot_be_fed_is_an_error_and_changes_nothing() {
     for (tokens, wanted) in
         [(&[1_u32, 2, 3][..], &[0_usize][..]), (&[], &[]), (&[1, 90], &[0]), (&[1, 2], &[1]), (&too_many, &[0])]
     {
-        let failed = pair.model.decode(&mut [Feed { cache: &mut cache, tokens, wanted }]);
+        let failed = pair.model.answer(&mut [Feed { cache: &mut cache, tokens, wanted, choices: None }]);
         assert!(matches!(failed, Err(Error::Model { .. })), "{tokens:?}");
         assert_eq!(cache.len(), 0);
     }

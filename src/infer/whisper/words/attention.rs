@@ -53,6 +53,31 @@ pub(super) fn table(
     table
 }
 
+/// The mean over the heads of how much each of some tokens listened at each position, `[rows.len(), n_used]`: shares that
+/// add up to 1 for a token. Else as [`table`].
+pub(super) fn shares(
+    scores: &[f32],
+    [n_tokens, n_positions]: [usize; 2],
+    n_used: usize,
+    rows: Range<usize>,
+) -> Vec<f32> {
+    let n_used = n_used.min(n_positions);
+    let n_heads = scores.len().checked_div(n_tokens * n_positions).unwrap_or(0);
+    let mut shares = vec![0.0; rows.len() * n_used];
+    if shares.is_empty() {
+        return shares;
+    }
+    shares.par_chunks_exact_mut(n_used).zip(rows).for_each(|(sum, row)| {
+        let mut listened = vec![0.0; n_used];
+        for head in scores.chunks_exact(n_tokens * n_positions) {
+            listened.copy_from_slice(&head[row * n_positions..][..n_used]);
+            softmax(&mut listened, n_used);
+            sum.iter_mut().zip(&listened).for_each(|(sum, value)| *sum += value / n_heads as f32);
+        }
+    });
+    shares
+}
+
 /// Brings every column of rows of `n` to mean 0 and variance 1; columns of equal values become 0.
 fn normalise_columns(values: &mut [f32], n: usize) {
     let n_rows = (values.len() / n) as f32;
@@ -198,6 +223,17 @@ mod tests {
                 prop_assert!((f64::from(*got) - expected).abs() < 1e-3, "{} and {}", got, expected);
             }
         }
+    }
+
+    #[test]
+    fn shares_are_the_mean_over_the_heads() {
+        // Two heads, two tokens, three positions of which two are used.
+        let scores = [0.0, 0.0, 9.0, 0.0, 3.0_f32.ln(), 9.0, 5.0, 5.0, 9.0, 1.0, 1.0, 9.0];
+        let got = shares(&scores, [2, 3], 2, 0..2);
+        for (got, expected) in got.iter().zip([0.5, 0.5, 0.375, 0.625]) {
+            assert!((got - expected).abs() < 1e-6, "{got} and {expected}");
+        }
+        assert!(shares(&scores, [2, 3], 0, 0..2).is_empty());
     }
 
     #[test]

@@ -89,12 +89,13 @@ pub(super) fn merge_punctuation(timings: &mut [Timing], prepended: &str, appende
 
 /// Gives each segment its words; `offset_s` is the start of the window, `last_speech_s` the end of what was said before.
 ///
-/// The segments' own times become those of their first and last words, or limit them.
+/// The segments' own times become those of their first and last words; with `usual` lengths, for words that have the
+/// pauses around them, they also limit them.
 pub(super) fn assign(
     segments: &mut [Segment],
     timings: &[Timing],
     n_text_tokens: &[usize],
-    usual: Usual,
+    usual: Option<Usual>,
     (offset_s, mut last_speech_s): (f64, f64),
 ) {
     let mut rest = timings.iter();
@@ -114,7 +115,11 @@ pub(super) fn assign(
                 });
             }
         }
-        fit(segment, usual, last_speech_s);
+        if let Some(usual) = usual {
+            fit(segment, usual, last_speech_s);
+        } else if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
+            (segment.start, segment.end) = (first.start, last.end);
+        }
         if !segment.words.is_empty() {
             last_speech_s = segment.end;
         }
@@ -230,7 +235,7 @@ mod tests {
     fn words_go_to_the_segment_of_their_tokens() {
         let found = timings(&[(" a", 0.0, 0.3), (" b", 0.3, 0.6), (" c", 0.6, 0.9)]);
         let mut segments = [segment(10.0, 10.6), segment(10.6, 10.6), segment(10.6, 11.0)];
-        assign(&mut segments, &found, &[2, 0, 1], Usual::of(&found), (10.0, 9.9));
+        assign(&mut segments, &found, &[2, 0, 1], Some(Usual::of(&found)), (10.0, 9.9));
         let words =
             |segment: &Segment| segment.words.iter().map(|w| (w.word.clone(), w.start, w.end)).collect::<Vec<_>>();
         assert_eq!(words(&segments[0]), [(" a".into(), 10.0, 10.3), (" b".into(), 10.3, 10.6)]);
@@ -244,21 +249,29 @@ mod tests {
     fn the_first_word_after_a_pause_is_shortened() {
         let usual = Usual { median_s: 0.25, max_s: 0.5 };
         let mut one = [segment(0.0, 5.0)];
-        assign(&mut one, &timings(&[(" a", 0.0, 4.0), (" b", 4.0, 4.25)]), &[2], usual, (0.0, 0.0));
+        assign(&mut one, &timings(&[(" a", 0.0, 4.0), (" b", 4.0, 4.25)]), &[2], Some(usual), (0.0, 0.0));
         assert_eq!((one[0].words[0].start, one[0].start), (3.5, 3.5));
         // The second word is long too: the pause is before both.
-        assign(&mut one, &timings(&[(" a", 0.0, 2.0), (" b", 2.0, 4.0)]), &[2], usual, (0.0, 0.0));
+        assign(&mut one, &timings(&[(" a", 0.0, 2.0), (" b", 2.0, 4.0)]), &[2], Some(usual), (0.0, 0.0));
         assert_eq!((one[0].words[0].start, one[0].words[0].end, one[0].words[1].start), (3.0, 3.5, 3.5));
         // Not after a pause: as it was aligned.
-        assign(&mut one, &timings(&[(" a", 0.0, 0.75), (" b", 0.75, 1.0)]), &[2], usual, (0.0, 0.0));
+        assign(&mut one, &timings(&[(" a", 0.0, 0.75), (" b", 0.75, 1.0)]), &[2], Some(usual), (0.0, 0.0));
         assert_eq!(one[0].words[0].start, 0.0);
+    }
+
+    #[test]
+    fn words_that_have_no_pauses_stay_as_they_are() {
+        let mut one = [segment(1.0, 2.0)];
+        assign(&mut one, &timings(&[(" a", 0.0, 1.5), (" b", 1.5, 4.0)]), &[2], None, (0.0, 0.0));
+        assert_eq!((one[0].words[0].start, one[0].words[1].end), (0.0, 4.0));
+        assert_eq!((one[0].start, one[0].end), (0.0, 4.0));
     }
 
     #[test]
     fn the_segment_limits_words_that_are_too_long() {
         let usual = Usual { median_s: 0.25, max_s: 0.5 };
         let mut one = [segment(1.0, 2.0)];
-        assign(&mut one, &timings(&[(" a", 0.0, 1.5), (" b", 1.5, 4.0)]), &[2], usual, (0.0, 1.25));
+        assign(&mut one, &timings(&[(" a", 0.0, 1.5), (" b", 1.5, 4.0)]), &[2], Some(usual), (0.0, 1.25));
         assert_eq!((one[0].words[0].start, one[0].words[1].end), (1.0, 2.0));
         assert_eq!((one[0].start, one[0].end), (1.0, 2.0));
     }

@@ -54,6 +54,7 @@ fn times_and_probabilities_of_words_are_openais() {
             model: &model,
             tokenizer: &tokenizer,
             heads: &heads,
+            late_s: None,
             start,
             language: "en",
             prepended: PREPENDED,
@@ -84,6 +85,21 @@ fn times_and_probabilities_of_words_are_openais() {
             let mut words = segments.iter().flat_map(|segment| &segment.words);
             let ask = words.find(|word| word.word.trim() == "ask").unwrap();
             assert!((3.1..3.6).contains(&ask.start), "{name} {search}: {ask:?}");
+            drop(segments);
+            // As they are placed by default: after both pauses, and in order.
+            let mut segments: Vec<Segment> = expected.iter().map(|segment| decoded(segment, begin)).collect();
+            let Listeners { heads, late_s } = model.listeners();
+            assert!(late_s.is_some());
+            let aligner = Aligner { heads, late_s: *late_s, mel: Some(&mel), ..aligner };
+            aligner.add(&mut segments, &audio, n_frames, 0.0).unwrap();
+            let words: Vec<Word> = segments.into_iter().flat_map(|segment| segment.words).collect();
+            assert_eq!(words.len(), 22);
+            let text = |word: &Word| word.word.trim().trim_matches(',').to_lowercase();
+            let start = |text_: &str| words.iter().find(|word| text(word) == text_).unwrap().start;
+            assert!((3.1..3.5).contains(&start("ask")), "{name} {search}: {words:?}");
+            assert!((5.2..5.6).contains(&start("what")), "{name} {search}: {words:?}");
+            assert!(words.iter().all(|word| word.start <= word.end && word.end <= 11.0), "{words:?}");
+            assert!(words.windows(2).all(|pair| pair[0].end <= pair[1].start), "{words:?}");
         }
     }
 }
