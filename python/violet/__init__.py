@@ -14,7 +14,6 @@ from violet._core import (
     __version__,
     cer,
     char_counts,
-    load,
     log_mel,
     mer,
     normalize,
@@ -25,6 +24,7 @@ from violet._core import (
     wip,
     word_counts,
 )
+from violet.audio import AudioInfo, decode, encode, info, load, resample, save, stream
 from violet.audio_scores import (
     log_f0_rmse,
     log_spectral_distance,
@@ -58,6 +58,7 @@ from violet.transcriber import Transcriber
 from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
 __all__ = [
+    "AudioInfo",
     "CharacterScores",
     "Comparison",
     "DnsMosScores",
@@ -78,6 +79,9 @@ __all__ = [
     "char_counts",
     "compare",
     "cpwer",
+    "decode",
+    "encode",
+    "info",
     "load",
     "log_f0_rmse",
     "log_mel",
@@ -88,6 +92,8 @@ __all__ = [
     "normalize",
     "normalizers",
     "pesq",
+    "resample",
+    "save",
     "score_characters",
     "score_words",
     "ser",
@@ -97,6 +103,7 @@ __all__ = [
     "speaker_similarity",
     "speech_timestamps",
     "stoi",
+    "stream",
     "tcpwer",
     "voice",
     "wer",

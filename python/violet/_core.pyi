@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Final, final
+from typing import Any, BinaryIO, Final, final
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "REWARD_VERSION",
+    "AudioStream",
     "DistillMos",
     "DnsMos",
-    "REWARD_VERSION",
     "LimitError",
     "Scores",
     "Segment",
@@ -32,6 +33,7 @@ __all__ = [
     "cuda_problem",
     "decode",
     "ema_update",
+    "encode",
     "hub_download",
     "hub_snapshot",
     "latency_factor",
@@ -49,12 +51,14 @@ __all__ = [
     "pesq",
     "prepare_voice",
     "probe",
+    "resample",
     "reward_agreement",
     "reward_analysis",
     "reward_miner",
     "reward_synthesis",
     "reward_transcription",
     "run_proxy",
+    "save",
     "score_texts",
     "ser",
     "si_sdr",
@@ -79,9 +83,54 @@ __version__: str
 class VioletError(Exception): ...
 class LimitError(ValueError): ...
 
-def load(path: str | PathLike[str], sample_rate: int | None = None) -> tuple[npt.NDArray[np.float32], int]: ...
-def decode(data: bytes, sample_rate: int | None = None) -> tuple[npt.NDArray[np.float32], int]: ...
-def probe(path: str | PathLike[str]) -> dict[str, Any]: ...
+def load(
+    path: str | PathLike[str] | bytes | bytearray | BinaryIO | Iterable[bytes],
+    sample_rate: int | None = None,
+    **options: object,
+) -> tuple[npt.NDArray[np.float32], int]: ...
+def decode(data: bytes, sample_rate: int | None = None, **options: object) -> tuple[npt.NDArray[np.float32], int]: ...
+def probe(path: str | PathLike[str] | bytes | bytearray | BinaryIO) -> dict[str, Any]: ...
+
+@final
+class AudioStream:
+    def __new__(
+        cls,
+        source: str | PathLike[str] | bytes | bytearray | BinaryIO | Iterable[bytes],
+        block_s: float,
+        sample_rate: int | None = None,
+        **options: object,
+    ) -> AudioStream: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def n_channels(self) -> int: ...
+    @property
+    def duration_s(self) -> float | None: ...
+    @property
+    def skipped_packets(self) -> int: ...
+    def __iter__(self) -> AudioStream: ...
+    def __next__(self) -> npt.NDArray[np.float32]: ...
+
+def encode(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    format: str,
+    bits: str,
+    bit_rate: int | None,
+    dither: int | None,
+    allow_ffmpeg: bool,
+) -> bytes: ...
+def save(
+    path: str | PathLike[str],
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    format: str,
+    bits: str,
+    bit_rate: int | None,
+    dither: int | None,
+    allow_ffmpeg: bool,
+) -> None: ...
+def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
 def wer(
     reference: str | Iterable[str],

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod audio;
+mod audio_source;
 mod device;
 mod errors;
 mod hub;
