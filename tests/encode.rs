@@ -109,14 +109,12 @@ fn opus_is_as_long_as_what_it_got_and_not_delayed() {
         let want = audio::resample_interleaved(&samples, n_channels, sample_rate, 48_000).unwrap();
         let n = sound.samples.len().min(want.len());
         let db = snr_db(&sound.samples[..n], &want[..n]);
-        println!("{sample_rate} Hz, {n_channels} channels: {db:.1} dB");
         assert!(db > 10.0, "{sample_rate} Hz, {n_channels} channels: {db:.1} dB");
         if let Some(theirs) = ffmpeg(&bytes, &["-c:a", "libopus"]) {
             assert_eq!(theirs.len(), sound.samples.len(), "{sample_rate} Hz: ffmpeg");
             // libopus in floating point there, in fixed point here.
             let sum: f64 = theirs.iter().zip(&sound.samples).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
             let lsb = (sum / theirs.len() as f64).sqrt() * 32_768.0;
-            println!("{lsb:.2} of a step from ffmpeg");
             assert!(lsb < 1.5, "{lsb:.2} of a step");
         }
     }

@@ -85,7 +85,6 @@ fn distillmos_is_that_of_the_original() {
     let network = DistillMos::load(&model("distillmos")).unwrap();
     for (name, golden) in golden() {
         let (got, want) = (network.score(&clip(&name)).unwrap(), golden["distillmos"].as_f64().unwrap());
-        println!("{name}: {got:.6} {want:.6} {:+.1e}", got - want);
         assert!((got - want).abs() < 1e-3, "{name}: {got}, not {want}");
     }
 }
@@ -97,7 +96,6 @@ fn dnsmos_is_that_of_the_original() {
         let got = network.score(&clip(&name)).unwrap();
         for (part, got) in [("sig", got.sig), ("bak", got.bak), ("ovr", got.ovr), ("p808", got.p808)] {
             let want = golden["dnsmos"][part].as_f64().unwrap();
-            println!("{name} {part}: {got:.6} {want:.6} {:+.1e}", got - want);
             assert!((got - want).abs() < 1e-3, "{name}, {part}: {got}, not {want}");
         }
     }
@@ -109,7 +107,6 @@ fn voices_are_those_of_the_original() {
     for (name, golden) in golden() {
         let got = network.embed(&clip(&name), PARTIALS_PER_S).unwrap();
         let cosine = cosine_similarity(&got.embedding, &floats(&golden["voice"])).unwrap();
-        println!("{name}: 1 - {:.1e}", 1.0 - cosine);
         assert!(cosine > 1.0 - 1e-6, "{name}: {cosine}");
         let starts: Vec<u64> = got.partials.iter().map(|partial| partial.start as u64).collect();
         let want: Vec<u64> = golden["partials"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
@@ -126,7 +123,6 @@ fn prepared_clips_have_the_level_and_the_voice_of_the_originals() {
         assert_eq!(samples.len(), stretches.iter().map(|(start, end)| end - start).sum::<usize>());
         let voice = network.embed(&samples, PARTIALS_PER_S).unwrap().embedding;
         let cosine = cosine_similarity(&voice, &floats(&golden["prepared"][name])).unwrap();
-        println!("{name}: {cosine:.4}");
         // Another detector of pauses: close, not equal.
         assert!(cosine > 0.98, "{name}: {cosine}");
     }

@@ -2,8 +2,8 @@
 
     python benches/compare/audio.py --work DIR [--rounds 5]
 
-Makes 10 minutes of every format from the speech in tests/data with ffmpeg, once, in DIR. Every side runs in a process of
-its own, one thread; the least user CPU time of the rounds counts, without the start of Python.
+Makes 10 minutes of every format from the speech in tests/data with ffmpeg, once, in DIR. Every side runs in a process
+of its own, one thread; the least user CPU time of the rounds counts, without the start of Python.
 """
 
 import argparse
@@ -23,14 +23,17 @@ CODECS = {
     "webm": ["-c:a", "libopus", "-ac", "1", "-b:a", "32k"],
 }
 START = "import sys, resource; now = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_utime\n"
-VIOLET = START + "import violet; t = now(); n = sum(len(b) for b in violet.stream(sys.argv[1], 16000)); print(now() - t)"
+VIOLET = (
+    START + "import violet; t = now(); n = sum(len(b) for b in violet.stream(sys.argv[1], 16000)); print(now() - t)"
+)
 MEL = (
     START + "import numpy as np, violet; x = np.random.default_rng(0).normal(0, .1, 9_600_000).astype('float32')\n"
     "violet.log_mel(x[:16000]); t = now(); violet.log_mel(x); print(now() - t)"
 )
 LIBROSA = (
     START + "import numpy as np, librosa; x = np.random.default_rng(0).normal(0, .1, 9_600_000).astype('float32')\n"
-    "f = lambda x: librosa.power_to_db(librosa.feature.melspectrogram(y=x, sr=16000, n_fft=400, hop_length=160, n_mels=80))\n"
+    "mel = librosa.feature.melspectrogram\n"
+    "f = lambda x: librosa.power_to_db(mel(y=x, sr=16000, n_fft=400, hop_length=160, n_mels=80))\n"
     "f(x[:16000]); t = now(); f(x); print(now() - t)"
 )
 ONE_THREAD = {**os.environ, "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -93,12 +93,11 @@ class LimitError(ValueError): ...
 def load(
     path: str | PathLike[str] | bytes | bytearray | BinaryIO | Iterable[bytes],
     sample_rate: int | None = None,
-    **options: Any,
+    **options: object,
 ) -> tuple[npt.NDArray[np.float32], int]: ...
-def decode(
-    data: bytes, sample_rate: int | None = None, **options: Any
-) -> tuple[npt.NDArray[np.float32], int]: ...
+def decode(data: bytes, sample_rate: int | None = None, **options: object) -> tuple[npt.NDArray[np.float32], int]: ...
 def probe(path: str | PathLike[str] | bytes | bytearray | BinaryIO) -> dict[str, Any]: ...
+
 @final
 class AudioStream:
     def __new__(
@@ -106,7 +105,7 @@ class AudioStream:
         source: str | PathLike[str] | bytes | bytearray | BinaryIO | Iterable[bytes],
         block_s: float,
         sample_rate: int | None = None,
-        **options: Any,
+        **options: object,
     ) -> AudioStream: ...
     @property
     def sample_rate(self) -> int: ...

@@ -96,7 +96,7 @@ def load(
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not audio, is damaged beyond reading, its codec is not supported, or an argument is impossible.
+        ValueError: It is not audio, cannot be read, has no supported codec, or an argument is impossible.
         violet.LimitError: It is longer or larger than the limits.
     """
     return _core.load(
@@ -140,7 +140,7 @@ def stream(
 ) -> "AudioStream":
     """Decodes audio block by block, however long it is, in constant memory; see `load`.
 
-    An iterable of bytes is decoded as it arrives. Of mp4, caf and aiff, which cannot be, a temporary copy is made first.
+    An iterable of bytes is decoded as it arrives; of mp4, caf and aiff, which cannot be, a temporary copy is made.
 
     Args:
         source: As in `load`.

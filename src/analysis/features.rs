@@ -175,7 +175,7 @@ fn mfcc(decibels: &MelDecibels, feature: &mut Feature) {
         let rows = Arch::new().dispatch(
             #[inline(always)]
             move || {
-                let _once: Once = once;
+                once.spend();
                 cepstrum.coefficients(block)
             },
         );
@@ -189,7 +189,7 @@ impl Parts {
         Arch::new().dispatch(
             #[inline(always)]
             move || {
-                let _once: Once = once;
+                once.spend();
                 self.compute(block);
             },
         );

@@ -127,7 +127,7 @@ impl ChannelMeter {
             let sums = Arch::new().dispatch(
                 #[inline(always)]
                 move || {
-                    let _once: Once = once;
+                    once.spend();
                     Sums::of(chunk)
                 },
             );

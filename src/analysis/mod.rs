@@ -9,7 +9,12 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "counts of samples become periods, frequencies and back; the values are bounded and tested"
+    clippy::float_cmp,
+    clippy::large_stack_arrays,
+    clippy::needless_for_each,
+    clippy::needless_range_loop,
+    clippy::similar_names,
+    reason = "loops over lanes and equal samples are meant; counts of samples become periods, frequencies and back; the values are bounded and tested"
 )]
 
 mod analyzer;

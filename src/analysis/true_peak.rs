@@ -71,7 +71,7 @@ impl TruePeakMeter {
             self.peak = Arch::new().dispatch(
                 #[inline(always)]
                 move || {
-                    let _once: Once = once;
+                    once.spend();
                     peak(buffer, before)
                 },
             );

@@ -20,7 +20,7 @@ const MAX_CPU_S: u32 = 600;
 /// Address space, KiB: 2 GiB.
 const MAX_MEMORY_KIB: u32 = 2 << 20;
 /// Time, however little the processor does.
-const MAX_WALL: Duration = Duration::from_secs(1_800);
+const MAX_WALL: Duration = Duration::from_mins(30);
 /// Bytes of ffmpeg's complaint that are kept.
 const MAX_COMPLAINT: u64 = 2_000;
 /// Containers that ffmpeg may read: those that hold their sound themselves. Playlists and scripts, which name other

@@ -74,7 +74,9 @@ pub(super) fn mono_weights(channels: &Channels) -> Vec<f32> {
         weights.fill(1.0);
         sum = weights.len() as f32;
     }
-    weights.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut weights {
+        *weight /= sum;
+    }
     weights
 }
 

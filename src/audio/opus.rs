@@ -53,7 +53,7 @@ impl OpusHead {
         };
         match (family, table) {
             (0, _) if (1..=2).contains(&n_channels) => Some(head),
-            (1..=254, [n_streams, n_coupled, mapping @ ..]) | (255, [n_streams, n_coupled, mapping @ ..]) => {
+            (1 | 2 | 255, [n_streams, n_coupled, mapping @ ..]) => {
                 let mapping = mapping.get(..usize::from(n_channels))?.to_vec();
                 Some(Self { n_streams: *n_streams, n_coupled: *n_coupled, mapping, ..head })
             }

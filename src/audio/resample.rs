@@ -52,15 +52,15 @@ pub fn resample_interleaved(samples: &[f32], n_channels: usize, from: u32, to: u
     for channel in 0..n_channels {
         let mut resampler = Resampler::new(from, to)?;
         let plane: Vec<f32> = samples.iter().skip(channel).step_by(n_channels).copied().collect();
-        let mut resampled = Vec::with_capacity(resampler.n_output(plane.len() as u64));
+        let mut target_plane = Vec::with_capacity(resampler.n_output(plane.len() as u64));
         if from == to {
-            resampled = plane;
+            target_plane = plane;
         } else {
-            resampler.push(&plane, &mut resampled);
-            resampler.finish(&mut resampled);
+            resampler.push(&plane, &mut target_plane);
+            resampler.finish(&mut target_plane);
         }
-        output.resize(resampled.len() * n_channels, 0.0);
-        for (target, sample) in output.iter_mut().skip(channel).step_by(n_channels).zip(resampled) {
+        output.resize(target_plane.len() * n_channels, 0.0);
+        for (target, sample) in output.iter_mut().skip(channel).step_by(n_channels).zip(target_plane) {
             *target = sample;
         }
     }

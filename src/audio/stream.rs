@@ -35,6 +35,7 @@ const PREROLL_S: f64 = 1.0;
 const LEAST_SEEK_S: f64 = 2.0;
 
 /// An open stream: format reader, decoder, and the account of what was damaged.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the stream")]
 pub(super) struct Stream<'s> {
     name: String,
     limits: Limits,

@@ -96,13 +96,13 @@ impl AudioStream {
         options: Option<Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let options = arguments(sample_rate, options.as_ref())?;
-        let blocks = py.detach(|| match source {
+        let opened = py.detach(|| match source {
             AudioSource::Path(path) => Blocks::open_with(path, &options),
             AudioSource::Bytes(bytes) => Blocks::from_reader(Cursor::new(bytes), "audio", &options),
             AudioSource::File(file) => Blocks::from_reader(file, "audio", &options),
             AudioSource::Arriving(chunks) => Blocks::from_arriving(chunks, "audio", &options),
         })?;
-        Ok(Self { blocks: blocks.in_blocks_of(block_s)?, is_all: options.mix == Mix::All })
+        Ok(Self { blocks: opened.in_blocks_of(block_s)?, is_all: options.mix == Mix::All })
     }
 
     #[getter]

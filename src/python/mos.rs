@@ -96,13 +96,12 @@ impl SpeakerEncoder {
     }
 }
 
+/// Samples, and the stretches that they are of.
+type Prepared<'py> = (Bound<'py, PyArray1<f32>>, Vec<(usize, usize)>);
+
 /// Samples at one level without long pauses, and the first and last samples of the stretches that they are of.
 #[pyfunction]
-fn prepare_voice<'py>(
-    py: Python<'py>,
-    samples: PyReadonlyArray1<'py, f32>,
-    vad: &Vad,
-) -> PyResult<(Bound<'py, PyArray1<f32>>, Vec<(usize, usize)>)> {
+fn prepare_voice<'py>(py: Python<'py>, samples: PyReadonlyArray1<'py, f32>, vad: &Vad) -> PyResult<Prepared<'py>> {
     let samples = samples.as_array().to_vec();
     let (left, stretches) = py.detach(|| speaker::prepare(&samples, &vad.0))?;
     Ok((left.into_pyarray(py), stretches))

@@ -140,8 +140,16 @@ def test_impossible_calls_say_what_is_wrong(call, error, text) -> None:  # type:
 
 
 def test_info_and_convert_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["convert", str(DATA / "clip_51.flac"), str(tmp_path / "mono.wav"), "--mono", "--sample-rate", "8000"]) == 0
+    assert (
+        main(["convert", str(DATA / "clip_51.flac"), str(tmp_path / "mono.wav"), "--mono", "--sample-rate", "8000"])
+        == 0
+    )
     assert main(["info", "--json", str(tmp_path / "mono.wav")]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert (facts["sample_rate"], facts["n_channels"], facts["duration_s"], facts["codec"]) == (8_000, 1, 1.0, "pcm_s16le")
+    assert (facts["sample_rate"], facts["n_channels"], facts["duration_s"], facts["codec"]) == (
+        8_000,
+        1,
+        1.0,
+        "pcm_s16le",
+    )
     assert main(["info", str(DATA / "absent.wav")]) == 1

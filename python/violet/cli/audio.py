@@ -2,11 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from violet import audio
+
+BITS: Mapping[str, Literal[16, 24, "float"]] = {"16": 16, "24": 24, "float": "float"}
+"""How samples are stored, by the names of the command line."""
 
 
 def info(argv: Sequence[str]) -> int:
@@ -37,7 +41,7 @@ def convert(argv: Sequence[str]) -> int:
     parser.add_argument("--channel", type=int, metavar="N", help="take this channel alone, counted from 0")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin here, seconds")
     parser.add_argument("--duration", type=float, metavar="S", help="take this much, seconds")
-    parser.add_argument("--bits", choices=["16", "24", "float"], default="16", help="how samples are stored")
+    parser.add_argument("--bits", choices=BITS, default="16", help="how samples are stored")
     parser.add_argument("--bit-rate", type=int, metavar="BPS", help="of opus and mp3, bits a second")
     parser.add_argument("--allow-ffmpeg", action="store_true", help="let ffmpeg do what Violet cannot")
     args = parser.parse_args(argv)
@@ -50,8 +54,7 @@ def convert(argv: Sequence[str]) -> int:
         duration_s=args.duration,
         allow_ffmpeg=args.allow_ffmpeg,
     )
-    bits = args.bits if args.bits == "float" else int(args.bits)
     audio.save(
-        args.output, samples, sample_rate, bits=bits, bit_rate=args.bit_rate, allow_ffmpeg=args.allow_ffmpeg
+        args.output, samples, sample_rate, bits=BITS[args.bits], bit_rate=args.bit_rate, allow_ffmpeg=args.allow_ffmpeg
     )
     return 0

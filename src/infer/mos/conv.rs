@@ -267,7 +267,7 @@ mod tests {
             margin in 0_usize..2, band_stride in 1_usize..3, step_stride in 1_usize..3, is_time_last: bool, seed in 0_u32..1000,
         ) {
             let input = plane(n_steps, n_bands, n_inputs, margin, seed);
-            let (values, bias) = (pseudo_random(9 * n_inputs * n_outputs, seed ^ 77), pseudo_random(n_outputs, seed ^ 5));
+            let (values, bias) = (pseudo_random(9 * n_inputs * n_outputs, seed ^ 0x4d), pseudo_random(n_outputs, seed ^ 5));
             let weights = Weights { values: &values, bias: &bias, is_time_last };
             let (mut out, mut scratch, slope) = (Plane::default(), Scratch::default(), 0.1_f32);
             for is_winograd in [false, true] {
