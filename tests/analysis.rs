@@ -1,6 +1,15 @@
 //! Analysis compared with librosa's and Praat's values of the same audio (`tests/data/make_analysis.py`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    clippy::needless_for_each,
+    clippy::print_stdout,
+    reason = "samples are made of their numbers; what was found is shown when a test fails"
+)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

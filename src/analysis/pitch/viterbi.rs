@@ -295,10 +295,10 @@ mod tests {
             for to in 0..2 * n {
                 let mut best = (0, f64::NEG_INFINITY);
                 for from in 0..2 * n {
-                    if let Some(step) = step(from, to) {
-                        if values[from] + step > best.1 {
-                            best = (from, values[from] + step);
-                        }
+                    if let Some(step) = step(from, to)
+                        && values[from] + step > best.1
+                    {
+                        best = (from, values[from] + step);
                     }
                 }
                 row.push(best.0);

@@ -10,7 +10,7 @@ const MAX_PERIOD_FACTOR: f64 = 1.3;
 /// How much successive amplitudes may differ. Source: Praat's manual, "Voice 3. Shimmer".
 const MAX_AMPLITUDE_FACTOR: f64 = 1.6;
 /// Where the next pulse is looked for, periods; the correlation that it needs, and the one at an end.
-/// Source: Praat's manual, "Sound & Pitch: To PointProcess (cc)".
+/// Source: Praat's manual, "Sound & Pitch: To `PointProcess` (cc)".
 const SEARCH: (f64, f64) = (0.8, 1.25);
 const MIN_CORRELATION: (f64, f64) = (0.3, 0.7);
 /// Peaks of pulses relative to the greatest sample, likewise.
@@ -57,10 +57,11 @@ pub(in crate::analysis) fn voice(samples: &[f32], sample_rate: u32, f0_hz: &[Opt
         };
         let amplitudes: Vec<Option<f64>> = (1..periods.len()).map(amplitude).collect();
         for pair in amplitudes.windows(2) {
-            if let (Some(a), Some(b)) = (pair[0], pair[1]) {
-                if a.min(b) > 0.0 && a.max(b) / a.min(b) <= MAX_AMPLITUDE_FACTOR {
-                    shimmer.push(a, b);
-                }
+            if let (Some(a), Some(b)) = (pair[0], pair[1])
+                && a.min(b) > 0.0
+                && a.max(b) / a.min(b) <= MAX_AMPLITUDE_FACTOR
+            {
+                shimmer.push(a, b);
             }
         }
     }
@@ -241,7 +242,7 @@ impl Sound<'_> {
     fn harmonicity_db(&self, time: f64, hz: f64) -> Option<f64> {
         let n = (HARMONICITY_WINDOW_S * self.rate) as i64;
         let period = self.rate / hz;
-        let first = self.index(time) - (n + period as i64) / 2;
+        let first = self.index(time) - i64::midpoint(n, period as i64);
         let window: Vec<f64> = (first..first + n).map(|index| self.at(index)).collect();
         let here: f64 = window.iter().map(|x| x * x).sum();
         let (low, high) =
