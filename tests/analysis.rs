@@ -6,6 +6,7 @@
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     clippy::float_cmp,
+    clippy::large_stack_arrays,
     clippy::needless_for_each,
     clippy::print_stdout,
     reason = "samples are made of their numbers; what was found is shown when a test fails"

@@ -2,15 +2,18 @@
 
 use super::*;
 
+/// A level in dBFS, none for silence, and how long it lasts, seconds.
+type Piece = (Option<f64>, f64);
+
 const RATES: [u32; 4] = [44_100, 48_000, 96_000, 16_000];
 
 /// Pieces of a 1 kHz sine, each with its level in dBFS (peak; `None`: silence) and its length in seconds.
-fn stereo(pieces: &[(Option<f64>, f64)], sample_rate: u32) -> LoudnessMeter {
+fn stereo(pieces: &[Piece], sample_rate: u32) -> LoudnessMeter {
     let channel = tone(pieces, sample_rate);
     metered(&[channel.clone(), channel], sample_rate)
 }
 
-fn tone(pieces: &[(Option<f64>, f64)], sample_rate: u32) -> Vec<f32> {
+fn tone(pieces: &[Piece], sample_rate: u32) -> Vec<f32> {
     let mut samples = Vec::new();
     for &(level, seconds) in pieces {
         let amplitude = level.map_or(0.0, |level| 10.0_f64.powf(level / 20.0));
@@ -41,7 +44,7 @@ fn near(got: Option<f64>, want: f64, tolerance: f64) -> bool {
 #[test]
 fn tech_3341_cases_1_to_5_have_their_integrated_loudness() {
     let s = Some;
-    let cases: [(&[(Option<f64>, f64)], f64); 5] = [
+    let cases: [(&[Piece], f64); 5] = [
         (&[(s(-23.0), 20.0)], -23.0),
         (&[(s(-33.0), 20.0)], -33.0),
         (&[(s(-36.0), 10.0), (s(-23.0), 60.0), (s(-36.0), 10.0)], -23.0),
