@@ -17,6 +17,7 @@ mod scores;
 mod signal;
 mod stream;
 mod subnet;
+mod texts;
 mod vad;
 mod whisper;
 
