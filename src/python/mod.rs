@@ -18,6 +18,7 @@ mod scores;
 mod signal;
 mod stream;
 mod subnet;
+mod texts;
 mod vad;
 mod whisper;
 
