@@ -142,7 +142,7 @@ def print_memory(model: str, clip: Path, seconds: float) -> None:
     samples = load(clip, seconds)
     # Loads the weights; the private functions keep this out of what is measured.
     quality = importlib.import_module("violet.quality")
-    {"distillmos": quality._distillmos, "dnsmos": quality._dnsmos, "ge2e": quality._encoder}[model]()  # noqa: SLF001
+    {"distillmos": quality._distillmos, "dnsmos": quality._dnsmos, "ge2e": quality._encoder}[model]()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = status_kb("VmRSS")
     ROWS[model].ours(samples)
