@@ -66,11 +66,6 @@ impl English {
         self.known(&word).unwrap_or_else(|| self.guess(&word))
     }
 
-    /// Whether the dictionary has a word.
-    pub(super) fn knows(&self, word: &str) -> bool {
-        self.dictionary.get(word).is_some()
-    }
-
     /// The name of a letter, as in "FBI".
     pub(super) fn letter_name(letter: char) -> Option<&'static str> {
         const NAMES: [&str; 26] = [

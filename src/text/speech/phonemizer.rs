@@ -259,5 +259,17 @@ fn spelled(letters: &str) -> String {
     phonemes
 }
 
+/// Every letter by its name and every digit as a word, with spaces between; other characters stay.
+pub(super) fn spelled_apart(text: &str) -> String {
+    let said = text.chars().filter(|c| !c.is_whitespace()).map(|c| match (c.to_digit(10), English::letter_name(c)) {
+        (Some(digit), _) => DIGITS[digit as usize].to_owned(),
+        (None, Some(name)) => format!("[[{name}]]"),
+        (None, None) => c.to_string(),
+    });
+    said.collect::<Vec<_>>().join(" ")
+}
+
+const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+
 #[cfg(test)]
 mod tests;

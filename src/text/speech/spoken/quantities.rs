@@ -194,7 +194,6 @@ fn time(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
 /// Telephone numbers of North America: "555-0199", "(800) 555-0199", "+1 800 555 0199", "800.555.0199".
 fn telephone(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let mut groups = Vec::new();
-    let mut used = 0;
     for (at, chunk) in chunks.iter().enumerate().take(5) {
         let core = chunk.core.strip_prefix('+').filter(|_| at == 0).unwrap_or(chunk.core);
         let parts: Vec<&str> = core.split(['-', '.', '(', ')']).filter(|part| !part.is_empty()).collect();
@@ -202,7 +201,7 @@ fn telephone(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
             break;
         }
         groups.extend(parts);
-        used = at + 1;
+        let used = at + 1;
         let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
         let international = chunks[0].core.starts_with('+');
         let is_complete = match lengths[..] {
