@@ -16,7 +16,7 @@ use self::dictionary::{Dictionary, Entry};
 use self::letters::{Letters, has_vowel, is_vowel};
 use crate::{Error, Result};
 
-pub(super) use self::phrase::in_phrase;
+pub(super) use self::phrase::{Neighbours, in_phrase};
 
 /// What the packed files can unpack to, bytes.
 const MAX_UNPACKED_BYTES: u64 = 8 << 20;
@@ -76,6 +76,14 @@ impl English {
         NAMES.get(index as usize).copied()
     }
 
+    /// The names of letters, the last with the main stress.
+    pub(super) fn letter_names(letters: &str) -> String {
+        let names: Vec<&str> = letters.chars().filter_map(Self::letter_name).collect();
+        let Some((last, first)) = names.split_last() else { return String::new() };
+        let weakened = first.iter().map(|name| name.replace('ˌ', "").replace('ˈ', "ˌ"));
+        weakened.chain([(*last).to_owned()]).collect()
+    }
+
     fn known(&self, word: &str) -> Option<String> {
         Some(match phrase::alone(word) {
             Some(phonemes) => phonemes.to_owned(),
@@ -93,7 +101,7 @@ impl English {
             if letters.contains(['a', 'e', 'i', 'o', 'u', 'y']) {
                 return self.letters.phonemes(&letters);
             }
-            letters.chars().filter_map(Self::letter_name).collect()
+            Self::letter_names(&letters)
         })
     }
 
@@ -107,8 +115,10 @@ impl English {
             let doubled = stem.strip_suffix(stem.chars().next_back()?).filter(|short| short.ends_with(stem.chars().next_back().unwrap_or(' ')));
             let stems = replacements.iter().map(|replacement| Cow::Owned(format!("{stem}{replacement}")));
             let doubled = doubled.filter(|_| ending.starts_with(['e', 'i'])).map(Cow::Borrowed);
-            for candidate in stems.chain(doubled) {
-                if let Some(phonemes) = self.known(&candidate).and_then(|stem| with_ending(stem, ending)) {
+            let with_y = stem.strip_suffix('i').map(|stem| Cow::Owned(format!("{stem}y")));
+            for candidate in stems.chain(doubled).chain(with_y) {
+                let stem = self.known(&candidate);
+                if let Some(phonemes) = stem.and_then(|stem| with_ending(stem, ending, candidate.ends_with("le"))) {
                     return Some(phonemes);
                 }
             }
@@ -117,7 +127,7 @@ impl English {
             if let Some(stem) = word.strip_prefix(prefix).filter(|stem| stem.len() > 3)
                 && let Some(phonemes) = self.known(stem).or_else(|| self.inflected(stem))
             {
-                return Some(format!("{said}{phonemes}"));
+                return Some(prefixed(said, &phonemes));
             }
         }
         None
@@ -170,7 +180,7 @@ const PREFIXES: [(&str, &str); 9] = [
 ];
 
 /// A stem with an ending of [`ENDINGS`].
-fn with_ending(stem: String, ending: &str) -> Option<String> {
+fn with_ending(stem: String, ending: &str, is_syllabic: bool) -> Option<String> {
     let said = match ending {
         "ies" | "es" | "s" => plural(&stem),
         "ied" | "ed" => {
@@ -189,11 +199,26 @@ fn with_ending(stem: String, ending: &str) -> Option<String> {
     let flapped = stem.strip_suffix('t').filter(|rest| said.starts_with(is_vowel) && rest.ends_with(|c| is_vowel(c) || c == 'ː'));
     Some(match (flapped, said) {
         (Some(rest), _) => format!("{rest}ɾ{said}"),
-        (None, "li") if stem.ends_with("əl") => format!("{}li", &stem[..stem.len() - "əl".len()]),
+        // "simply", "logically"; but "signally".
+        (None, "li") if stem.ends_with("əl") && (is_syllabic || stem.ends_with("ɪkəl")) => {
+            format!("{}li", stem.trim_end_matches("əl"))
+        }
+        (None, "li") if stem.ends_with('l') => stem + "i",
         (None, "ɚ" | "ɚz") if stem.ends_with('ɚ') => return None,
         (None, "ɪŋ" | "ᵻd") if stem.ends_with(['ɚ', 'ɜ']) || stem.ends_with("ɜː") => format!("{stem}ɹ{said}"),
         _ => stem + said,
     })
+}
+
+/// A stem behind a beginning of [`PREFIXES`].
+fn prefixed(prefix: &str, stem: &str) -> String {
+    let prefix = match prefix.strip_suffix('n') {
+        Some(start) if stem.trim_start_matches(['ˈ', 'ˌ']).starts_with(['k', 'ɡ']) => format!("{start}ŋ"),
+        _ => prefix.to_owned(),
+    };
+    let leads = stem.find(['ˈ', 'ˌ']).is_none_or(|at| syllables(&stem[..at]) == 0);
+    let mark = if prefix.starts_with('ʌ') && !leads { "ˌ" } else { "" };
+    format!("{mark}{prefix}{stem}")
 }
 
 /// Consonants after which "-ed" is said with a "t".

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use super::english::{Context, English, in_phrase};
+use super::english::{Context, English, Neighbours, in_phrase};
 use super::lexicon::Lexicon;
 use super::sentences::{End, Sentences};
 use super::spoken::{Piece, pieces};
@@ -230,7 +230,9 @@ impl Phonemizer {
                 let after = words.get(at + 1).filter(|_| words[at].0.pause.is_none());
                 let after = after.map_or("", |(word, _)| word.phonemes.as_str()).to_owned();
                 let alone = std::mem::take(&mut words[at].0.phonemes);
-                words[at].0.phonemes = in_phrase(&small[at], alone, &after);
+                let before = at.checked_sub(1).filter(|&at| words[at].0.pause.is_none()).map_or("", |at| small[at].as_str());
+                let next = if after.is_empty() { "" } else { small.get(at + 1).map_or("", String::as_str) };
+                words[at].0.phonemes = in_phrase(&small[at], alone, &Neighbours { before, next, after: &after });
             }
         }
     }
@@ -251,12 +253,10 @@ fn spelled(letters: &str) -> String {
         Some(stem) if !stem.is_empty() && stem.chars().all(char::is_uppercase) => (stem, "z"),
         _ => (letters, ""),
     };
-    let names: Vec<&str> = letters.chars().filter_map(English::letter_name).collect();
-    let Some((last, first)) = names.split_last() else { return String::new() };
-    let mut phonemes: String = first.iter().map(|name| name.replace('ˌ', "").replace('ˈ', "ˌ")).collect();
-    phonemes.push_str(last);
-    phonemes.push_str(ending);
-    phonemes
+    match English::letter_names(letters) {
+        names if names.is_empty() => names,
+        names => names + ending,
+    }
 }
 
 /// Every letter by its name and every digit as a word, with spaces between; other characters stay.

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn paragraphs_and_cuts_are_told() {
         let ends = |text: &str| Sentences::new(text).map(|(_, end)| end).collect::<Vec<_>>();
-        assert_eq!(ends("A. B.\n\nC"), [End::Sentence, End::Paragraph, End::Text]);
+        assert_eq!(ends("Yes. No.\n\nC"), [End::Sentence, End::Paragraph, End::Text]);
         let long = "word, ".repeat(400);
         assert!(Sentences::new(&long).all(|(range, _)| range.len() <= MAX_SENTENCE_BYTES + 1));
         assert_eq!(Sentences::new(&long).next().unwrap().1, End::Cut);

@@ -61,6 +61,8 @@ impl Chunk<'_> {
 #[derive(Debug, Default)]
 struct Output {
     pieces: Vec<Spoken>,
+    /// Whether the last chunk was an abbreviation, whose point ends no phrase but at the end of the text.
+    is_abbreviated: bool,
 }
 
 impl Output {
@@ -115,6 +117,7 @@ fn plain(text: &str, range: Range<usize>, output: &mut Output) {
     let mut at = 0;
     while let Some(chunk) = chunks.get(at) {
         punctuation(chunk.lead, chunk.start, output);
+        output.is_abbreviated = false;
         let rest = &chunks[at..];
         let used = if chunk.core.is_empty() {
             1
@@ -123,7 +126,8 @@ fn plain(text: &str, range: Range<usize>, output: &mut Output) {
         };
         at += used.max(1);
         if let Some(last) = chunks.get(at - 1) {
-            punctuation(last.trail, last.core_range().end, output);
+            let point = usize::from(output.is_abbreviated && at < chunks.len() && last.trail.starts_with('.'));
+            punctuation(&last.trail[point..], last.core_range().end + point, output);
         }
     }
 }

@@ -148,6 +148,8 @@ def open_back(word: Word, at: int) -> str:
         if before == "w" and letter == "a" and after in ("N", "L", "SH"):
             return "ɔ"
         return "ɔ" if re.match("ost|oft|off|osit", rest) else "ɑː"
+    if before == "w" and letter == "a" and after == "N":
+        return "ɔ"
     if letter == "o" and (after in ("S", "F", "TH", "NG", "G", "SH") or rest.startswith("ong")):
         return "ɔ"
     return "ɑː" if letter == "o" and after in ("N", "D", "K", "P", "L", "T", "M") and not re.match("ou|oa", rest) else "ɔː"

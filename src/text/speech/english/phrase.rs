@@ -121,15 +121,30 @@ pub(super) fn alone(word: &str) -> Option<&'static str> {
     row(word).map(|row| row.1)
 }
 
-/// A word's phonemes within a phrase: `phonemes` are those that it has alone, `after` those of the next word, which is
-/// empty at the end of a phrase.
-pub(in super::super) fn in_phrase(word: &str, phonemes: String, after: &str) -> String {
+/// What stands around a word in its phrase; empty at its ends.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Neighbours<'a> {
+    /// The word before, in small letters.
+    pub before: &'a str,
+    /// The word behind, in small letters.
+    pub next: &'a str,
+    /// The phonemes of the word behind.
+    pub after: &'a str,
+}
+
+/// A word's phonemes within a phrase, from those that it has alone.
+pub(in super::super) fn in_phrase(word: &str, phonemes: String, neighbours: &Neighbours<'_>) -> String {
+    let Neighbours { before, next, after } = *neighbours;
     let before_vowel = after.trim_start_matches(['ˈ', 'ˌ']).starts_with(is_vowel);
     let mut phonemes = match row(&word.to_lowercase()) {
         Some(&(_, alone, _, true)) if after.is_empty() => alone.to_owned(),
         Some(&("the", ..)) if before_vowel => "ðɪ".to_owned(),
         Some(&("to", ..)) if before_vowel => "tʊ".to_owned(),
         Some(&("to", ..)) if after.is_empty() => "tuː".to_owned(),
+        Some(&("of", ..)) if matches!(next, "a" | "an") => "əv".to_owned(),
+        Some(&("for", ..)) if matches!(next, "a" | "the") => "fɚ".to_owned(),
+        Some(&("a", ..)) if matches!(before, "of" | "at" | "for") => "ə".to_owned(),
+        Some(&("an", ..)) if matches!(before, "of" | "at" | "for") => "ən".to_owned(),
         Some(&("it" | "at", ..)) if before_vowel => phonemes_of(word, "ɾ"),
         Some(row) => row.2.to_owned(),
         None => phonemes,
@@ -168,7 +183,8 @@ mod tests {
         ];
         for (word, after, want) in table {
             let alone = alone(&word.to_lowercase()).unwrap_or("wˈɔːɾɚ").to_owned();
-            assert_eq!(in_phrase(word, alone, after), want, "{word} {after}");
+            let neighbours = Neighbours { before: "", next: "", after };
+            assert_eq!(in_phrase(word, alone, &neighbours), want, "{word} {after}");
         }
     }
 }

@@ -150,7 +150,7 @@ fn abbreviation(chunks: &[Chunk<'_>], output: &mut Output) -> bool {
     } else {
         output.words(words.split(' '), &chunk.core_range());
     }
-    // The point of an abbreviation ends no phrase but at the end of the text.
+    output.is_abbreviated = pointed;
     true
 }
 
@@ -160,6 +160,7 @@ fn dotted(text: &str, range: &Range<usize>, output: &mut Output) -> bool {
     let is_dotted = parts.len() > 1 && parts.iter().all(|part| part.chars().count() == 1 && part.chars().all(|c| c.is_ascii_alphabetic()));
     if is_dotted {
         output.letters(&parts.concat(), range);
+        output.is_abbreviated = true;
     }
     is_dotted
 }
@@ -257,7 +258,7 @@ fn word(text: &str, range: &Range<usize>, is_shouted: bool, alone: bool, output:
         Some(stem) if is_spelled(stem) => output.letters(text, range),
         _ if capitals > 1 && !is_shouted && is_spelled(text) => output.letters(text, range),
         _ if text.chars().count() == 1 && !matches!(text, "a" | "A" | "I" | "i" | "o" | "O") && text.is_ascii() => output.letters(text, range),
-        _ if capitals > 1 && capitals < text.chars().count() => camel(text, range, output),
+        _ if capitals > 0 && capitals < text.chars().count() && !text.starts_with("Mc") && !text.starts_with("Mac") => camel(text, range, output),
         _ => output.word(text, range),
     }
 }

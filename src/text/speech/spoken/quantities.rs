@@ -163,10 +163,11 @@ fn time(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
         None => following(chunks, 1).and_then(half_of_day).map_or((None, 1), |half| (Some(half), 2)),
     };
     let fits = |text: &str, below: usize| text.len() == 2 && text.parse().is_ok_and(|value: usize| value < below);
+    let is_hour = |text: &str| is_digits(text) && text.len() <= 2 && text.parse().is_ok_and(|hour: usize| hour <= 24);
     let is_time = match parts[..] {
-        [hour] => half.is_some() && is_digits(hour) && hour.len() <= 2,
-        [hour, minute] => is_digits(hour) && hour.len() <= 2 && fits(minute, 60),
-        [hour, minute, second] => is_digits(hour) && hour.len() <= 2 && fits(minute, 60) && fits(second, 60),
+        [hour] => half.is_some() && is_hour(hour),
+        [hour, minute] => is_hour(hour) && fits(minute, 60),
+        [hour, minute, second] => is_hour(hour) && fits(minute, 60) && fits(second, 60),
         _ => false,
     };
     if !is_time {
@@ -187,6 +188,7 @@ fn time(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     }
     if let Some(half) = half {
         output.letters(half, &range);
+        output.is_abbreviated = chunks[used - 1].core.contains('.');
     }
     Some(used)
 }

@@ -80,7 +80,7 @@ impl<'a> Xml<'a> {
         let name = self.name(at);
         if name.is_empty() {
             let what = format!("expected a tag behind <, got {}; a < in the text is written &lt;", self.quoted(at));
-            return Err(self.error(at, &what));
+            return Err(self.error(start, &what));
         }
         at += name.len();
         let name = name.to_owned();
