@@ -40,7 +40,9 @@ impl Espeak {
     fn find_in(path: &OsStr, voice: &str) -> Result<Self> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
         if voice.is_empty() || voice.starts_with('-') || !voice.chars().all(is_name) {
-            return Err(Error::InvalidInput(format!("{voice:?} is no voice of espeak-ng's; they are named like en-us")));
+            return Err(Error::InvalidInput(format!(
+                "{voice:?} is no voice of espeak-ng's; they are named like en-us"
+            )));
         }
         let programs = std::env::split_paths(path).filter(|directory| directory.is_absolute());
         let program = programs.map(|directory| directory.join("espeak-ng")).find(|program| program.is_file());
@@ -114,7 +116,8 @@ fn exchange(child: &mut Child, text: &str, deadline: Instant) -> std::io::Result
         let result = stdout.take(MAX_OUTPUT_BYTES + 1).read_to_end(&mut output).map(|_| output);
         let _ = sender.send(result);
     });
-    let output = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(|_| timed_out())??;
+    let output =
+        receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(|_| timed_out())??;
     if output.len() as u64 > MAX_OUTPUT_BYTES {
         return Err(std::io::Error::other(format!("its output has more than {MAX_OUTPUT_BYTES} bytes")));
     }

@@ -2,8 +2,8 @@
 
 Needs Debian's `wordnet-base` (the texts; WordNet licence) and `espeak-ng` (a program that is only compared with):
     apt-get install wordnet-base espeak-ng && python make_phonemes.py
-The words are drawn from those that occur twice or more in WordNet's glosses, each once, however rare; the sentences from
-its examples of six words or more, without digits. The seed is fixed, nothing is picked by hand.
+The words are drawn from those that occur twice or more in WordNet's glosses, each once, however rare; the sentences
+from its examples of six words or more, without digits. The seed is fixed, nothing is picked by hand.
 """
 
 import json
@@ -42,7 +42,10 @@ def main() -> None:
     words = draw.sample(sorted(word for word, n in counts.items() if n > 1), N_DRAWN_WORDS)[:N_WORDS]
     examples = draw.sample(sorted(sentences), N_DRAWN_SENTENCES)[:N_SENTENCES]
     with ThreadPoolExecutor() as pool:
-        said = {name: list(zip(texts, pool.map(espeak, texts), strict=True)) for name, texts in (("words", words), ("sentences", examples))}
+        said = {
+            name: list(zip(texts, pool.map(espeak, texts), strict=True))
+            for name, texts in (("words", words), ("sentences", examples))
+        }
     text = json.dumps(said, ensure_ascii=False, separators=(",", ":")).replace("],[", "],\n[")
     Path(__file__).with_name("phonemes.json").write_text(text + "\n", "utf-8")
 

@@ -69,8 +69,32 @@ impl English {
     /// The name of a letter, as in "FBI".
     pub(super) fn letter_name(letter: char) -> Option<&'static str> {
         const NAMES: [&str; 26] = [
-            "ˈeɪ", "bˈiː", "sˈiː", "dˈiː", "ˈiː", "ˈɛf", "dʒˈiː", "ˈeɪtʃ", "ˈaɪ", "dʒˈeɪ", "kˈeɪ", "ˈɛl", "ˈɛm", "ˈɛn", "ˈoʊ",
-            "pˈiː", "kjˈuː", "ˈɑːɹ", "ˈɛs", "tˈiː", "jˈuː", "vˈiː", "dˈʌbəljˌuː", "ˈɛks", "wˈaɪ", "zˈiː",
+            "ˈeɪ",
+            "bˈiː",
+            "sˈiː",
+            "dˈiː",
+            "ˈiː",
+            "ˈɛf",
+            "dʒˈiː",
+            "ˈeɪtʃ",
+            "ˈaɪ",
+            "dʒˈeɪ",
+            "kˈeɪ",
+            "ˈɛl",
+            "ˈɛm",
+            "ˈɛn",
+            "ˈoʊ",
+            "pˈiː",
+            "kjˈuː",
+            "ˈɑːɹ",
+            "ˈɛs",
+            "tˈiː",
+            "jˈuː",
+            "vˈiː",
+            "dˈʌbəljˌuː",
+            "ˈɛks",
+            "wˈaɪ",
+            "zˈiː",
         ];
         let index = u32::from(letter.to_ascii_lowercase()).checked_sub(u32::from('a'))?;
         NAMES.get(index as usize).copied()
@@ -112,7 +136,9 @@ impl English {
         }
         for (ending, replacements) in ENDINGS {
             let Some(stem) = word.strip_suffix(ending).filter(|stem| stem.len() > 2) else { continue };
-            let doubled = stem.strip_suffix(stem.chars().next_back()?).filter(|short| short.ends_with(stem.chars().next_back().unwrap_or(' ')));
+            let doubled = stem
+                .strip_suffix(stem.chars().next_back()?)
+                .filter(|short| short.ends_with(stem.chars().next_back().unwrap_or(' ')));
             let stems = replacements.iter().map(|replacement| Cow::Owned(format!("{stem}{replacement}")));
             let doubled = doubled.filter(|_| ending.starts_with(['e', 'i'])).map(Cow::Borrowed);
             let with_y = stem.strip_suffix('i').map(|stem| Cow::Owned(format!("{stem}y")));
@@ -138,10 +164,15 @@ impl English {
         let splits = (3..word.len().saturating_sub(2)).rev().filter(|&at| word.is_char_boundary(at));
         for at in splits {
             let (first, second) = word.split_at(at);
-            if let (Some(first), Some(second)) = (self.known(first), self.known(second).or_else(|| self.inflected(second)).filter(|_| second.len() > 2)) {
-                let touching = first.rfind('ˈ').is_some_and(|at| first[at..].matches(is_vowel).count() <= 2 && syllables(&first[at..]) == 1);
+            if let (Some(first), Some(second)) =
+                (self.known(first), self.known(second).or_else(|| self.inflected(second)).filter(|_| second.len() > 2))
+            {
+                let touching = first
+                    .rfind('ˈ')
+                    .is_some_and(|at| first[at..].matches(is_vowel).count() <= 2 && syllables(&first[at..]) == 1);
                 let leads = second.find('ˈ').is_some_and(|at| syllables(&second[..at]) == 0);
-                let second = if touching && leads { second.replace(['ˈ', 'ˌ'], "") } else { second.replace('ˈ', "ˌ") };
+                let second =
+                    if touching && leads { second.replace(['ˈ', 'ˌ'], "") } else { second.replace('ˈ', "ˌ") };
                 return Some(first + &second);
             }
         }
@@ -184,7 +215,13 @@ fn with_ending(stem: String, ending: &str, is_syllabic: bool) -> Option<String> 
     let said = match ending {
         "ies" | "es" | "s" => plural(&stem),
         "ied" | "ed" => {
-            if stem.ends_with(['t', 'd', 'ɾ']) { "ᵻd" } else if stem.ends_with(VOICELESS) { "t" } else { "d" }
+            if stem.ends_with(['t', 'd', 'ɾ']) {
+                "ᵻd"
+            } else if stem.ends_with(VOICELESS) {
+                "t"
+            } else {
+                "d"
+            }
         }
         "ing" => "ɪŋ",
         "ers" => "ɚz",
@@ -196,7 +233,8 @@ fn with_ending(stem: String, ending: &str, is_syllabic: bool) -> Option<String> 
         "ly" => "li",
         _ => return None,
     };
-    let flapped = stem.strip_suffix('t').filter(|rest| said.starts_with(is_vowel) && rest.ends_with(|c| is_vowel(c) || c == 'ː'));
+    let flapped =
+        stem.strip_suffix('t').filter(|rest| said.starts_with(is_vowel) && rest.ends_with(|c| is_vowel(c) || c == 'ː'));
     Some(match (flapped, said) {
         (Some(rest), _) => format!("{rest}ɾ{said}"),
         // "simply", "logically"; but "signally".

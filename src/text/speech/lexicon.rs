@@ -26,7 +26,11 @@ impl Lexicon {
     /// voices do not know; [`Error::TooLarge`] above 16 MiB.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > MAX_BYTES {
-            return Err(Error::TooLarge { what: "the lexicon", got_bytes: text.len() as u64, limit_bytes: MAX_BYTES as u64 });
+            return Err(Error::TooLarge {
+                what: "the lexicon",
+                got_bytes: text.len() as u64,
+                limit_bytes: MAX_BYTES as u64,
+            });
         }
         let mut words = HashMap::new();
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
@@ -35,7 +39,8 @@ impl Lexicon {
                 continue;
             }
             let fail = |what: String| Err(Error::InvalidInput(format!("lexicon, line {number}: {what}")));
-            let Some((word, phonemes)) = line.split_once('\t').map(|(word, phonemes)| (word.trim(), phonemes.trim())) else {
+            let Some((word, phonemes)) = line.split_once('\t').map(|(word, phonemes)| (word.trim(), phonemes.trim()))
+            else {
                 return fail(format!("expected a word, a tabulator and its phonemes, got {:?}", clipped(line)));
             };
             if word.is_empty() || word.contains(char::is_whitespace) {
@@ -45,7 +50,10 @@ impl Lexicon {
                 return fail(format!("{word:?} has no phonemes"));
             }
             if let Some(unknown) = phonemes.chars().find(|&c| c != ' ' && !is_phoneme(c)) {
-                return fail(format!("{unknown:?} in {:?} is no phoneme; they are written in IPA, as in `həlˈoʊ`", clipped(phonemes)));
+                return fail(format!(
+                    "{unknown:?} in {:?} is no phoneme; they are written in IPA, as in `həlˈoʊ`",
+                    clipped(phonemes)
+                ));
             }
             if words.insert(word.to_owned(), phonemes.to_owned()).is_some() {
                 return fail(format!("{word:?} is there a second time"));
@@ -90,7 +98,10 @@ mod tests {
     fn words_are_found_as_they_are_written() {
         let lexicon = Lexicon::parse("# mine\n\ntao\ttˈaʊ\nPolish\tpˈoʊlɪʃ\r\n").unwrap();
         assert_eq!(lexicon.len(), 2);
-        assert_eq!((lexicon.get("TAO"), lexicon.get("Polish"), lexicon.get("polish")), (Some("tˈaʊ"), Some("pˈoʊlɪʃ"), None));
+        assert_eq!(
+            (lexicon.get("TAO"), lexicon.get("Polish"), lexicon.get("polish")),
+            (Some("tˈaʊ"), Some("pˈoʊlɪʃ"), None)
+        );
     }
 
     #[test]

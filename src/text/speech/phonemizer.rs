@@ -230,7 +230,8 @@ impl Phonemizer {
                 let after = words.get(at + 1).filter(|_| words[at].0.pause.is_none());
                 let after = after.map_or("", |(word, _)| word.phonemes.as_str()).to_owned();
                 let alone = std::mem::take(&mut words[at].0.phonemes);
-                let before = at.checked_sub(1).filter(|&at| words[at].0.pause.is_none()).map_or("", |at| small[at].as_str());
+                let before =
+                    at.checked_sub(1).filter(|&at| words[at].0.pause.is_none()).map_or("", |at| small[at].as_str());
                 let next = if after.is_empty() { "" } else { small.get(at + 1).map_or("", String::as_str) };
                 words[at].0.phonemes = in_phrase(&small[at], alone, &Neighbours { before, next, after: &after });
             }
@@ -249,10 +250,12 @@ enum Kind {
 
 /// The names of letters, the last with the main stress: "FBI". Small letters behind capitals are an ending: "PCs".
 fn spelled(letters: &str) -> String {
-    let (letters, ending) = match letters.strip_suffix("'s").or_else(|| letters.strip_suffix("’s")).or_else(|| letters.strip_suffix('s')) {
-        Some(stem) if !stem.is_empty() && stem.chars().all(char::is_uppercase) => (stem, "z"),
-        _ => (letters, ""),
-    };
+    let (letters, ending) =
+        match letters.strip_suffix("'s").or_else(|| letters.strip_suffix("’s")).or_else(|| letters.strip_suffix('s'))
+        {
+            Some(stem) if !stem.is_empty() && stem.chars().all(char::is_uppercase) => (stem, "z"),
+            _ => (letters, ""),
+        };
     match English::letter_names(letters) {
         names if names.is_empty() => names,
         names => names + ending,

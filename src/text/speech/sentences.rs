@@ -60,11 +60,15 @@ impl<'a> Sentences<'a> {
                 let end = behind + rest[behind..].len() - rest[behind..].trim_start_matches(closes).len();
                 let end = end.min(limit);
                 let wide = matches!(c, '。' | '！' | '？');
-                if (wide || rest[end..].starts_with(char::is_whitespace) || end == rest.len()) && !(c == '.' && end == behind && goes_on(&rest[begin..at], &rest[end..])) {
+                if (wide || rest[end..].starts_with(char::is_whitespace) || end == rest.len())
+                    && !(c == '.' && end == behind && goes_on(&rest[begin..at], &rest[end..]))
+                {
                     return (self.at + end, End::Sentence);
                 }
             }
-            if matches!(c, ',' | ';' | ':') && rest[behind..].starts_with(char::is_whitespace) || (c.is_whitespace() && breakable.is_none_or(|at| at < limit / 2)) {
+            if matches!(c, ',' | ';' | ':') && rest[behind..].starts_with(char::is_whitespace)
+                || (c.is_whitespace() && breakable.is_none_or(|at| at < limit / 2))
+            {
                 breakable = Some(behind);
             }
         }
@@ -120,17 +124,23 @@ fn closes(c: char) -> bool {
 
 /// Whether the point behind `before` is an abbreviation's, and the sentence goes on with `after`.
 fn goes_on(before: &str, after: &str) -> bool {
-    let word = before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“' | '[')).next().unwrap_or_default();
+    let word =
+        before.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“' | '[')).next().unwrap_or_default();
     let next = after.trim_start();
     let small = word.to_lowercase();
     let before_small = next.starts_with(|c: char| c.is_lowercase() || matches!(c, ',' | ';' | ':'));
     let before_number = next.starts_with(|c: char| c.is_ascii_digit());
     let is_initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase) && word != "I";
     let is_known = ABBREVIATIONS.binary_search_by_key(&small.as_str(), |row| row.0).is_ok();
-    let is_month = ["jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"].contains(&small.as_str());
+    let is_month =
+        ["jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"].contains(&small.as_str());
     // These come before a name or a number, so the sentence goes on; others, such as "etc." and "Inc.", may end it.
-    let leads = ["adm", "capt", "cmdr", "col", "dr", "e.g", "fig", "gen", "gov", "hon", "i.e", "lt", "maj", "messrs", "mr", "mrs", "ms", "mt", "pp", "prof", "rep", "rev", "sen", "sgt", "st", "supt", "vs"];
-    let is_dotted = word.contains('.') && word.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
+    let leads = [
+        "adm", "capt", "cmdr", "col", "dr", "e.g", "fig", "gen", "gov", "hon", "i.e", "lt", "maj", "messrs", "mr",
+        "mrs", "ms", "mt", "pp", "prof", "rep", "rev", "sen", "sgt", "st", "supt", "vs",
+    ];
+    let is_dotted = word.contains('.')
+        && word.split('.').all(|part| part.chars().count() == 1 && part.chars().all(char::is_alphabetic));
     if leads.contains(&small.as_str()) && word != "no" {
         return !next.is_empty();
     }

@@ -95,7 +95,9 @@ pub(super) fn pieces(text: &str) -> Vec<Spoken> {
     while let Some((open, close)) = phoneme_span(&text[at..]) {
         plain(text, at..at + open, &mut output);
         let inside = at + open + 2..at + close - 2;
-        output.pieces.push(Spoken { piece: Piece::Phonemes(text[inside].trim().to_owned()), range: at + open..at + close });
+        output
+            .pieces
+            .push(Spoken { piece: Piece::Phonemes(text[inside].trim().to_owned()), range: at + open..at + close });
         at += close;
     }
     plain(text, at..text.len(), &mut output);
@@ -113,7 +115,9 @@ pub(super) fn phoneme_span(text: &str) -> Option<(usize, usize)> {
 fn plain(text: &str, range: Range<usize>, output: &mut Output) {
     let part = &text[range.clone()];
     let chunks: Vec<Chunk<'_>> = chunks(part, range.start).collect();
-    let is_shouted = !part.chars().any(char::is_lowercase) && chunks.len() > 1 && part.chars().filter(|c| c.is_uppercase()).count() > 6;
+    let is_shouted = !part.chars().any(char::is_lowercase)
+        && chunks.len() > 1
+        && part.chars().filter(|c| c.is_uppercase()).count() > 6;
     let mut at = 0;
     while let Some(chunk) = chunks.get(at) {
         punctuation(chunk.lead, chunk.start, output);
@@ -134,7 +138,38 @@ fn plain(text: &str, range: Range<usize>, output: &mut Output) {
 
 /// Punctuation that a chunk can begin with. Signs that are spoken are not among it.
 fn leads(c: char) -> bool {
-    matches!(c, '"' | '“' | '”' | '„' | '‘' | '’' | '\'' | '(' | '[' | '{' | '<' | '«' | '‹' | '¿' | '¡' | '*' | '_' | '~' | '`' | '—' | '–' | '…' | '|' | ',' | ';' | ':' | '!' | '?' | '•' | '·')
+    matches!(
+        c,
+        '"' | '“'
+            | '”'
+            | '„'
+            | '‘'
+            | '’'
+            | '\''
+            | '('
+            | '['
+            | '{'
+            | '<'
+            | '«'
+            | '‹'
+            | '¿'
+            | '¡'
+            | '*'
+            | '_'
+            | '~'
+            | '`'
+            | '—'
+            | '–'
+            | '…'
+            | '|'
+            | ','
+            | ';'
+            | ':'
+            | '!'
+            | '?'
+            | '•'
+            | '·'
+    )
 }
 
 /// Punctuation that a chunk can end with.
@@ -147,7 +182,8 @@ fn chunks(text: &str, offset: usize) -> impl Iterator<Item = Chunk<'_>> {
         let start = offset + (chunk.as_ptr() as usize - text.as_ptr() as usize);
         let first = chunk.find(|c| !leads(c)).unwrap_or(chunk.len());
         // The apostrophe of "'90s" and "'em" belongs to the word.
-        let keeps = chunk[..first].ends_with(['\'', '’']) && (chunk[first..].starts_with(|c: char| c.is_ascii_digit()) || names::is_clipped(&chunk[first..]));
+        let keeps = chunk[..first].ends_with(['\'', '’'])
+            && (chunk[first..].starts_with(|c: char| c.is_ascii_digit()) || names::is_clipped(&chunk[first..]));
         let first = if keeps { first - chunk[..first].chars().next_back().map_or(0, char::len_utf8) } else { first };
         let (lead, rest) = chunk.split_at(first);
         let core = rest.trim_end_matches(trails);

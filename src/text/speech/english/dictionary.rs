@@ -1,4 +1,4 @@
-//! The packed pronouncing dictionary: CMUdict in espeak-ng's notation, made by `make_english.py`.
+//! The packed pronouncing dictionary: `CMUdict` in espeak-ng's notation, made by `make_english.py`.
 
 use crate::{Error, Result};
 
@@ -37,7 +37,8 @@ struct Packed<'a> {
 impl Dictionary {
     /// The dictionary from its packed form.
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        let damaged = || Error::InvalidInput("the pronouncing dictionary in this build is damaged: build it anew".to_owned());
+        let damaged =
+            || Error::InvalidInput("the pronouncing dictionary in this build is damaged: build it anew".to_owned());
         let n_symbols = usize::from(*bytes.first().ok_or_else(damaged)?);
         let symbols = bytes.get(1..=n_symbols).ok_or_else(damaged)?;
         let symbols: Vec<char> = std::str::from_utf8(symbols).map_err(|_| damaged())?.chars().collect();

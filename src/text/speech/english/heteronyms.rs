@@ -86,22 +86,58 @@ const HETERONYMS: [Heteronym; 51] = [
 
 /// Words before a noun or an adjective.
 const BEFORE_NOUN: [&str; 37] = [
-    "a", "an", "another", "any", "at", "both", "by", "each", "every", "for", "from", "good", "her", "his", "in", "its", "my", "new",
-    "no", "of", "old", "on", "our", "own", "same", "some", "strong", "that", "the", "their", "these", "this", "those", "under",
-    "very", "with", "your",
+    "a", "an", "another", "any", "at", "both", "by", "each", "every", "for", "from", "good", "her", "his", "in", "its",
+    "my", "new", "no", "of", "old", "on", "our", "own", "same", "some", "strong", "that", "the", "their", "these",
+    "this", "those", "under", "very", "with", "your",
 ];
 
 /// Words before a verb.
 const BEFORE_VERB: [&str; 39] = [
-    "also", "always", "can", "can't", "cannot", "could", "couldn't", "did", "didn't", "do", "does", "doesn't", "don't", "he", "i",
-    "it", "just", "let's", "may", "might", "must", "never", "not", "often", "please", "shall", "she", "should", "shouldn't", "they",
-    "to", "we", "who", "will", "won't", "would", "wouldn't", "you", "i'll",
+    "also",
+    "always",
+    "can",
+    "can't",
+    "cannot",
+    "could",
+    "couldn't",
+    "did",
+    "didn't",
+    "do",
+    "does",
+    "doesn't",
+    "don't",
+    "he",
+    "i",
+    "it",
+    "just",
+    "let's",
+    "may",
+    "might",
+    "must",
+    "never",
+    "not",
+    "often",
+    "please",
+    "shall",
+    "she",
+    "should",
+    "shouldn't",
+    "they",
+    "to",
+    "we",
+    "who",
+    "will",
+    "won't",
+    "would",
+    "wouldn't",
+    "you",
+    "i'll",
 ];
 
 /// Words before a participle.
 const BEFORE_PAST: [&str; 20] = [
-    "am", "are", "be", "been", "being", "had", "has", "have", "having", "he", "he'd", "i'd", "i've", "is", "she", "they've", "was", "we've",
-    "were", "you've",
+    "am", "are", "be", "been", "being", "had", "has", "have", "having", "he", "he'd", "i'd", "i've", "is", "she",
+    "they've", "was", "we've", "were", "you've",
 ];
 
 /// Words that begin an object: what stands before them at the beginning of a sentence is an order.
@@ -121,7 +157,9 @@ pub(super) fn phonemes(word: &str, context: Context<'_>) -> Option<String> {
 fn said(row: &Heteronym, context: Context<'_>) -> &'static str {
     let [before, second] = context.before;
     let is_tense = matches!(row.word, "read" | "wound");
-    let part = if is_tense && BEFORE_PAST.contains(&before) || is_tense && BEFORE_PAST[..18].contains(&second) && before.ends_with("ly") {
+    let part = if is_tense && BEFORE_PAST.contains(&before)
+        || is_tense && BEFORE_PAST[..18].contains(&second) && before.ends_with("ly")
+    {
         Part::Past
     } else if BEFORE_VERB.contains(&before) {
         Part::Verb
@@ -134,14 +172,23 @@ fn said(row: &Heteronym, context: Context<'_>) -> &'static str {
     };
     match (row.word, part) {
         // Past and present are spelled alike: an article before it is no sign of the past.
-        ("read", Part::Past) => row.noun,
-        ("read", _) => row.verb,
-        ("wound", Part::Past) => row.verb,
-        ("wound", _) => row.noun,
+        ("read", part) => {
+            if part == Part::Past {
+                row.noun
+            } else {
+                row.verb
+            }
+        }
+        ("wound", part) => {
+            if part == Part::Past {
+                row.verb
+            } else {
+                row.noun
+            }
+        }
         (_, Part::Verb) => row.verb,
-        (_, Part::Noun | Part::Past) => row.noun,
         (_, Part::Other) if row.default == Part::Verb => row.verb,
-        (_, Part::Other) => row.noun,
+        (_, Part::Noun | Part::Past | Part::Other) => row.noun,
     }
 }
 

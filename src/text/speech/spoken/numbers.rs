@@ -2,8 +2,18 @@
 
 /// Names of the groups of three digits, from the lowest.
 const SCALES: [&str; 12] = [
-    "", "thousand", "million", "billion", "trillion", "quadrillion", "quintillion", "sextillion", "septillion",
-    "octillion", "nonillion", "decillion",
+    "",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "quadrillion",
+    "quintillion",
+    "sextillion",
+    "septillion",
+    "octillion",
+    "nonillion",
+    "decillion",
 ];
 
 /// Zero to nineteen, with their ordinals.
@@ -154,7 +164,7 @@ pub(super) fn fraction(numerator: &str, denominator: &str) -> Vec<&'static str> 
     match below {
         "2" => words.push(if one { "half" } else { "halves" }),
         "4" => words.push(if one { "quarter" } else { "quarters" }),
-        _ if below.len() > 2 || below.len() < 1 || below == "1" => {
+        _ if below.len() > 2 || below.is_empty() || below == "1" => {
             words.push("over");
             words.extend(cardinal(denominator));
         }
@@ -171,9 +181,32 @@ pub(super) fn fraction(numerator: &str, denominator: &str) -> Vec<&'static str> 
 /// The plural of an ordinal up to ninety-ninth.
 fn plural(ordinal: &'static str) -> &'static str {
     const PLURALS: [&str; 26] = [
-        "firsts", "seconds", "thirds", "fourths", "fifths", "sixths", "sevenths", "eighths", "ninths", "tenths", "elevenths",
-        "twelfths", "thirteenths", "fourteenths", "fifteenths", "sixteenths", "seventeenths", "eighteenths",
-        "nineteenths", "twentieths", "thirtieths", "fortieths", "fiftieths", "sixtieths", "seventieths", "eightieths",
+        "firsts",
+        "seconds",
+        "thirds",
+        "fourths",
+        "fifths",
+        "sixths",
+        "sevenths",
+        "eighths",
+        "ninths",
+        "tenths",
+        "elevenths",
+        "twelfths",
+        "thirteenths",
+        "fourteenths",
+        "fifteenths",
+        "sixteenths",
+        "seventeenths",
+        "eighteenths",
+        "nineteenths",
+        "twentieths",
+        "thirtieths",
+        "fortieths",
+        "fiftieths",
+        "sixtieths",
+        "seventieths",
+        "eightieths",
     ];
     PLURALS.iter().find(|plural| plural.strip_suffix('s') == Some(ordinal)).copied().unwrap_or("ninetieths")
 }
@@ -181,8 +214,19 @@ fn plural(ordinal: &'static str) -> &'static str {
 /// The value of a Roman numeral in capitals, in its usual form only; `None` for anything else.
 pub(super) fn roman(text: &str) -> Option<usize> {
     const PARTS: [(&str, usize); 13] = [
-        ("M", 1000), ("CM", 900), ("D", 500), ("CD", 400), ("C", 100), ("XC", 90), ("L", 50), ("XL", 40), ("X", 10),
-        ("IX", 9), ("V", 5), ("IV", 4), ("I", 1),
+        ("M", 1000),
+        ("CM", 900),
+        ("D", 500),
+        ("CD", 400),
+        ("C", 100),
+        ("XC", 90),
+        ("L", 50),
+        ("XL", 40),
+        ("X", 10),
+        ("IX", 9),
+        ("V", 5),
+        ("IV", 4),
+        ("I", 1),
     ];
     let (mut rest, mut value) = (text, 0);
     for (part, worth) in PARTS {
@@ -236,17 +280,36 @@ mod tests {
         for (number, want) in years {
             assert_eq!(year(number).join(" "), want);
         }
-        for (parts, want) in [(("1", "2"), "one half"), (("3", "4"), "three quarters"), (("2", "3"), "two thirds"), (("5", "90"), "five ninetieths"), (("1", "0"), "one over zero")] {
+        for (parts, want) in [
+            (("1", "2"), "one half"),
+            (("3", "4"), "three quarters"),
+            (("2", "3"), "two thirds"),
+            (("5", "90"), "five ninetieths"),
+            (("1", "0"), "one over zero"),
+        ] {
             assert_eq!(fraction(parts.0, parts.1).join(" "), want);
         }
-        for (text, want) in [("3.14", "three point one four"), ("1,234", "one thousand two hundred thirty four"), (".5", "zero point five"), ("007", "zero zero seven")] {
+        for (text, want) in [
+            ("3.14", "three point one four"),
+            ("1,234", "one thousand two hundred thirty four"),
+            (".5", "zero point five"),
+            ("007", "zero zero seven"),
+        ] {
             assert_eq!(decimal(text).join(" "), want);
         }
     }
 
     #[test]
     fn roman_numerals_are_read_in_their_usual_form_only() {
-        for (text, want) in [("IV", Some(4)), ("XIX", Some(19)), ("MCMXCIX", Some(1999)), ("IIII", None), ("IM", None), ("", None), ("VX", None)] {
+        for (text, want) in [
+            ("IV", Some(4)),
+            ("XIX", Some(19)),
+            ("MCMXCIX", Some(1999)),
+            ("IIII", None),
+            ("IM", None),
+            ("", None),
+            ("VX", None),
+        ] {
             assert_eq!(roman(text), want, "{text}");
         }
     }

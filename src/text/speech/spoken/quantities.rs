@@ -20,37 +20,106 @@ const CURRENCIES: [(&str, [&str; 4]); 9] = [
 
 /// Words and letters that multiply an amount.
 const SCALES: [(&str, &str); 12] = [
-    ("thousand", "thousand"), ("million", "million"), ("billion", "billion"), ("trillion", "trillion"), ("k", "thousand"),
-    ("K", "thousand"), ("m", "million"), ("M", "million"), ("b", "billion"), ("B", "billion"), ("bn", "billion"), ("T", "trillion"),
+    ("thousand", "thousand"),
+    ("million", "million"),
+    ("billion", "billion"),
+    ("trillion", "trillion"),
+    ("k", "thousand"),
+    ("K", "thousand"),
+    ("m", "million"),
+    ("M", "million"),
+    ("b", "billion"),
+    ("B", "billion"),
+    ("bn", "billion"),
+    ("T", "trillion"),
 ];
 
 const MONTHS: [(&str, &str); 12] = [
-    ("jan", "January"), ("feb", "February"), ("mar", "March"), ("apr", "April"), ("may", "May"), ("jun", "June"), ("jul", "July"),
-    ("aug", "August"), ("sep", "September"), ("oct", "October"), ("nov", "November"), ("dec", "December"),
+    ("jan", "January"),
+    ("feb", "February"),
+    ("mar", "March"),
+    ("apr", "April"),
+    ("may", "May"),
+    ("jun", "June"),
+    ("jul", "July"),
+    ("aug", "August"),
+    ("sep", "September"),
+    ("oct", "October"),
+    ("nov", "November"),
+    ("dec", "December"),
 ];
 
 /// Units: as written, one of them, several.
 const UNITS: [(&str, &str, &str); 52] = [
-    ("%", "percent", "percent"), ("‰", "per mille", "per mille"), ("°", "degree", "degrees"),
-    ("°C", "degree Celsius", "degrees Celsius"), ("°F", "degree Fahrenheit", "degrees Fahrenheit"), ("¢", "cent", "cents"),
-    ("km", "kilometer", "kilometers"), ("m", "meter", "meters"), ("cm", "centimeter", "centimeters"), ("mm", "millimeter", "millimeters"),
-    ("nm", "nanometer", "nanometers"), ("µm", "micrometer", "micrometers"), ("mi", "mile", "miles"), ("ft", "foot", "feet"),
-    ("in", "inch", "inches"), ("yd", "yard", "yards"), ("\"", "inch", "inches"), ("kg", "kilogram", "kilograms"), ("g", "gram", "grams"),
-    ("mg", "milligram", "milligrams"), ("lb", "pound", "pounds"), ("lbs", "pound", "pounds"), ("oz", "ounce", "ounces"),
-    ("l", "liter", "liters"), ("L", "liter", "liters"), ("ml", "milliliter", "milliliters"), ("mL", "milliliter", "milliliters"),
-    ("h", "hour", "hours"), ("hr", "hour", "hours"), ("hrs", "hour", "hours"), ("min", "minute", "minutes"), ("s", "second", "seconds"),
-    ("sec", "second", "seconds"), ("ms", "millisecond", "milliseconds"), ("Hz", "hertz", "hertz"), ("kHz", "kilohertz", "kilohertz"),
-    ("MHz", "megahertz", "megahertz"), ("GHz", "gigahertz", "gigahertz"), ("KB", "kilobyte", "kilobytes"), ("kB", "kilobyte", "kilobytes"),
-    ("MB", "megabyte", "megabytes"), ("GB", "gigabyte", "gigabytes"), ("TB", "terabyte", "terabytes"), ("W", "watt", "watts"),
-    ("kW", "kilowatt", "kilowatts"), ("V", "volt", "volts"), ("dB", "decibel", "decibels"), ("mph", "mile per hour", "miles per hour"),
-    ("km/h", "kilometer per hour", "kilometers per hour"), ("m/s", "meter per second", "meters per second"),
-    ("m²", "square meter", "square meters"), ("km²", "square kilometer", "square kilometers"),
+    ("%", "percent", "percent"),
+    ("‰", "per mille", "per mille"),
+    ("°", "degree", "degrees"),
+    ("°C", "degree Celsius", "degrees Celsius"),
+    ("°F", "degree Fahrenheit", "degrees Fahrenheit"),
+    ("¢", "cent", "cents"),
+    ("km", "kilometer", "kilometers"),
+    ("m", "meter", "meters"),
+    ("cm", "centimeter", "centimeters"),
+    ("mm", "millimeter", "millimeters"),
+    ("nm", "nanometer", "nanometers"),
+    ("µm", "micrometer", "micrometers"),
+    ("mi", "mile", "miles"),
+    ("ft", "foot", "feet"),
+    ("in", "inch", "inches"),
+    ("yd", "yard", "yards"),
+    ("\"", "inch", "inches"),
+    ("kg", "kilogram", "kilograms"),
+    ("g", "gram", "grams"),
+    ("mg", "milligram", "milligrams"),
+    ("lb", "pound", "pounds"),
+    ("lbs", "pound", "pounds"),
+    ("oz", "ounce", "ounces"),
+    ("l", "liter", "liters"),
+    ("L", "liter", "liters"),
+    ("ml", "milliliter", "milliliters"),
+    ("mL", "milliliter", "milliliters"),
+    ("h", "hour", "hours"),
+    ("hr", "hour", "hours"),
+    ("hrs", "hour", "hours"),
+    ("min", "minute", "minutes"),
+    ("s", "second", "seconds"),
+    ("sec", "second", "seconds"),
+    ("ms", "millisecond", "milliseconds"),
+    ("Hz", "hertz", "hertz"),
+    ("kHz", "kilohertz", "kilohertz"),
+    ("MHz", "megahertz", "megahertz"),
+    ("GHz", "gigahertz", "gigahertz"),
+    ("KB", "kilobyte", "kilobytes"),
+    ("kB", "kilobyte", "kilobytes"),
+    ("MB", "megabyte", "megabytes"),
+    ("GB", "gigabyte", "gigabytes"),
+    ("TB", "terabyte", "terabytes"),
+    ("W", "watt", "watts"),
+    ("kW", "kilowatt", "kilowatts"),
+    ("V", "volt", "volts"),
+    ("dB", "decibel", "decibels"),
+    ("mph", "mile per hour", "miles per hour"),
+    ("km/h", "kilometer per hour", "kilometers per hour"),
+    ("m/s", "meter per second", "meters per second"),
+    ("m²", "square meter", "square meters"),
+    ("km²", "square kilometer", "square kilometers"),
 ];
 
 /// Fractions that are one character.
 const FRACTIONS: [(char, &str, &str); 13] = [
-    ('½', "1", "2"), ('⅓', "1", "3"), ('⅔', "2", "3"), ('¼', "1", "4"), ('¾', "3", "4"), ('⅕', "1", "5"), ('⅖', "2", "5"),
-    ('⅗', "3", "5"), ('⅘', "4", "5"), ('⅙', "1", "6"), ('⅛', "1", "8"), ('⅜', "3", "8"), ('⅞', "7", "8"),
+    ('½', "1", "2"),
+    ('⅓', "1", "3"),
+    ('⅔', "2", "3"),
+    ('¼', "1", "4"),
+    ('¾', "3", "4"),
+    ('⅕', "1", "5"),
+    ('⅖', "2", "5"),
+    ('⅗', "3", "5"),
+    ('⅘', "4", "5"),
+    ('⅙', "1", "6"),
+    ('⅛', "1", "8"),
+    ('⅜', "3", "8"),
+    ('⅞', "7", "8"),
 ];
 
 /// Reads the expression that the chunks begin with, and says how many they are; `None` where there is none.
@@ -84,13 +153,16 @@ fn is_number(text: &str) -> bool {
     let mut groups = whole.split(',');
     let first = groups.next().unwrap_or_default();
     let grouped = whole.contains(',');
-    (is_digits(first) && (!grouped || first.len() <= 3) && groups.all(|group| group.len() == 3 && is_digits(group)) || whole.is_empty() && fraction.is_some())
+    (is_digits(first) && (!grouped || first.len() <= 3) && groups.all(|group| group.len() == 3 && is_digits(group))
+        || whole.is_empty() && fraction.is_some())
         && fraction.is_none_or(is_digits)
 }
 
 /// A sign before a number.
 fn signed(text: &str) -> (Option<&'static str>, &str) {
-    for (sign, word) in [("-", "minus"), ("−", "minus"), ("+", "plus"), ("±", "plus or minus"), ("~", "about"), ("≈", "about")] {
+    for (sign, word) in
+        [("-", "minus"), ("−", "minus"), ("+", "plus"), ("±", "plus or minus"), ("~", "about"), ("≈", "about")]
+    {
         if let Some(rest) = text.strip_prefix(sign) {
             return (Some(word), rest);
         }
@@ -177,7 +249,14 @@ fn time(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     output.words(cardinal(parts[0]), &range);
     match parts[1..] {
         [] => {}
-        ["00"] => output.words(half.is_none().then_some(if parts[0].parse().is_ok_and(|hour: usize| (1..=12).contains(&hour)) { "o'clock" } else { "hundred" }), &range),
+        ["00"] => output.words(
+            half.is_none().then_some(if parts[0].parse().is_ok_and(|hour: usize| (1..=12).contains(&hour)) {
+                "o'clock"
+            } else {
+                "hundred"
+            }),
+            &range,
+        ),
         [minute, ref rest @ ..] => {
             output.words(minute.starts_with('0').then_some("oh"), &range);
             output.words(cardinal(minute), &range);
@@ -210,7 +289,11 @@ fn telephone(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
             [3, 4] => used == 1 && core.contains('-'),
             [3, 3, 4] => true,
             [1, 3, 3, 4] => international || groups[0] == "1",
-            [1..=3, .., 3 | 4] => international && (8..=15).contains(&lengths.iter().sum::<usize>()) && chunks.get(used).is_none_or(|next| !is_digits(next.core)),
+            [1..=3, .., 3 | 4] => {
+                international
+                    && (8..=15).contains(&lengths.iter().sum::<usize>())
+                    && chunks.get(used).is_none_or(|next| !is_digits(next.core))
+            }
             _ => false,
         };
         if is_complete {
@@ -238,7 +321,12 @@ fn month(number: &str) -> Option<&'static str> {
 
 fn month_named(name: &str) -> Option<&'static str> {
     let small = name.to_ascii_lowercase();
-    MONTHS.iter().find(|(short, long)| small == *short || long.eq_ignore_ascii_case(name) || (*short == "sep" && small == "sept")).map(|month| month.1)
+    MONTHS
+        .iter()
+        .find(|(short, long)| {
+            small == *short || long.eq_ignore_ascii_case(name) || (*short == "sep" && small == "sept")
+        })
+        .map(|month| month.1)
 }
 
 fn day(text: &str) -> Option<&str> {
@@ -271,14 +359,18 @@ fn date(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let year = following(chunks, 2).and_then(year_of);
     let used = 2 + usize::from(year.is_some());
     let range = range(chunks, used);
-    output.words(["the"].into_iter().chain(ordinal(day)).chain(["of", month]).chain(year.map(self::year).into_iter().flatten()), &range);
+    output.words(
+        ["the"].into_iter().chain(ordinal(day)).chain(["of", month]).chain(year.map(self::year).into_iter().flatten()),
+        &range,
+    );
     Some(used)
 }
 
 /// "January 5", "Jan. 5, 2024", "May 5th".
 fn month_day(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let name = chunks[0].core;
-    let month = month_named(name).filter(|_| name.starts_with(char::is_uppercase) && matches!(chunks[0].trail, "" | "."))?;
+    let month =
+        month_named(name).filter(|_| name.starts_with(char::is_uppercase) && matches!(chunks[0].trail, "" | "."))?;
     let next = chunks.get(1).filter(|next| next.lead.is_empty())?;
     if let Some(year) = year_of(next.core) {
         let range = range(chunks, 2);
@@ -286,7 +378,10 @@ fn month_day(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
         return Some(2);
     }
     let day = day(next.core)?;
-    let year = chunks.get(2).filter(|third| matches!(next.trail, "" | ",") && third.lead.is_empty()).and_then(|third| year_of(third.core));
+    let year = chunks
+        .get(2)
+        .filter(|third| matches!(next.trail, "" | ",") && third.lead.is_empty())
+        .and_then(|third| year_of(third.core));
     let used = 2 + usize::from(year.is_some());
     let range = range(chunks, used);
     output.words([month].into_iter().chain(ordinal(day)).chain(year.map(self::year).into_iter().flatten()), &range);
@@ -297,13 +392,26 @@ fn month_day(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
 fn ordinal_or_decade(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let (core, range) = (chunks[0].core, chunks[0].core_range());
     let small = core.to_ascii_lowercase();
-    if let Some(number) = ["st", "nd", "rd", "th"].iter().find_map(|ending| small.strip_suffix(ending)).filter(|number| is_number(number) && !number.contains('.')) {
+    if let Some(number) = ["st", "nd", "rd", "th"]
+        .iter()
+        .find_map(|ending| small.strip_suffix(ending))
+        .filter(|number| is_number(number) && !number.contains('.'))
+    {
         output.words(ordinal(&number.replace(',', "")), &range);
         return Some(1);
     }
-    let decade = core.trim_start_matches(['\'', '’']).strip_suffix("'s").or_else(|| core.trim_start_matches(['\'', '’']).strip_suffix('s'));
-    if let Some(decade) = decade.filter(|decade| is_digits(decade) && decade.ends_with('0') && matches!(decade.len(), 2 | 4)) {
-        let words = if decade.len() == 2 { cardinal(decade) } else { year_of(decade).map(self::year).unwrap_or_else(|| cardinal(decade)) };
+    let decade = core
+        .trim_start_matches(['\'', '’'])
+        .strip_suffix("'s")
+        .or_else(|| core.trim_start_matches(['\'', '’']).strip_suffix('s'));
+    if let Some(decade) =
+        decade.filter(|decade| is_digits(decade) && decade.ends_with('0') && matches!(decade.len(), 2 | 4))
+    {
+        let words = if decade.len() == 2 {
+            cardinal(decade)
+        } else {
+            year_of(decade).map_or_else(|| cardinal(decade), self::year)
+        };
         let (last, rest) = words.split_last()?;
         output.words(rest.iter().copied(), &range);
         let plural = last.strip_suffix('y').map_or_else(|| format!("{last}s"), |stem| format!("{stem}ies"));
@@ -319,7 +427,8 @@ fn ordinal_or_decade(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize>
 fn with_fraction(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let parts = |text: &str| -> Option<Vec<&'static str>> {
         if let Some((above, below)) = text.split_once(['/', '⁄']) {
-            return (is_digits(above) && is_digits(below) && above.len() < 4 && below.len() < 4).then(|| fraction(above, below));
+            return (is_digits(above) && is_digits(below) && above.len() < 4 && below.len() < 4)
+                .then(|| fraction(above, below));
         }
         let row = FRACTIONS.iter().find(|row| text.strip_prefix(row.0) == Some(""))?;
         Some(fraction(row.1, row.2))

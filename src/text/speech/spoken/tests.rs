@@ -198,6 +198,11 @@ fn signs() {
 #[test]
 fn ranges_are_of_the_text() {
     let text = "Pay $5, Dr. Wu!";
-    let of = |word: &str| pieces(text).into_iter().find(|spoken| spoken.piece == Piece::Word(word.to_owned())).map(|spoken| &text[spoken.range]);
+    let of = |word: &str| {
+        pieces(text)
+            .into_iter()
+            .find(|spoken| spoken.piece == Piece::Word(word.to_owned()))
+            .map(|spoken| &text[spoken.range])
+    };
     assert_eq!((of("five"), of("dollars"), of("doctor"), of("Wu")), (Some("$5"), Some("$5"), Some("Dr"), Some("Wu")));
 }

@@ -92,7 +92,8 @@ impl<'a> Reader<'a> {
             return fail("<speak> within <speak>".to_owned());
         }
         let attribute = |key: &str| attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-        let needed = |key: &str| attribute(key).ok_or_else(|| self.xml.error(at, &format!("<{name}> needs {key}=\"...\"")));
+        let needed =
+            |key: &str| attribute(key).ok_or_else(|| self.xml.error(at, &format!("<{name}> needs {key}=\"...\"")));
         let rate = self.open.last().map_or(1.0, |open| open.rate);
         let mut open = Open { name: name.to_owned(), rate, instead: None, say_as: None };
         match name {
@@ -102,7 +103,9 @@ impl<'a> Reader<'a> {
                 }
                 let written = needed("rate")?;
                 let Some(factor) = rate_of(written) else {
-                    return fail(format!("rate={written:?} is no rate from 25% to 400%, nor one of x-slow slow medium fast x-fast default"));
+                    return fail(format!(
+                        "rate={written:?} is no rate from 25% to 400%, nor one of x-slow slow medium fast x-fast default"
+                    ));
                 };
                 open.rate = (rate * factor).clamp(0.25, 4.0);
             }
@@ -110,7 +113,11 @@ impl<'a> Reader<'a> {
                 let pause_s = match (attribute("time"), attribute("strength")) {
                     (Some(time), _) => match duration_s(time) {
                         Some(pause_s) => pause_s,
-                        None => return fail(format!("time={time:?} is no duration from 0 to {MAX_PAUSE_S} s, such as 500ms or 1.5s")),
+                        None => {
+                            return fail(format!(
+                                "time={time:?} is no duration from 0 to {MAX_PAUSE_S} s, such as 500ms or 1.5s"
+                            ));
+                        }
                     },
                     (None, strength) => match strength.unwrap_or("medium") {
                         "none" => 0.0,
@@ -119,7 +126,11 @@ impl<'a> Reader<'a> {
                         "medium" => 0.4,
                         "strong" => 0.7,
                         "x-strong" => 1.2,
-                        other => return fail(format!("strength={other:?} is none of none x-weak weak medium strong x-strong")),
+                        other => {
+                            return fail(format!(
+                                "strength={other:?} is none of none x-weak weak medium strong x-strong"
+                            ));
+                        }
                     },
                 };
                 self.pause(pause_s);
@@ -187,7 +198,8 @@ impl<'a> Reader<'a> {
 }
 
 /// The kinds of `say-as` that are understood.
-const SAY_AS: [&str; 9] = ["characters", "spell-out", "digits", "telephone", "cardinal", "number", "ordinal", "date", "time"];
+const SAY_AS: [&str; 9] =
+    ["characters", "spell-out", "digits", "telephone", "cardinal", "number", "ordinal", "date", "time"];
 
 /// A text that is read as `say-as` wants it.
 fn said_as(kind: &str, text: &str) -> String {
@@ -196,14 +208,20 @@ fn said_as(kind: &str, text: &str) -> String {
     match kind {
         "characters" | "spell-out" => spelled_apart(text),
         "digits" => spelled_apart(&text.chars().filter(char::is_ascii_digit).collect::<String>()),
-        "telephone" => text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).map(spelled_apart).collect::<Vec<_>>().join(", "),
+        "telephone" => text
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|group| !group.is_empty())
+            .map(spelled_apart)
+            .collect::<Vec<_>>()
+            .join(", "),
         "ordinal" if is_number => {
-            let ending = match (text.len() > 1 && text.as_bytes()[text.len() - 2] == b'1', text.as_bytes()[text.len() - 1]) {
-                (false, b'1') => "st",
-                (false, b'2') => "nd",
-                (false, b'3') => "rd",
-                _ => "th",
-            };
+            let ending =
+                match (text.len() > 1 && text.as_bytes()[text.len() - 2] == b'1', text.as_bytes()[text.len() - 1]) {
+                    (false, b'1') => "st",
+                    (false, b'2') => "nd",
+                    (false, b'3') => "rd",
+                    _ => "th",
+                };
             format!("{text}{ending}")
         }
         // With a comma or a point four digits are no year.

@@ -54,7 +54,8 @@ impl<'a> Xml<'a> {
             }
             for (start, end) in [("<!--", "-->"), ("<?", "?>")] {
                 if rest.starts_with(start) {
-                    let length = rest.find(end).ok_or_else(|| self.error(self.at, &format!("{start} without {end}")))?;
+                    let length =
+                        rest.find(end).ok_or_else(|| self.error(self.at, &format!("{start} without {end}")))?;
                     self.at += length + end.len();
                 }
             }
@@ -116,7 +117,8 @@ impl<'a> Xml<'a> {
 
     fn name(&self, at: usize) -> &'a str {
         let rest = &self.document[at..];
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | ':' | '.'))).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_' | ':' | '.'))).unwrap_or(rest.len());
         &rest[..end]
     }
 
@@ -134,7 +136,8 @@ impl<'a> Xml<'a> {
                 let position = start + text.len() - rest.len() + at;
                 let shown: String = name.chars().take(20).collect();
                 let end = if behind[length..].starts_with(';') { ";" } else { "" };
-                let what = format!("&{shown}{end} is no entity of XML; these are: &amp; &lt; &gt; &quot; &apos; &#...;");
+                let what =
+                    format!("&{shown}{end} is no entity of XML; these are: &amp; &lt; &gt; &quot; &apos; &#...;");
                 return Err(self.error(position, &what));
             };
             plain.push(c);
