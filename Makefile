@@ -21,14 +21,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
-FULL := --features infer,proxy,hub,cuda-on-host
+FULL := --features infer,proxy,hub,pesq,cuda-on-host
 # The last word is with a patient try: some package indexes fetch a file themselves before they answer.
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 CHECKED := $(wildcard python neurons tests/python benches)
 
-.PHONY: help demo build cuda develop models test lint format bench lock clean
+.PHONY: help demo build cuda develop models test fuzz lint format bench lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -48,7 +48,7 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 	@rm -f $(VENV)/.installed
 
 models: build ## Fetch the small models that the tests use
-	@$(call FETCH,tiny.en base silero-vad)
+	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e)
 
 test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
@@ -65,6 +65,10 @@ test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the
 	@$(RUN)/python -m mypy.stubtest violet._core
 	@set -o pipefail; $(RUN)/python -m pytest $(ARGS) 2>&1 | tee $(LOGS)/package.log
 	@.ci/tally $(LOGS)/*.log
+
+fuzz: ## Decode 100,000 damaged files (ROUNDS=4000 of each of 25 formats): no panic, within the limits
+	@.ci/check-rust
+	VIOLET_FUZZ_ROUNDS=$(or $(ROUNDS),4000) cargo test --locked --release --no-default-features --test decode truncated_and_flipped
 
 lint: $(VENV)/.locked-dev ## Check formatting, lints, types and licences
 	@.ci/check-rust

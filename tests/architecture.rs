@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("infer", &["audio", "text"]),
     ("hub", &[]),
     ("proxy", &["audio", "score", "subnet", "text"]),
-    ("python", &["audio", "espeak", "hub", "infer", "proxy", "score", "subnet", "text"]),
+    ("python", &["analysis", "audio", "espeak", "hub", "infer", "proxy", "score", "subnet", "text"]),
 ];
 
 /// Crates that the core, which is built without features, must not contain.

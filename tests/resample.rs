@@ -39,10 +39,10 @@ fn worst_difference(got: &Waveform, hz: f64) -> f64 {
 }
 
 #[test]
-fn tones_up_to_nine_tenths_of_nyquist_pass_unchanged_and_undelayed() {
+fn tones_up_to_0_91_of_nyquist_pass_unchanged_and_undelayed() {
     for (from, to) in RATES {
         let nyquist = f64::from(from.min(to)) / 2.0;
-        for part in [0.01, 0.25, 0.5, 0.8, 0.9] {
+        for part in [0.01, 0.25, 0.5, 0.8, 0.91] {
             let got = resample(&tone(part * nyquist, from, from as usize), to).unwrap();
             let worst = worst_difference(&got, part * nyquist);
             // -80 dB of a tone of 0.5: far below what a delay of a hundredth of a sample would leave.
@@ -65,7 +65,7 @@ fn tones_above_the_new_nyquist_frequency_are_gone() {
             let alias =
                 got.samples()[margin..got.n_samples() - margin].iter().map(|sample| sample.abs()).fold(0.0, f32::max);
             let db = 20.0 * (f64::from(alias) / 0.5).max(1e-12).log10();
-            assert!(db < -90.0, "{from} to {to} at {part} of Nyquist: {db:.1} dB");
+            assert!(db < -100.0, "{from} to {to} at {part} of Nyquist: {db:.1} dB");
         }
     }
 }

@@ -313,7 +313,6 @@ fn cheats(truth: &str, others: &[String]) -> Vec<(&'static str, String)> {
 fn no_transcript_made_up_earns_as_much_as_0_15() {
     let texts = transcripts();
     assert!(texts.len() >= 20, "{}", texts.len());
-    let mut most = std::collections::BTreeMap::new();
     for (index, truth) in texts.iter().enumerate() {
         let others: Vec<String> = texts.iter().cycle().skip(index + 1).take(texts.len() - 1).cloned().collect();
         for (name, text) in cheats(truth, &others) {
@@ -328,8 +327,6 @@ fn no_transcript_made_up_earns_as_much_as_0_15() {
                 ..Transcription::default()
             };
             let value = of(truth, &text, "en").value.max(reward::transcription(&timed).unwrap().value);
-            let most: &mut f64 = most.entry(name).or_default();
-            *most = most.max(value);
             assert!(value < 0.15, "{name}: {value} for {truth:?}: {text:?}");
         }
     }
@@ -344,10 +341,7 @@ fn no_transcript_made_up_earns_as_much_as_0_15() {
                 ..Transcription::default()
             };
             let value = reward::transcription(&response).unwrap().value;
-            let most: &mut f64 = most.entry("invented in silence").or_default();
-            *most = most.max(value);
             assert!(value < 0.15, "{value} for {text:?} in silence");
         }
     }
-    println!("{most:?}");
 }

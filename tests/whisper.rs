@@ -376,6 +376,24 @@ fn no_three_tokens_come_twice_and_no_more_than_asked_for() {
 }
 
 #[test]
+fn ten_spoken_digits_do_not_end_in_a_loop() {
+    // base says more digits than were spoken when it may not try again: repetitive text, which the fall back is for.
+    let [five, zero] = ["prompt_five.wav", "prompt_zero.wav"].map(|name| {
+        let clip = audio::load(data(name), Some(16_000), &Limits::default()).unwrap();
+        [clip.waveform.into_samples(), vec![0.0; 1_600]].concat()
+    });
+    let samples = [five, zero.repeat(9)].concat();
+    let options = Options { language: Some("en".into()), ..Options::default() };
+    let once = Options { temperatures: vec![0.0], ..options.clone() };
+    let repetitive = transcribe(base(), &samples, &once);
+    assert!(repetitive.segments.iter().any(|segment| segment.compression_ratio > 2.4), "{}", repetitive.text);
+    let transcript = transcribe(base(), &samples, &options);
+    let n_digits = transcript.text.chars().filter(char::is_ascii_digit).count();
+    assert!((8..=16).contains(&n_digits), "{}", transcript.text);
+    assert!(transcript.segments.iter().all(|segment| segment.compression_ratio < 3.5), "{}", transcript.text);
+}
+
+#[test]
 fn a_language_may_be_named_in_english_and_a_recording_may_be_in_several() {
     let named = Options { language: Some("German".into()), ..Options::default() };
     assert_eq!(transcribe(base(), &jfk(), &named).language, "de");

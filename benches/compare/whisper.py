@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from engines import SAMPLE_RATE, Engine, EngineError, Result, Samples, Spec, load_clip, save
-from wer import english_clips
+from wer import aligner_files
 
 #: What Violet should be against faster-whisper int8 with the same beam: theirs / ours.
 TARGETS = {"long": 1.3, "short": 2.0, "load": 2.0, "memory": 1.0}
@@ -189,11 +189,7 @@ def main() -> int:
     parser.add_argument("--ggml", type=Path, metavar="DIRECTORY")
     parser.add_argument("--only", choices=("long", "short", "start"), nargs="+", default=["long", "short", "start"])
     args = parser.parse_args()
-    clips = [
-        path
-        for given in args.long
-        for path in ([clip.path for clip in english_clips(given)] if given.is_dir() else [given])
-    ]
+    clips = [path for given in args.long for path in (aligner_files(given) if given.is_dir() else [given])]
     with tempfile.TemporaryDirectory() as folder:
         long = join_clips(clips, args.long_s)
         short = load_clip(args.short)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Final, final
+from typing import Any, BinaryIO, Final, final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,13 @@ import numpy.typing as npt
 __all__ = [
     "HAS_CUDA",
     "REWARD_VERSION",
+    "AudioStream",
+    "DistillMos",
+    "DnsMos",
     "LimitError",
     "Scores",
     "Segment",
+    "SpeakerEncoder",
     "Stream",
     "Transcriber",
     "Transcript",
@@ -21,14 +25,19 @@ __all__ = [
     "Word",
     "__version__",
     "align_tokens",
+    "analysis_fields",
+    "analyze_file",
+    "analyze_samples",
     "availability",
     "cer",
     "char_counts",
+    "cluster_speakers",
     "compare_texts",
     "credibility",
     "cuda_problem",
     "decode",
     "ema_update",
+    "encode",
     "hub_download",
     "hub_snapshot",
     "latency_factor",
@@ -44,18 +53,24 @@ __all__ = [
     "normalize",
     "normalizers",
     "pesq",
+    "prepare_voice",
     "probe",
+    "pyin",
+    "resample",
     "reward_agreement",
     "reward_analysis",
     "reward_miner",
     "reward_synthesis",
     "reward_transcription",
     "run_proxy",
+    "save",
     "score_texts",
     "ser",
     "si_sdr",
     "snr",
+    "speech_account",
     "stoi",
+    "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
     "wer",
@@ -64,6 +79,7 @@ __all__ = [
     "wil",
     "wip",
     "word_counts",
+    "yin",
     "yuma_epoch",
     "yuma_permits",
 ]
@@ -74,9 +90,54 @@ __version__: str
 class VioletError(Exception): ...
 class LimitError(ValueError): ...
 
-def load(path: str | PathLike[str], sample_rate: int | None = None) -> tuple[npt.NDArray[np.float32], int]: ...
-def decode(data: bytes, sample_rate: int | None = None) -> tuple[npt.NDArray[np.float32], int]: ...
-def probe(path: str | PathLike[str]) -> dict[str, Any]: ...
+def load(
+    path: str | PathLike[str] | bytes | bytearray | BinaryIO | Iterable[bytes],
+    sample_rate: int | None = None,
+    **options: object,
+) -> tuple[npt.NDArray[np.float32], int]: ...
+def decode(data: bytes, sample_rate: int | None = None, **options: object) -> tuple[npt.NDArray[np.float32], int]: ...
+def probe(path: str | PathLike[str] | bytes | bytearray | BinaryIO) -> dict[str, Any]: ...
+
+@final
+class AudioStream:
+    def __new__(
+        cls,
+        source: str | PathLike[str] | bytes | bytearray | BinaryIO | Iterable[bytes],
+        block_s: float,
+        sample_rate: int | None = None,
+        **options: object,
+    ) -> AudioStream: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def n_channels(self) -> int: ...
+    @property
+    def duration_s(self) -> float | None: ...
+    @property
+    def skipped_packets(self) -> int: ...
+    def __iter__(self) -> AudioStream: ...
+    def __next__(self) -> npt.NDArray[np.float32]: ...
+
+def encode(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    format: str,
+    bits: str,
+    bit_rate: int | None,
+    dither: int | None,
+    allow_ffmpeg: bool,
+) -> bytes: ...
+def save(
+    path: str | PathLike[str],
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    format: str,
+    bits: str,
+    bit_rate: int | None,
+    dither: int | None,
+    allow_ffmpeg: bool,
+) -> None: ...
+def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
 def wer(
     reference: str | Iterable[str],
@@ -347,6 +408,29 @@ class Vad:
     def probabilities(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
     def speech(self, samples: npt.NDArray[np.float32], options: Mapping[str, Any]) -> list[tuple[int, int]]: ...
 
+@final
+class DistillMos:
+    def __new__(cls, path: str | PathLike[str]) -> DistillMos: ...
+    def scores(self, clips: Sequence[npt.NDArray[np.float32]], num_threads: int | None = None) -> list[float]: ...
+
+@final
+class DnsMos:
+    def __new__(cls, path: str | PathLike[str]) -> DnsMos: ...
+    def scores(
+        self, clips: Sequence[npt.NDArray[np.float32]], num_threads: int | None = None
+    ) -> list[tuple[float, float, float, float]]: ...
+
+@final
+class SpeakerEncoder:
+    def __new__(cls, path: str | PathLike[str]) -> SpeakerEncoder: ...
+    def embed(
+        self, samples: npt.NDArray[np.float32], partials_per_s: float, num_threads: int | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
+
+def prepare_voice(
+    samples: npt.NDArray[np.float32], vad: Vad
+) -> tuple[npt.NDArray[np.float32], list[tuple[int, int]]]: ...
+def to_16_khz(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def whisper_names() -> list[str]: ...
 def whisper_memory(name: str, compute_type: str) -> tuple[int, int, int, int]: ...
 
@@ -365,3 +449,32 @@ def mel_cepstral_distortion(
 ) -> list[float | None]: ...
 def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
 def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...
+
+def analysis_fields() -> list[str]: ...
+def analyze_file(
+    path: str | PathLike[str], fields: Sequence[str] | None, frames: bool, tracks: bool
+) -> tuple[str | None, str, dict[str, Any], int]: ...
+def analyze_samples(
+    samples: npt.NDArray[np.float32], sample_rate: int, fields: Sequence[str] | None, frames: bool, tracks: bool
+) -> tuple[str | None, str, dict[str, Any], int]: ...
+def pyin(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    fmin_hz: float,
+    fmax_hz: float,
+    frame_length: int,
+    hop_length: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def yin(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    fmin_hz: float,
+    fmax_hz: float,
+    frame_length: int,
+    hop_length: int,
+    trough_threshold: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None
+) -> str: ...

@@ -1,71 +1,121 @@
 //! A file's samples block by block, for recordings that are longer than memory should hold.
 
-use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use super::Limits;
-use super::decode::empty_error;
-use super::resample::Resampler;
-use super::source;
-use super::stream::Stream;
+use super::decode::{begin, open_path};
+use super::heard::Heard;
+use super::input::Input;
+use super::{Info, Limits, Options, source};
 use crate::{Error, Result};
 
-/// Samples in one block, about: 2 s at 16 kHz.
+/// Samples in one block, about: 2 s of mono at 16 kHz.
 const BLOCK: usize = 1 << 15;
 
-/// Mono samples of an audio stream, decoded while they are asked for; see [`super::decode`].
+/// Samples of an audio stream, decoded while they are asked for; see [`super::read`].
 ///
-/// The iterator ends with the stream, or after its first error.
+/// Each block holds interleaved samples. The iterator ends with the stream, or after its first error.
 pub struct Blocks<'s> {
     name: String,
+    heard: Option<Heard<'s>>,
     sample_rate: u32,
-    state: State<'s>,
+    n_channels: usize,
     stated_s: Option<f64>,
-}
-
-enum State<'s> {
-    /// The stream's first block has been decoded and not been taken.
-    Opened(Box<Stream<'s>>),
-    Decoding(Box<Stream<'s>>, Option<Box<Resampler>>),
-    Ended,
+    info: Info,
+    skipped_packets: usize,
+    /// Samples of a block, where all are to be alike.
+    block: Option<usize>,
+    /// Samples that wait for their block to be full.
+    pending: Vec<f32>,
 }
 
 impl Blocks<'static> {
-    /// Opens the audio file at `path`, to be heard at `sample_rate`.
+    /// Opens the audio file at `path`, to be heard in mono at `sample_rate`.
     ///
     /// # Errors
     ///
-    /// As [`Blocks::new`]; [`Error::Io`] if the file cannot be opened.
+    /// As [`Blocks::from_reader`]; [`Error::Io`] if the file cannot be opened.
     pub fn open(path: impl AsRef<Path>, sample_rate: u32, limits: &Limits) -> Result<Self> {
+        Self::open_with(path, &Options::mono(Some(sample_rate), limits))
+    }
+
+    /// Opens the audio file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
-        let file: File = source::open_file(path)?;
-        Self::new(file, &path.display().to_string(), sample_rate, limits)
+        let name = path.display().to_string();
+        Self::begin(&name, || open_path(path, options))
     }
 }
 
 impl<'s> Blocks<'s> {
-    /// Opens the audio in `reader`, to be heard at `sample_rate`. `name` stands for the input in errors.
+    /// Opens the audio in `reader`, to be heard in mono at `sample_rate`. `name` stands for the input in errors.
     ///
     /// # Errors
     ///
-    /// As [`super::decode`], as far as the header and the first packets tell.
+    /// As [`super::read`], as far as the header and the first packets tell.
     pub fn new(
         reader: impl Read + Seek + Send + Sync + 's,
         name: &str,
         sample_rate: u32,
         limits: &Limits,
     ) -> Result<Self> {
-        limits.check_sample_rate(sample_rate).map_err(|error| Error::InvalidInput(format!("resampling: {error}")))?;
-        let stream = source::contain(name, || {
-            let mut stream = Stream::open(reader, name, limits)?;
-            if !stream.next_block()? {
-                return Err(empty_error(name, stream.skipped_packets()));
-            }
-            Ok(stream)
-        })?;
-        let stated_s = stream.stated_s();
-        Ok(Self { name: name.to_owned(), sample_rate, state: State::Opened(Box::new(stream)), stated_s })
+        Self::from_reader(reader, name, &Options::mono(Some(sample_rate), limits))
+    }
+
+    /// Opens the audio in `reader`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::new`].
+    pub fn from_reader(reader: impl Read + Seek + Send + Sync + 's, name: &str, options: &Options) -> Result<Self> {
+        let input = || Input::whole(reader).map_err(|source| Error::Io { path: name.into(), source });
+        Self::begin(name, || begin(input()?, name, options))
+    }
+
+    /// Opens audio that arrives while it is decoded, such as a request's body; nothing of it is kept, but for mp4, caf and
+    /// aiff, which are first written to a temporary file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::new`].
+    pub fn from_arriving(reader: impl Read + Send + Sync + 's, name: &str, options: &Options) -> Result<Self> {
+        let input =
+            || Input::arriving(reader, &options.limits).map_err(|source| Error::Io { path: name.into(), source });
+        Self::begin(name, || begin(input()?, name, options))
+    }
+
+    fn begin(name: &str, open: impl FnOnce() -> Result<Heard<'s>>) -> Result<Self> {
+        let heard = source::contain(name, open)?;
+        let stream = heard.stream();
+        Ok(Self {
+            name: name.to_owned(),
+            sample_rate: heard.sample_rate(),
+            n_channels: heard.n_channels(),
+            stated_s: stream.stated_s(),
+            info: stream.info().clone(),
+            skipped_packets: 0,
+            block: None,
+            pending: Vec::new(),
+            heard: Some(heard),
+        })
+    }
+
+    /// The same with blocks of `block_s` seconds, of which only the last may be shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] unless a block is longer than nothing and at most 10 minutes.
+    pub fn in_blocks_of(mut self, block_s: f64) -> Result<Self> {
+        let n_frames = (block_s * f64::from(self.sample_rate)).round();
+        if !(n_frames >= 1.0 && block_s <= 600.0) {
+            return Err(Error::InvalidInput(format!("block_s is {block_s}; it must be above 0 and at most 600 s")));
+        }
+        self.block = Some(n_frames as usize * self.n_channels);
+        Ok(self)
     }
 
     /// Length that the header states, seconds; the audio may end before or after it.
@@ -74,35 +124,45 @@ impl<'s> Blocks<'s> {
         self.stated_s
     }
 
-    /// The next block and the state after it.
+    /// Samples a second of each channel, Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Channels of the blocks.
+    #[must_use]
+    pub fn n_channels(&self) -> usize {
+        self.n_channels
+    }
+
+    /// What the header says.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Damaged packets so far: replaced by silence in mid-stream, missing at the end.
+    #[must_use]
+    pub fn skipped_packets(&self) -> usize {
+        self.heard.as_ref().map_or(self.skipped_packets, |heard| heard.stream().skipped_packets())
+    }
+
+    /// The next block; empty at the end.
     fn advance(&mut self) -> Result<Vec<f32>> {
-        let (mut stream, mut resampler) = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Ended => return Ok(Vec::new()),
-            State::Decoding(stream, resampler) => (stream, resampler),
-            State::Opened(stream) => {
-                let from = stream.info().sample_rate;
-                let resampler = if from == self.sample_rate {
-                    None
-                } else {
-                    Some(Box::new(Resampler::new(from, self.sample_rate)?))
-                };
-                (stream, resampler)
+        let mut samples = std::mem::take(&mut self.pending);
+        let n_wanted = self.block.unwrap_or(BLOCK * self.n_channels);
+        if let Some(mut heard) = self.heard.take() {
+            let mut has_more = true;
+            while has_more && samples.len() < n_wanted {
+                has_more = heard.append(&mut samples)?;
             }
-        };
-        let mut samples = Vec::with_capacity(BLOCK + BLOCK / 2);
-        while samples.len() < BLOCK {
-            match &mut resampler {
-                Some(resampler) => resampler.push(stream.block(), &mut samples),
-                None => samples.extend_from_slice(stream.block()),
-            }
-            if !stream.next_block()? {
-                if let Some(resampler) = resampler.take() {
-                    resampler.finish(&mut samples);
-                }
-                return Ok(samples);
-            }
+            self.skipped_packets = heard.stream().skipped_packets();
+            self.heard = has_more.then_some(heard);
         }
-        self.state = State::Decoding(stream, resampler);
+        if self.block.is_some() && samples.len() > n_wanted {
+            self.pending = samples.split_off(n_wanted);
+        }
         Ok(samples)
     }
 }

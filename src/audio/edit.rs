@@ -2,6 +2,8 @@
 
 use symphonia::core::formats::Track;
 
+use super::opus::OpusHead;
+
 /// Which part of one track is to be heard. The default is all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Edit {
@@ -31,6 +33,12 @@ impl Edit {
         let mut fields = value.split_whitespace().skip(1).map(|field| u64::from_str_radix(field, 16).ok());
         let (delay, _padding, n_frames) = (fields.next()??, fields.next()??, fields.next()??);
         Some(Self { start: delay, end: (n_frames > 0).then(|| delay.saturating_add(n_frames)), ..Self::default() })
+    }
+
+    /// The edit of an Opus stream, in frames at 48 kHz.
+    pub(super) fn from_pre_skip(head: Option<&[u8]>) -> Self {
+        let head = head.and_then(OpusHead::parse);
+        Self { start: head.map_or(0, |head| u64::from(head.pre_skip)), ..Self::default() }
     }
 
     /// The edit of an MPEG audio file with an encoder's tag.

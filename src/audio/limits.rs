@@ -15,10 +15,12 @@ pub struct Limits {
     pub min_sample_rate: u32,
     /// Highest sample rate, Hz.
     pub max_sample_rate: u32,
+    /// Most bytes of decoded 32-bit samples for each byte of input, once [`Limits::FREE_BYTES`] are decoded.
+    pub max_expansion: u32,
 }
 
 impl Default for Limits {
-    /// 4 hours, 1 GiB, 32 channels, 1 kHz to 384 kHz.
+    /// 4 hours, 1 GiB, 32 channels, 1 kHz to 384 kHz, 8,192 bytes out for one in.
     fn default() -> Self {
         Self {
             max_duration_s: 4.0 * 3600.0,
@@ -26,11 +28,25 @@ impl Default for Limits {
             max_channels: 32,
             min_sample_rate: 1_000,
             max_sample_rate: 384_000,
+            // Digital silence in FLAC's usual blocks of 4,096 expands 1,200 to 2,400 times, Opus' discontinuous speech 1,500 times.
+            max_expansion: 8_192,
         }
     }
 }
 
 impl Limits {
+    /// Decoded bytes up to which any expansion is taken: 18 minutes of mono at 16 kHz.
+    pub const FREE_BYTES: u64 = 64 << 20;
+
+    /// Refuses more decoded bytes than the input read so far can hold.
+    pub(super) fn check_expansion(&self, got_bytes: u64, from_bytes: u64) -> Result<()> {
+        let limit_bytes = from_bytes.saturating_mul(u64::from(self.max_expansion)).max(Self::FREE_BYTES);
+        if got_bytes > limit_bytes {
+            return Err(Error::TooLarge { what: "decoded audio", got_bytes, limit_bytes });
+        }
+        Ok(())
+    }
+
     /// Refuses encoded input of more than `max_bytes`.
     pub(super) fn check_bytes(&self, got_bytes: u64) -> Result<()> {
         if got_bytes > self.max_bytes {

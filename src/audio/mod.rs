@@ -1,4 +1,4 @@
-//! Audio in: files and bytes to mono [`Waveform`]s, band-limited resampling, and Whisper's log-mel features.
+//! Audio in and out: files, bytes and streams to samples and back, band-limited resampling, and Whisper's log-mel features.
 //!
 //! No tensors and no network. Everything that a caller may hand over is bounded by [`Limits`].
 
@@ -13,9 +13,17 @@ mod blocks;
 mod decode;
 mod edit;
 mod edit_list;
+pub mod encode;
+mod external;
+mod found;
+mod heard;
+mod input;
 mod limits;
 pub mod mel;
-mod mel_filters;
+pub(crate) mod mel_filters;
+mod mix;
+mod options;
+mod opus;
 mod probe;
 mod resample;
 mod source;
@@ -23,11 +31,14 @@ mod stream;
 mod waveform;
 
 pub use blocks::Blocks;
-pub use decode::{Decoded, decode, load};
+pub use decode::{Decoded, Sound, decode, load, read, read_from};
+pub use encode::{EncodeOptions, Encoder, Format, SampleType, encode, encoder, save};
 pub use limits::Limits;
 pub use mel::log_mel;
 pub(crate) use mel_filters::{MelFilter, mel_filters};
-pub use probe::{Info, probe, probe_reader};
+pub use mix::Mix;
+pub use options::Options;
+pub use probe::{Info, MAX_TAG_CHARS, MAX_TAGS, probe, probe_reader};
 pub(crate) use resample::bessel_i0;
-pub use resample::{Resampler, resample};
+pub use resample::{Resampler, resample, resample_interleaved};
 pub use waveform::Waveform;

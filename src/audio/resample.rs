@@ -2,7 +2,7 @@
 //!
 //! A block of `p * k` input samples is transformed, its spectrum multiplied by a real (so delay-free) low-pass gain and
 //! cut or zero-extended to `q * k` output samples, where `p / q` is the reduced ratio of the rates. The low-pass is a
-//! Kaiser-windowed sinc: flat to 0.9 of the lower Nyquist frequency and at least 100 dB down from that frequency on.
+//! Kaiser-windowed sinc: flat to 0.91 of the lower Nyquist frequency and at least 100 dB down from that frequency on.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::Waveform;
 use crate::{Error, Result};
 
 /// End of the flat pass band, as a part of the lower of the two Nyquist frequencies.
-const PASS_BAND: f64 = 0.9;
+const PASS_BAND: f64 = 0.912;
 /// Attenuation from that Nyquist frequency on, dB.
 const STOP_BAND_DB: f64 = 110.0;
 /// Least transform length, samples: below this, the overlap costs more than a longer transform.
@@ -36,6 +36,35 @@ pub fn resample(waveform: &Waveform, sample_rate: u32) -> Result<Waveform> {
     resampler.push(waveform.samples(), &mut samples);
     resampler.finish(&mut samples);
     Waveform::from_samples(samples, sample_rate)
+}
+
+/// Interleaved samples at another rate: each channel as by [`resample`].
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] if a rate is 0 or above 768 kHz, or the samples are no whole frames of `n_channels`.
+pub fn resample_interleaved(samples: &[f32], n_channels: usize, from: u32, to: u32) -> Result<Vec<f32>> {
+    if n_channels == 0 || !samples.len().is_multiple_of(n_channels) {
+        let n = samples.len();
+        return Err(Error::InvalidInput(format!("{n} samples are no whole frames of {n_channels} channels")));
+    }
+    let mut output = Vec::new();
+    for channel in 0..n_channels {
+        let mut resampler = Resampler::new(from, to)?;
+        let plane: Vec<f32> = samples.iter().skip(channel).step_by(n_channels).copied().collect();
+        let mut target_plane = Vec::with_capacity(resampler.n_output(plane.len() as u64));
+        if from == to {
+            target_plane = plane;
+        } else {
+            resampler.push(&plane, &mut target_plane);
+            resampler.finish(&mut target_plane);
+        }
+        output.resize(target_plane.len() * n_channels, 0.0);
+        for (target, sample) in output.iter_mut().skip(channel).step_by(n_channels).zip(target_plane) {
+            *target = sample;
+        }
+    }
+    Ok(output)
 }
 
 /// Resamples a stream that comes in pieces.

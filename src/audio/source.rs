@@ -1,29 +1,32 @@
-//! From a reader to a symphonia demuxer and decoder, and from symphonia's errors to ours.
+//! From an [`Input`] to a symphonia demuxer and decoder, and from symphonia's errors to ours.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
-    CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_WAVPACK, CODEC_ID_WMA,
+    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_SPEEX,
+    CODEC_ID_TRUEHD, CODEC_ID_WAVPACK, CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::{Hint, Probe, ProbeOptions};
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
+use super::found;
+use super::input::Input;
+use super::opus::{self, OpusPackets};
 use crate::{Error, Result};
 
 /// What a file must be, for error messages.
-const EXPECTED: &str = "expected wav, flac, mp3, m4a/aac or ogg-vorbis";
+const EXPECTED: &str = "expected wav, flac, mp3, m4a/aac, ogg, opus, webm, aiff or caf";
 /// What to do with a codec that this build does not have.
 pub(super) const ADVICE: &str =
-    "convert it to wav, flac, mp3, m4a (aac) or ogg-vorbis, for example with: ffmpeg -i INPUT OUTPUT.flac";
+    "allow ffmpeg (allow_ffmpeg), or convert it, for example with: ffmpeg -i INPUT OUTPUT.flac";
 /// Bytes searched for the start of a known format. Metadata before it does not count.
 const MAX_PROBE_BYTES: u32 = 256 * 1024;
 
@@ -38,15 +41,16 @@ pub(super) fn open_file(path: &Path) -> Result<File> {
 }
 
 /// Recognises the container by its content.
-pub(super) fn new_demuxer<'s, R>(reader: R, n_bytes: u64, name: &str) -> Result<Box<dyn FormatReader + 's>>
-where
-    R: Read + Seek + Send + Sync + 's,
-{
-    let source =
-        MediaSourceStream::new(Box::new(Source { inner: reader, n_bytes }), MediaSourceStreamOptions::default());
-    known_formats()
-        .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| header_error(name, error))
+pub(super) fn new_demuxer<'s>(input: Input<'s>, name: &str) -> Result<Box<dyn FormatReader + 's>> {
+    let head = input.head().to_vec();
+    let source = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
+    let format = known_formats().probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default());
+    format.map_err(|error| match (found::name(&head), &error) {
+        (_, SymphoniaError::IoError(source)) if source.kind() != ErrorKind::UnexpectedEof => header_error(name, error),
+        (Some(found), _) if found::is_silent(&head) => decode_error(name, format!("it is {found}; {EXPECTED}")),
+        (Some(found), _) => Error::Unsupported(format!("{name}: it is {found}, which is not supported; {ADVICE}")),
+        (None, _) => header_error(name, error),
+    })
 }
 
 /// Runs decoding code so that a fault of a decoder, met by crafted bytes, is an error of this input and no panic.
@@ -65,34 +69,6 @@ pub(super) fn audio_track(format: &dyn FormatReader, name: &str) -> Result<Track
     })
 }
 
-/// A reader with a known length, as symphonia wants it.
-struct Source<R> {
-    inner: R,
-    n_bytes: u64,
-}
-
-impl<R: Read> Read for Source<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.inner.read(buffer)
-    }
-}
-
-impl<R: Seek> Seek for Source<R> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.inner.seek(to)
-    }
-}
-
-impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
-    fn is_seekable(&self) -> bool {
-        true
-    }
-
-    fn byte_len(&self) -> Option<u64> {
-        Some(self.n_bytes)
-    }
-}
-
 fn known_formats() -> &'static Probe {
     static PROBE: OnceLock<Probe> = OnceLock::new();
     PROBE.get_or_init(|| {
@@ -103,9 +79,20 @@ fn known_formats() -> &'static Probe {
     })
 }
 
-/// A decoder for the track.
-pub(super) fn new_decoder(name: &str, track: &Track) -> Result<Box<dyn AudioDecoder>> {
+/// A decoder for the track; of Opus to `opus`, leaving its start out if `trims_start`.
+pub(super) fn new_decoder(
+    name: &str,
+    track: &Track,
+    opus: opus::Output,
+    trims_start: bool,
+) -> Result<Box<dyn AudioDecoder>> {
     let params = audio_params(track, name)?;
+    if opus::is_opus(params) {
+        return match OpusPackets::new(params, opus, trims_start) {
+            Ok(decoder) => Ok(Box::new(decoder)),
+            Err(error) => Err(header_error(name, error)),
+        };
+    }
     // symphonia would cut an mp3 at the length of its tag, or at one that it estimates from the first frames, and lose
     // all else of a joined file or one with a variable bit rate.
     let options = AudioDecoderOptions::default().gapless(!is_mpeg_audio(track));
@@ -140,7 +127,6 @@ pub(super) fn is_mpeg_audio(track: &Track) -> bool {
 
 fn codec_name(codec: AudioCodecId) -> String {
     let known = [
-        (CODEC_ID_OPUS, "opus"),
         (CODEC_ID_SPEEX, "speex"),
         (CODEC_ID_AC3, "ac3"),
         (CODEC_ID_EAC3, "eac3"),

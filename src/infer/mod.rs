@@ -1,4 +1,5 @@
-//! Neural inference: devices, model files, the tensor operations that models share, and Whisper.
+//! Neural inference: devices, model files, the operations that models share, Whisper, voice activity, speech quality and
+//! voices.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -12,15 +13,20 @@ pub mod compute_type;
 #[allow(dead_code, reason = "only a build with CUDA opens such a device, and only a scheduler lets it choose")]
 mod cuda;
 pub mod device;
+mod fourier;
 mod kernels;
+pub mod mos;
 mod ops;
 #[cfg(test)]
 mod ops_test;
+pub mod speaker;
 pub mod vad;
 pub mod weights;
 pub mod whisper;
 
 pub use compute_type::ComputeType;
+pub use mos::{DistillMos, DnsMos, DnsMosScores};
+pub use speaker::{SpeakerEncoder, Utterance};
 pub use vad::{SpeechSpan, Vad, VadOptions};
 pub use whisper::{LoadOptions, Options, Progress, Recording, Task, Transcriber};
 

@@ -1,44 +1,193 @@
 //! Bindings of [`crate::audio`].
 
 use std::io::Cursor;
-use std::path::PathBuf;
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
-use crate::audio::{self, Decoded, Limits, mel};
+use super::audio_source::{AudioSource, arguments};
+use crate::Error;
+use crate::audio::{self, Blocks, EncodeOptions, Format, Info, Mix, SampleType, mel};
 
-/// Samples as Python sees them: float32, mono, with their rate in Hz.
-type Samples<'py> = (Bound<'py, PyArray1<f32>>, u32);
+/// Samples as Python sees them: float32, `[n_samples]` or `[n_frames, n_channels]`, with their rate in Hz.
+type Samples<'py> = (Bound<'py, PyAny>, u32);
 
-/// Audio file as mono float32 samples in [-1, 1] and their sample rate, Hz.
+/// Audio as float32 samples in [-1, 1] and their sample rate, Hz.
 #[pyfunction]
-#[pyo3(signature = (path, sample_rate=None))]
-fn load(py: Python<'_>, path: PathBuf, sample_rate: Option<u32>) -> PyResult<Samples<'_>> {
-    let decoded = py.detach(|| audio::load(&path, sample_rate, &Limits::default()))?;
-    Ok(samples(py, decoded))
+#[pyo3(signature = (path, sample_rate=None, **options))]
+fn load<'py>(
+    py: Python<'py>,
+    path: AudioSource,
+    sample_rate: Option<u32>,
+    options: Option<Bound<'py, PyDict>>,
+) -> PyResult<Samples<'py>> {
+    let options = arguments(sample_rate, options.as_ref())?;
+    let is_all = options.mix == Mix::All;
+    let sound = py.detach(|| match path {
+        AudioSource::Path(path) => audio::read(path, &options),
+        AudioSource::Bytes(bytes) => audio::read_from(Cursor::new(bytes), "audio", &options),
+        AudioSource::File(file) => audio::read_from(file, "audio", &options),
+        AudioSource::Arriving(chunks) => {
+            let blocks = Blocks::from_arriving(chunks, "audio", &options)?;
+            audio::Sound::collect(blocks)
+        }
+    })?;
+    Ok((shaped(py, sound.samples, is_all.then_some(sound.n_channels))?, sound.sample_rate))
 }
 
 /// Audio file's bytes as mono float32 samples in [-1, 1] and their sample rate, Hz.
 #[pyfunction]
-#[pyo3(signature = (data, sample_rate=None))]
-fn decode(py: Python<'_>, data: Vec<u8>, sample_rate: Option<u32>) -> PyResult<Samples<'_>> {
-    let decoded = py.detach(|| audio::decode(Cursor::new(data), "audio", sample_rate, &Limits::default()))?;
-    Ok(samples(py, decoded))
+#[pyo3(signature = (data, sample_rate=None, **options))]
+fn decode<'py>(
+    py: Python<'py>,
+    data: AudioSource,
+    sample_rate: Option<u32>,
+    options: Option<Bound<'py, PyDict>>,
+) -> PyResult<Samples<'py>> {
+    match data {
+        AudioSource::Bytes(_) => load(py, data, sample_rate, options),
+        _ => Err(PyTypeError::new_err("data must be the bytes of an audio file; violet.load takes paths and files")),
+    }
 }
 
-/// What a file's header says: duration, rate, channels, codec, container.
+/// What a file's header says.
 #[pyfunction]
-fn probe(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
-    let info = py.detach(|| audio::probe(&path, &Limits::default()))?;
+fn probe(py: Python<'_>, path: AudioSource) -> PyResult<Bound<'_, PyDict>> {
+    let limits = audio::Limits { max_duration_s: f64::MAX, max_bytes: u64::MAX, ..audio::Limits::default() };
+    let info: Info = py.detach(|| match path {
+        AudioSource::Path(path) => audio::probe(path, &limits),
+        AudioSource::Bytes(bytes) => audio::probe_reader(Cursor::new(bytes), "audio", &limits),
+        AudioSource::File(file) => audio::probe_reader(file, "audio", &limits),
+        AudioSource::Arriving(_) => {
+            Err(Error::InvalidInput("a header can be read from a path, bytes or a file that can seek".to_owned()))
+        }
+    })?;
     let dict = PyDict::new(py);
     dict.set_item("duration_s", info.duration_s)?;
     dict.set_item("sample_rate", info.sample_rate)?;
     dict.set_item("n_channels", info.n_channels)?;
+    dict.set_item("layout", info.layout)?;
     dict.set_item("codec", info.codec)?;
     dict.set_item("container", info.container)?;
+    dict.set_item("bit_depth", info.bit_depth)?;
+    dict.set_item("bit_rate", info.bit_rate)?;
+    dict.set_item("tags", info.tags)?;
     Ok(dict)
+}
+
+/// Blocks of a recording, decoded while they are asked for.
+#[pyclass(module = "violet._core")]
+struct AudioStream {
+    blocks: Blocks<'static>,
+    is_all: bool,
+}
+
+#[pymethods]
+impl AudioStream {
+    #[new]
+    #[pyo3(signature = (source, block_s, sample_rate=None, **options))]
+    fn new(
+        py: Python<'_>,
+        source: AudioSource,
+        block_s: f64,
+        sample_rate: Option<u32>,
+        options: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let options = arguments(sample_rate, options.as_ref())?;
+        let opened = py.detach(|| match source {
+            AudioSource::Path(path) => Blocks::open_with(path, &options),
+            AudioSource::Bytes(bytes) => Blocks::from_reader(Cursor::new(bytes), "audio", &options),
+            AudioSource::File(file) => Blocks::from_reader(file, "audio", &options),
+            AudioSource::Arriving(chunks) => Blocks::from_arriving(chunks, "audio", &options),
+        })?;
+        Ok(Self { blocks: opened.in_blocks_of(block_s)?, is_all: options.mix == Mix::All })
+    }
+
+    #[getter]
+    fn sample_rate(&self) -> u32 {
+        self.blocks.sample_rate()
+    }
+
+    #[getter]
+    fn n_channels(&self) -> usize {
+        self.blocks.n_channels()
+    }
+
+    #[getter]
+    fn duration_s(&self) -> Option<f64> {
+        self.blocks.stated_s()
+    }
+
+    #[getter]
+    fn skipped_packets(&self) -> usize {
+        self.blocks.skipped_packets()
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Self { blocks, is_all } = self;
+        let block = py.detach(|| blocks.next()).transpose()?;
+        block.map(|samples| shaped(py, samples, is_all.then_some(blocks.n_channels()))).transpose()
+    }
+}
+
+/// The bytes of a file with these samples.
+#[pyfunction]
+#[pyo3(signature = (samples, sample_rate, format, bits, bit_rate, dither, allow_ffmpeg))]
+#[expect(clippy::too_many_arguments, reason = "violet.audio gives them their names")]
+fn encode<'py>(
+    py: Python<'py>,
+    samples: PyReadonlyArrayDyn<'py, f32>,
+    sample_rate: u32,
+    format: &str,
+    bits: &str,
+    bit_rate: Option<u32>,
+    dither: Option<u64>,
+    allow_ffmpeg: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (samples, n_channels) = interleaved(&samples)?;
+    let options = encode_options(format, bits, bit_rate, dither, allow_ffmpeg)?;
+    let bytes = py.detach(|| audio::encode(&samples, sample_rate, n_channels, &options))?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+/// Writes a file with these samples.
+#[pyfunction]
+#[pyo3(signature = (path, samples, sample_rate, format, bits, bit_rate, dither, allow_ffmpeg))]
+#[expect(clippy::too_many_arguments, reason = "violet.audio gives them their names")]
+fn save<'py>(
+    py: Python<'py>,
+    path: std::path::PathBuf,
+    samples: PyReadonlyArrayDyn<'py, f32>,
+    sample_rate: u32,
+    format: &str,
+    bits: &str,
+    bit_rate: Option<u32>,
+    dither: Option<u64>,
+    allow_ffmpeg: bool,
+) -> PyResult<()> {
+    let (samples, n_channels) = interleaved(&samples)?;
+    let options = encode_options(format, bits, bit_rate, dither, allow_ffmpeg)?;
+    Ok(py.detach(|| audio::save(path, &samples, sample_rate, n_channels, &options))?)
+}
+
+/// Samples at another rate; each channel by itself.
+#[pyfunction]
+fn resample<'py>(
+    py: Python<'py>,
+    samples: PyReadonlyArrayDyn<'py, f32>,
+    from_rate: u32,
+    to_rate: u32,
+) -> PyResult<Bound<'py, PyAny>> {
+    let is_flat = samples.as_array().ndim() == 1;
+    let (samples, n_channels) = interleaved(&samples)?;
+    let samples = py.detach(|| audio::resample_interleaved(&samples, n_channels, from_rate, to_rate))?;
+    shaped(py, samples, (!is_flat).then_some(n_channels))
 }
 
 /// Log-mel features of 16 kHz samples, `[n_mels, n_frames]`.
@@ -55,14 +204,50 @@ fn log_mel<'py>(
     Ok(features.into_pyarray(py))
 }
 
-fn samples(py: Python<'_>, decoded: Decoded) -> Samples<'_> {
-    let sample_rate = decoded.waveform.sample_rate();
-    (decoded.waveform.into_samples().into_pyarray(py), sample_rate)
+fn encode_options(
+    format: &str,
+    bits: &str,
+    bit_rate: Option<u32>,
+    dither: Option<u64>,
+    allow_ffmpeg: bool,
+) -> PyResult<EncodeOptions> {
+    let format = Format::from_name(format)
+        .ok_or_else(|| Error::InvalidInput(format!("format is {format:?}; expected wav, flac, mp3, opus or pcm")))?;
+    let sample_type = SampleType::from_name(bits)
+        .ok_or_else(|| Error::InvalidInput(format!("bits is {bits:?}; expected 16, 24 or float")))?;
+    Ok(EncodeOptions { format, sample_type, bit_rate, dither, allow_ffmpeg })
+}
+
+/// Samples frame by frame, and the number of channels.
+fn interleaved(samples: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<(Vec<f32>, usize)> {
+    let samples = samples.as_array();
+    match *samples.shape() {
+        [_] => Ok((samples.iter().copied().collect(), 1)),
+        [_, n_channels] if (1..=32).contains(&n_channels) => Ok((samples.iter().copied().collect(), n_channels)),
+        ref shape => Err(Error::InvalidInput(format!(
+            "samples have the shape {shape:?}; expected [n_samples] or [n_frames, n_channels] with 1 to 32 channels"
+        ))
+        .into()),
+    }
+}
+
+/// An array of one dimension, or of frames and channels.
+fn shaped(py: Python<'_>, samples: Vec<f32>, n_channels: Option<usize>) -> PyResult<Bound<'_, PyAny>> {
+    let n_samples = samples.len();
+    let flat: Bound<'_, PyArray1<f32>> = samples.into_pyarray(py);
+    match n_channels {
+        None => Ok(flat.into_any()),
+        Some(n_channels) => Ok(flat.reshape([n_samples / n_channels.max(1), n_channels])?.into_any()),
+    }
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<AudioStream>()?;
     module.add_function(wrap_pyfunction!(load, module)?)?;
     module.add_function(wrap_pyfunction!(decode, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
+    module.add_function(wrap_pyfunction!(encode, module)?)?;
+    module.add_function(wrap_pyfunction!(save, module)?)?;
+    module.add_function(wrap_pyfunction!(resample, module)?)?;
     module.add_function(wrap_pyfunction!(log_mel, module)?)
 }

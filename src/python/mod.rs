@@ -2,11 +2,14 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
+mod analysis;
 mod audio;
+mod audio_source;
 mod device;
 mod errors;
 mod hub;
 mod memory;
+mod mos;
 mod options;
 mod proxy;
 mod reward;
@@ -25,6 +28,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(module)?;
+    analysis::register(module)?;
     audio::register(module)?;
     device::register(module)?;
     score::register(module)?;
@@ -34,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     vad::register(module)?;
     whisper::register(module)?;
     memory::register(module)?;
+    mos::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)

@@ -74,7 +74,7 @@ fn without_common_bytes<'t>(left: &'t [u8], right: &'t [u8]) -> ((&'t [u8], &'t 
     let n = if n_equal == left.len() && n_equal == right.len() {
         n_equal
     } else {
-        left[..n_equal].iter().rposition(is_space).map_or(0, |at| at + 1)
+        left[..n_equal].iter().rposition(|&byte| is_space(byte)).map_or(0, |at| at + 1)
     };
     let n_before = count_words(&left[..n]);
     let (left, right) = (&left[n..], &right[n..]);
@@ -83,7 +83,7 @@ fn without_common_bytes<'t>(left: &'t [u8], right: &'t [u8]) -> ((&'t [u8], &'t 
     }
     let n_equal = n_equal_at_end(left, right);
     let tail = &left[left.len() - n_equal..];
-    let n = tail.iter().position(is_space).map_or(0, |at| n_equal - at);
+    let n = tail.iter().position(|&byte| is_space(byte)).map_or(0, |at| n_equal - at);
     let n_after = count_words(&left[left.len() - n..]);
     ((&left[..left.len() - n], &right[..right.len() - n]), n_before, n_after)
 }
@@ -105,13 +105,13 @@ fn n_equal_at_end(left: &[u8], right: &[u8]) -> usize {
 }
 
 fn first_word(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
-    let n = text[start..].iter().position(is_space).unwrap_or(text.len() - start);
+    let start = text.iter().position(|&byte| !is_space(byte)).unwrap_or(text.len());
+    let n = text[start..].iter().position(|&byte| is_space(byte)).unwrap_or(text.len() - start);
     &text[start..start + n]
 }
 
 /// What `char::is_whitespace` says of ASCII.
-fn is_space(byte: &u8) -> bool {
+const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
@@ -131,13 +131,15 @@ fn spaces(block: &[u8; BLOCK]) -> u64 {
     if controls == 0 {
         return mask;
     }
-    block.iter().enumerate().fold(0, |mask, (index, byte)| mask | u64::from(is_space(byte)) << index)
+    block.iter().enumerate().fold(0, |mask, (index, &byte)| mask | u64::from(is_space(byte)) << index)
 }
 
 /// Calls `each` for the white space of every 64 bytes, the last ones filled up with it.
 fn each_block(text: &[u8], mut each: impl FnMut(u64)) {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
-    blocks.iter().for_each(|block| each(spaces(block)));
+    for block in blocks {
+        each(spaces(block));
+    }
     let mut last = [b' '; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
     each(spaces(&last));
@@ -265,13 +267,12 @@ impl Table {
         if n > MAX_KEY_BYTES {
             return 0xff << 120 | u128::from(self.hasher.hash_one(&text[start..start + n]));
         }
-        let bytes = match text.get(start..start + 16).and_then(|bytes| bytes.first_chunk()) {
-            Some(bytes) => u128::from_le_bytes(*bytes) & !(u128::MAX << (8 * n)),
-            None => {
-                let mut bytes = [0; 16];
-                bytes[..n].copy_from_slice(&text[start..start + n]);
-                u128::from_le_bytes(bytes)
-            }
+        let bytes = if let Some(bytes) = text.get(start..start + 16).and_then(|bytes| bytes.first_chunk()) {
+            u128::from_le_bytes(*bytes) & !(u128::MAX << (8 * n))
+        } else {
+            let mut bytes = [0; 16];
+            bytes[..n].copy_from_slice(&text[start..start + n]);
+            u128::from_le_bytes(bytes)
         };
         bytes | (n as u128) << 120
     }

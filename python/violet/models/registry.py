@@ -118,5 +118,56 @@ SILERO_VAD = Model(
     ),
 )
 
-MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE, SILERO_VAD)}
+DISTILLMOS = Model(
+    name="distillmos",
+    description="DistillMOS v7, speech quality without a reference (float32)",
+    hub_id="",
+    revision="0.9.1",
+    files=(ModelFile("model.pt", 16_907_522, "b18b3ac60227267cfb91e5d00ce22cc7b73716fd92f269484da1446e27031a40"),),
+    wheels=(
+        Wheel(
+            "distillmos==0.9.1",
+            "f82e5326ed963ddc28a3e079ded4dbb1bd072ad54be5bdc4380290a9bce3536a",
+            15_591_901,
+            (("distillmos/weights/distill_mos_v7.pt", "model.pt"),),
+        ),
+    ),
+)
+
+DNSMOS = Model(
+    name="dnsmos",
+    description="DNSMOS P.835 and P.808, speech quality without a reference (float32)",
+    hub_id="",
+    revision="0.0.1.1",
+    files=(
+        ModelFile("sig_bak_ovr.onnx", 1_157_965, "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"),
+        ModelFile("model_v8.onnx", 224_860, "9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91"),
+    ),
+    wheels=(
+        Wheel(
+            "speechmos==0.0.1.1",
+            "31c4c9d3234f6ee10102edff74333014c50006a3f389daf7ecacae34e68ebbf7",
+            9_439_732,
+            tuple((f"speechmos/dnsmos_models/{name}", name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")),
+        ),
+    ),
+)
+
+GE2E = Model(
+    name="ge2e",
+    description="GE2E speaker encoder of Resemblyzer, vectors of voices (float32)",
+    hub_id="",
+    revision="0.1.4",
+    files=(ModelFile("model.pt", 17_090_379, "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"),),
+    wheels=(
+        Wheel(
+            "Resemblyzer==0.1.4",
+            "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+            15_747_704,
+            (("resemblyzer/pretrained.pt", "model.pt"),),
+        ),
+    ),
+)
+
+MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE, SILERO_VAD, DISTILLMOS, DNSMOS, GE2E)}
 """The models by name."""

@@ -245,12 +245,12 @@ fn keys_and_values_are_appended_where_the_places_say_and_rows_can_be_selected() 
         let mut bench = Bench::new(element, 5);
         let size = element.n_bytes();
         // Rows of 2 layers x (keys, values) x 4 places.
-        let (width, n_places, n_planes, layer) = (64, 4, 4, 1);
+        let (width, n_places, n_parts, layer) = (64, 4, 4, 1);
         let plane = n_places * width;
-        let (cache, cache_memory) = bench.matrix(3 * n_planes * plane, 1.0);
+        let (cache, cache_memory) = bench.matrix(3 * n_parts * plane, 1.0);
         let (projected, projected_memory) = bench.matrix(2 * 3 * width, 1.0);
         // Token 0 to row 2, place 1; token 1 to row 0, place 3.
-        let at = |row: usize, place: usize| row * n_planes * plane + place * width;
+        let at = |row: usize, place: usize| row * n_parts * plane + place * width;
         let places = [(2, 1), (0, 3)].map(|(row, place)| cache_memory.all().start() + (at(row, place) * size) as u64);
         Append {
             projected: projected_memory.all(),
@@ -273,22 +273,22 @@ fn keys_and_values_are_appended_where_the_places_say_and_rows_can_be_selected() 
         assert_eq!(bench.read(&cache_memory, expected.len()), expected);
 
         let rows = [2_u32, 2, 0, 1];
-        let (selected, n_used) = (bench.room(4 * n_planes * plane), 3 * width);
+        let (selected, n_used) = (bench.room(4 * n_parts * plane), 3 * width);
         SelectRows {
             to: selected.all(),
             from: cache_memory.all(),
             rows: Memory::of(&bench.gpu, &rows).unwrap().all(),
             n_rows: 4,
-            n_planes,
+            n_planes: n_parts,
             plane,
             n_used,
         }
         .run(&*bench.gpu)
         .unwrap();
-        let got = bench.read(&selected, 4 * n_planes * plane);
+        let got = bench.read(&selected, 4 * n_parts * plane);
         for (new, old) in rows.into_iter().enumerate() {
-            for index in 0..n_planes {
-                let (to, from) = ((new * n_planes + index) * plane, (old as usize * n_planes + index) * plane);
+            for index in 0..n_parts {
+                let (to, from) = ((new * n_parts + index) * plane, (old as usize * n_parts + index) * plane);
                 assert_eq!(got[to..to + n_used], expected[from..from + n_used]);
             }
         }
@@ -306,7 +306,7 @@ fn check_attend(element: Element, n_keys: [usize; 3], n_queries: [usize; 3], ste
     let (bias, bias_memory) = bench.vector(width);
     let mut items = Vec::new();
     let mut expected = Vec::new();
-    let mut alive = Vec::new();
+    let mut buffers = Vec::new();
     for (index, first) in [0, n_queries[0], n_queries[0] + n_queries[1]].into_iter().enumerate() {
         let n_seen = n_keys[index] + (n_queries[index] - 1) * step;
         let (audio, memory) = bench.matrix(n_seen * key_stride, 1.5);
@@ -322,14 +322,14 @@ fn check_attend(element: Element, n_keys: [usize; 3], n_queries: [usize; 3], ste
                 let at = |place: usize, part: usize| {
                     &audio[place * key_stride + (layer * 2 + part) * width + head * HEAD..][..HEAD]
                 };
-                let seen = n_keys[index] + i * step;
-                let keys: Vec<_> = (0..seen).map(|place| at(place, 0)).collect();
-                let values: Vec<_> = (0..seen).map(|place| at(place, 1)).collect();
+                let n_heard = n_keys[index] + i * step;
+                let keys: Vec<_> = (0..n_heard).map(|place| at(place, 0)).collect();
+                let values: Vec<_> = (0..n_heard).map(|place| at(place, 1)).collect();
                 let query = &queries[(first + i) * query_stride + head * HEAD..][..HEAD];
                 expected.extend(attention(element, query, &bias[head * HEAD..][..HEAD], &keys, &values));
             }
         }
-        alive.push(memory);
+        buffers.push(memory);
     }
     items.sort_by_key(|item| item.n_queries > 1);
     let out = bench.room(total * width);

@@ -1,15 +1,18 @@
-//! Integer products with AVX2.
+//! Products with AVX2: of integers, and with FMA of f32.
 
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 
 use std::arch::x86_64::{
-    __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_load_si256, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_set1_epi8,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps,
-    _mm256_xor_si256,
+    __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_load_ps,
+    _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
+    _mm256_mullo_epi32, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps, _mm256_xor_si256,
 };
 
-use super::tile::{LINES, OFFSET, STEP, Tile};
+use super::{
+    panels::FloatTile,
+    tile::{LINES, OFFSET, STEP, Tile},
+};
 
 /// [`super::tile::scalar`] in vector instructions, 16 columns at a time.
 ///
@@ -71,6 +74,61 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
                     }
                     _mm256_storeu_ps(out, result);
                 }
+            }
+        }
+    }
+}
+
+/// [`super::panels::scalar`] in vector instructions, three rows at a time: 12 sums, and what they are made of, fill the
+/// 16 registers.
+///
+/// # Safety
+/// The processor has the instructions; `tile` has ROWS rows, and `out` room for as many of 32 values, `stride` apart.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f32, stride: usize) {
+    for first in (0..ROWS).step_by(3) {
+        // SAFETY: the rows from `first` on are rows of the tile and of `out`.
+        unsafe {
+            let out = out.add(first * stride);
+            match ROWS - first {
+                1 => few_floats::<1>(tile, first, out, stride),
+                2 => few_floats::<2>(tile, first, out, stride),
+                _ => few_floats::<3>(tile, first, out, stride),
+            }
+        }
+    }
+}
+
+/// The rows of a tile from `first` on.
+///
+/// # Safety
+/// As [`floats`], with ROWS rows from `first` on.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn few_floats<const ROWS: usize>(tile: &FloatTile<'_>, first: usize, out: *mut f32, stride: usize) {
+    let mut sums = [[_mm256_setzero_ps(); 4]; ROWS];
+    let mut panel: *const f32 = tile.panel.as_ptr().cast();
+    let mut rows = tile.rows.as_ptr().wrapping_add(first * tile.row_stride);
+    for _ in 0..tile.n_inputs() {
+        // SAFETY: the panel has four aligned vectors for each input, and each row one value. The pointers end past the
+        // last input, and are then not read.
+        unsafe {
+            let values: [_; ROWS] = std::array::from_fn(|row| _mm256_set1_ps(*rows.add(row * tile.row_stride)));
+            for vector in 0..4 {
+                let column = _mm256_load_ps(panel.add(8 * vector));
+                for (sums, value) in sums.iter_mut().zip(values) {
+                    sums[vector] = _mm256_fmadd_ps(value, column, sums[vector]);
+                }
+            }
+            panel = panel.add(32);
+            rows = rows.wrapping_add(1);
+        }
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        for (vector, &sum) in sums.iter().enumerate() {
+            // SAFETY: 8 values follow in the row of `out`.
+            unsafe {
+                let out = out.add(row * stride + 8 * vector);
+                _mm256_storeu_ps(out, if tile.onto { _mm256_add_ps(_mm256_loadu_ps(out), sum) } else { sum });
             }
         }
     }

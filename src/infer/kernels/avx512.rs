@@ -1,14 +1,18 @@
-//! Integer products with AVX-512 and its VNNI instructions: 64 multiplications of bytes, or 32 of words, each.
+//! Products with AVX-512: of integers by its VNNI instructions, 64 multiplications of bytes or 32 of words each; of f32.
 
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_load_si512,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_si512, _mm512_storeu_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+    _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_storeu_ps,
 };
 
-use super::tile::{LINES, STEP, Tile};
+use super::{
+    panels::FloatTile,
+    tile::{LINES, STEP, Tile},
+};
 
 /// [`super::tile::scalar`] in vector instructions.
 ///
@@ -60,6 +64,45 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
                     result = _mm512_add_ps(_mm512_loadu_ps(out), result);
                 }
                 _mm512_storeu_ps(out, result);
+            }
+        }
+    }
+}
+
+/// How far ahead weights are fetched, in values: the processor's own fetching stops at the end of each page of 4 KiB.
+const AHEAD: usize = 1024;
+
+/// [`super::panels::scalar`] in vector instructions.
+///
+/// # Safety
+/// The processor has the instructions; `tile` has ROWS rows, and `out` room for as many of 32 values, `stride` apart.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f32, stride: usize) {
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    let mut panel: *const f32 = tile.panel.as_ptr().cast();
+    let mut rows = tile.rows.as_ptr();
+    for _ in 0..tile.n_inputs() {
+        // SAFETY: the panel has two aligned lines for each input, and each row one value. The pointers end past the last
+        // input, and are then not read.
+        unsafe {
+            let columns = [_mm512_load_ps(panel), _mm512_load_ps(panel.add(16))];
+            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD).cast());
+            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + 16).cast());
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = _mm512_set1_ps(*rows.add(row * tile.row_stride));
+                sums[0] = _mm512_fmadd_ps(value, columns[0], sums[0]);
+                sums[1] = _mm512_fmadd_ps(value, columns[1], sums[1]);
+            }
+            panel = panel.add(32);
+            rows = rows.wrapping_add(1);
+        }
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        for (half, &sum) in sums.iter().enumerate() {
+            // SAFETY: 16 values follow in the row of `out`.
+            unsafe {
+                let out = out.add(row * stride + 16 * half);
+                _mm512_storeu_ps(out, if tile.onto { _mm512_add_ps(_mm512_loadu_ps(out), sum) } else { sum });
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+use super::panels::{self, FloatLoops};
 use super::tile::{self, Loops};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -17,13 +18,21 @@ pub(in crate::infer) struct Isa {
     pub(super) bytes: Loops,
     /// Products of 16-bit numbers.
     pub(super) words: Loops,
+    /// Products of f32.
+    pub(super) floats: FloatLoops,
 }
 
 /// The table of a loop that is generic over the number of rows and the kind of numbers.
 macro_rules! isa {
-    ($name:literal, $module:ident::$tile:ident) => {
-        Isa { name: $name, bytes: isa!(@loops $module::$tile, false), words: isa!(@loops $module::$tile, true) }
+    ($name:literal, $module:ident::$tile:ident, $floats:ident::$loop:ident) => {
+        Isa {
+            name: $name,
+            bytes: isa!(@loops $module::$tile, false),
+            words: isa!(@loops $module::$tile, true),
+            floats: isa!(@floats $floats::$loop, 1 2 3 4 5 6 7 8 9 10 11 12),
+        }
     };
+    (@floats $module:ident::$loop:ident, $($rows:literal)*) => { [$($module::$loop::<$rows>),*] };
     (@loops $module:ident::$tile:ident, $words:literal) => {
         [
             $module::$tile::<1, $words>,
@@ -37,16 +46,16 @@ macro_rules! isa {
 }
 
 /// Plain Rust, for any processor.
-pub(super) static SCALAR: Isa = isa!("scalar", tile::scalar);
+pub(super) static SCALAR: Isa = isa!("scalar", tile::scalar, panels::scalar);
 
 #[cfg(target_arch = "x86_64")]
-static AVX512_VNNI: Isa = isa!("avx512-vnni", avx512::tile);
+static AVX512_VNNI: Isa = isa!("avx512-vnni", avx512::tile, avx512::floats);
 
 #[cfg(target_arch = "x86_64")]
-static AVX2: Isa = isa!("avx2", avx2::tile);
+static AVX2: Isa = isa!("avx2", avx2::tile, avx2::floats);
 
 #[cfg(target_arch = "aarch64")]
-static NEON: Isa = isa!("neon", neon::tile);
+static NEON: Isa = isa!("neon", neon::tile, neon::floats);
 
 /// All that this processor can run, the fastest first.
 pub(super) fn available() -> Vec<&'static Isa> {
@@ -59,7 +68,7 @@ pub(super) fn available() -> Vec<&'static Isa> {
         {
             found.push(&AVX512_VNNI);
         }
-        if is_x86_feature_detected!("avx2") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             found.push(&AVX2);
         }
     }

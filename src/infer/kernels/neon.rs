@@ -1,14 +1,18 @@
-//! Integer products with NEON, which every 64-bit ARM processor has.
+//! Products with NEON, which every 64-bit ARM processor has: of integers and of f32.
 
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 
 use std::arch::aarch64::{
-    int32x4_t, vaddq_f32, vcvtq_f32_s32, vdup_n_s8, vdup_n_s32, vdupq_n_f32, vdupq_n_s32, veor_s8, vget_high_s8,
-    vget_high_s16, vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8, vld1q_s32, vmlal_s16, vmlaq_n_s32, vmull_s8,
-    vmulq_f32, vpadalq_s16, vpaddq_s32, vreinterpret_s8_s32, vreinterpret_s16_s32, vreinterpretq_s16_s8, vst1q_f32,
+    int32x4_t, vaddq_f32, vcvtq_f32_s32, vdup_n_s8, vdup_n_s32, vdupq_n_f32, vdupq_n_s32, veor_s8, vfmaq_f32,
+    vget_high_s8, vget_high_s16, vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8, vld1q_s32, vmlal_s16, vmlaq_n_s32,
+    vmull_s8, vmulq_f32, vpadalq_s16, vpaddq_s32, vreinterpret_s8_s32, vreinterpret_s16_s32, vreinterpretq_s16_s8,
+    vst1q_f32,
 };
 
-use super::tile::{LINES, OFFSET, STEP, Tile};
+use super::{
+    panels::FloatTile,
+    tile::{LINES, OFFSET, STEP, Tile},
+};
 
 /// Vectors of four columns in a line.
 const VECTORS: usize = 4;
@@ -69,6 +73,34 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
                     }
                     vst1q_f32(out, result);
                 }
+            }
+        }
+    }
+}
+
+/// [`super::panels::scalar`] in vector instructions, row by row: eight sums hide the latency of an addition.
+///
+/// # Safety
+/// The processor has NEON; `tile` has ROWS rows, and `out` room for as many of 32 values, `stride` apart.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f32, stride: usize) {
+    for row in 0..ROWS {
+        let mut sums = [vdupq_n_f32(0.0); 8];
+        for input in 0..tile.n_inputs() {
+            // SAFETY: the panel has eight vectors for each input, and each row one value.
+            unsafe {
+                let panel = tile.panel.as_ptr().cast::<f32>().add(32 * input);
+                let value = vdupq_n_f32(*tile.rows.as_ptr().add(row * tile.row_stride + input));
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = vfmaq_f32(*sum, value, vld1q_f32(panel.add(4 * vector)));
+                }
+            }
+        }
+        for (vector, &sum) in sums.iter().enumerate() {
+            // SAFETY: 4 values follow in the row of `out`.
+            unsafe {
+                let out = out.add(row * stride + 4 * vector);
+                vst1q_f32(out, if tile.onto { vaddq_f32(vld1q_f32(out), sum) } else { sum });
             }
         }
     }

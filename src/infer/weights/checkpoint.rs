@@ -14,7 +14,7 @@ use super::{
     ctranslate2,
     entry::Entry,
     file::{ModelFile, read_json},
-    ggml, huggingface, onnx,
+    ggml, huggingface, onnx, torch,
 };
 use crate::{Error, Result};
 
@@ -37,8 +37,8 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Opens a directory with one model, or one file of a model: `CTranslate2`'s `model.bin`, Hugging Face's
-    /// safetensors (one file, or the index of several), whisper.cpp's `ggml-NAME.bin`, or the initialisers of an ONNX graph. `config.json` and
-    /// `generation_config.json` are taken from beside the weights.
+    /// safetensors (one file, or the index of several), whisper.cpp's `ggml-NAME.bin`, the initialisers of an ONNX graph, or
+    /// `PyTorch`'s `.pt`. `config.json` and `generation_config.json` are taken from beside the weights.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no model; [`Error::InvalidInput`] when a directory holds several;
@@ -55,7 +55,8 @@ impl Checkpoint {
             vocabulary: None,
             directory,
         };
-        let is_named = |suffix: &str| weights.to_string_lossy().ends_with(suffix);
+        let name = weights.to_string_lossy().into_owned();
+        let is_named = |suffix: &str| name.ends_with(suffix);
         if is_named(".safetensors.index.json") {
             huggingface::index_shards(&mut checkpoint, &weights)?;
         } else if is_named(".safetensors") {
@@ -68,6 +69,8 @@ impl Checkpoint {
             let file = &checkpoint.files[number];
             if ggml::is_ggml(file)? {
                 ggml::index(&mut checkpoint, number)?;
+            } else if is_named(".pt") && torch::is_torch(file)? {
+                torch::index(&mut checkpoint, number)?;
             } else if let Some(format) = other_format(file)? {
                 return Err(Error::Unsupported(format!(
                     "{} is {format}; expected a model of CTranslate2, safetensors or whisper.cpp (ggml)",
@@ -242,7 +245,7 @@ fn find_weights(path: &Path) -> Result<(PathBuf, PathBuf)> {
     if path.is_file() {
         return Ok((path.parent().unwrap_or(Path::new("")).to_owned(), path.to_owned()));
     }
-    for name in ["model.safetensors", "model.safetensors.index.json", "model.bin", "model.onnx"] {
+    for name in ["model.safetensors", "model.safetensors.index.json", "model.bin", "model.onnx", "model.pt"] {
         let file = path.join(name);
         if file.is_file() {
             return Ok((path.to_owned(), file));

@@ -31,6 +31,11 @@ impl ModelFile {
         }
     }
 
+    /// The file itself, for readers of archives.
+    pub(super) fn reader(&self) -> &File {
+        &self.file
+    }
+
     /// Fills `bytes` from `offset`; the range must lie inside of the file.
     pub(super) fn read_into(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
         self.check_range(offset, bytes.len())?;

@@ -12,7 +12,9 @@ mod ggml;
 mod huggingface;
 mod names;
 mod onnx;
+mod pickle;
 mod quantized;
+mod torch;
 
 pub use checkpoint::Checkpoint;
 pub(super) use file::read_bytes;

@@ -15,6 +15,7 @@ const MODEL_GRAPH: u64 = 7;
 const GRAPH_INITIALIZER: u64 = 5;
 const TENSOR_DIMS: u64 = 1;
 const TENSOR_TYPE: u64 = 2;
+const TENSOR_FLOAT_DATA: u64 = 4;
 const TENSOR_NAME: u64 = 8;
 const TENSOR_RAW_DATA: u64 = 9;
 
@@ -63,7 +64,10 @@ fn entry(tensor: &[u8], at: usize, file: usize) -> Option<Option<(String, Entry)
             }
             (TENSOR_TYPE, Value::Number(1)) => encoding = Some(Encoding::F32),
             (TENSOR_TYPE, Value::Number(10)) => encoding = Some(Encoding::F16),
-            (TENSOR_RAW_DATA, Value::Bytes(at, value)) => data = Some((at, value.len())),
+            // Packed floats are the same little-endian bytes as raw ones.
+            (TENSOR_RAW_DATA | TENSOR_FLOAT_DATA, Value::Bytes(at, value)) if !value.is_empty() => {
+                data = Some((at, value.len()));
+            }
             _ => {}
         }
     }

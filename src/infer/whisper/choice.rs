@@ -30,7 +30,7 @@ pub(crate) struct Chosen {
 /// What of a step may be chosen by the engine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Choices<'a> {
-    pub choices: &'a [Choice],
+    pub each: &'a [Choice],
     /// The tokens that never come, and those that do not come first.
     pub masks: &'a Masks,
     /// How many tokens to choose after each other, at most [`MAX_AHEAD`]. More than one where each row has one choice, in

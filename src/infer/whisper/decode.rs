@@ -164,12 +164,12 @@ impl Decoding {
     /// What the model is to compute next, after [`Self::prepare`]; [`Self::advance`] takes the answer.
     pub(crate) fn step(&mut self) -> Step<'_> {
         let Self { cache, tokens, wanted, masks, choices, n_ahead, .. } = self;
-        let choices = masks.as_ref().map(|masks| Choices { choices, masks, n_ahead: *n_ahead });
+        let choices = masks.as_ref().map(|masks| Choices { each: choices, masks, n_ahead: *n_ahead });
         Step { cache, tokens, wanted, choices }
     }
 
     /// Takes the answer to the last step; returns the result at the end.
-    pub(crate) fn advance(&mut self, answer: Answer) -> Result<Option<Decoded>> {
+    pub(crate) fn advance(&mut self, answer: Answer) -> Option<Decoded> {
         let next = match answer {
             Answer::Scores(scores) => self.take_scores(scores),
             Answer::Chosen(chosen) => self.take_chosen(&chosen),
@@ -178,15 +178,15 @@ impl Decoding {
             Next::Feed { rows, tokens } => {
                 (self.rows, self.tokens, self.wanted) = (Some(rows), tokens, vec![0]);
                 self.choose();
-                Ok(None)
+                None
             }
-            Next::Done(sequence) => Ok(Some(Decoded {
+            Next::Done(sequence) => Some(Decoded {
                 avg_logprob: sequence.avg_logprob(),
                 no_speech_prob: self.no_speech_prob.unwrap_or_default(),
                 compression_ratio: compression_ratio(self.rules.tokenizer().decode(&sequence.tokens).trim()),
                 temperature: self.temperature,
                 tokens: sequence.tokens,
-            })),
+            }),
         }
     }
 

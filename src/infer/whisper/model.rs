@@ -209,10 +209,10 @@ impl Whisper {
     #[cfg(all(test, feature = "cuda-on-host"))]
     pub(crate) fn on_host(checkpoint: &Checkpoint, gpu: Arc<crate::infer::cuda::Host>) -> Result<Self> {
         let dimensions = Dimensions::of(checkpoint)?;
-        let alignment_heads = alignment_heads(checkpoint, &dimensions);
+        let listeners = listeners(checkpoint, &dimensions);
         let compute_type = cuda::compute_type(&*gpu);
         let engine = Engine::Cuda(Box::new(cuda::Model::load(checkpoint, gpu)?));
-        Ok(Self { dimensions, alignment_heads, compute_type, device: Device::Cuda(0), engine, threads: None })
+        Ok(Self { dimensions, listeners, compute_type, device: Device::Cuda(0), engine, threads: None })
     }
 
     /// How `tokens`, fed as one sequence, attend to the audio in some decoder heads, `(layer, head)` from 0.

@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(best(Some(0.5), &[(2, -1.0), (10, -2.0)]), 2);
     }
 
-    /// Values of openai-whisper's ranker. Source: tests/data/make_whisper_search.py.
+    /// Values of openai-whisper's ranker. Source: `tests/data/make_whisper_search.py`.
     #[test]
     fn the_kept_sequence_is_openais() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/whisper_search.json");

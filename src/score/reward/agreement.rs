@@ -25,7 +25,7 @@ pub struct Agreement<'t> {
 /// The reward of a transcript without a reference: agreement with others, and never above what challenges show.
 ///
 /// The error rate between two texts is their distance over the length of the longer one, so it is symmetric. Against the
-/// validator's model it is e_v; against the peers it is e_p, of the lower median: half of them, rounded up, agree at
+/// validator's model it is `e_v`; against the peers it is `e_p`, of the lower median: half of them, rounded up, agree at
 /// least as well. Q is the word quality of `min(e_v, (e_v + e_p) / 2)`: peers can make up for half of what the
 /// validator's model got wrong, but a majority that made up a text gains nothing by it, and an honest miner among such
 /// loses nothing. Without one of the two the other counts alone; without both there is no reward.

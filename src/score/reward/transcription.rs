@@ -61,17 +61,14 @@ pub fn transcription(response: &Transcription<'_>) -> Result<Reward> {
     let Transcription { reference, hypothesis, language, hypothesis_language, silences, delivery, .. } = *response;
     let mut reward = Reward::new(Kind::Transcription.name());
     let (n_errors, n_reference, n_hypothesis) = errors(reference, hypothesis, language);
-    let words = match rate(n_errors, n_reference) {
-        Some(error_rate) => {
-            reward.measure("error_rate", error_rate);
-            reward.part("words", word_quality(error_rate), || {
-                format!("{n_errors} errors in {n_reference} words, {:.1} %; 2 % cost nothing", 100.0 * error_rate)
-            })
-        }
-        None => {
-            let is_empty = f64::from(u8::from(n_hypothesis == 0));
-            reward.part("words", is_empty, || format!("{n_hypothesis} words where nothing was said"))
-        }
+    let words = if let Some(error_rate) = rate(n_errors, n_reference) {
+        reward.measure("error_rate", error_rate);
+        reward.part("words", word_quality(error_rate), || {
+            format!("{n_errors} errors in {n_reference} words, {:.1} %; 2 % cost nothing", 100.0 * error_rate)
+        })
+    } else {
+        let is_empty = f64::from(u8::from(n_hypothesis == 0));
+        reward.part("words", is_empty, || format!("{n_hypothesis} words where nothing was said"))
     };
     let mut weighted = vec![(WORD_WEIGHT, words)];
     if let Some(starts) = response.reference_starts {
@@ -191,7 +188,9 @@ fn share_in_time(reference: &[(String, f64)], hypothesis: &[String], word_starts
             places.entry(unit).or_default().push((*start, index));
         }
     }
-    places.values_mut().for_each(|places| places.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    for places in places.values_mut() {
+        places.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
     // `ends[n]` is the least place in the reference at which a common subsequence of n + 1 units can end.
     let (mut ends, mut candidates) = (Vec::<usize>::new(), Vec::new());
     for (unit, &start) in hypothesis.iter().zip(word_starts) {
@@ -217,10 +216,10 @@ fn share_in_time(reference: &[(String, f64)], hypothesis: &[String], word_starts
 fn invented(starts: &[f64], silences: &[(f64, f64)]) -> f64 {
     let is_within =
         |start: f64, (from, to): (f64, f64)| start > from + START_TOLERANCE_S && start < to - START_TOLERANCE_S;
-    let is_invented = |start: &&f64| silences.iter().any(|&silence| is_within(**start, silence));
-    let n_invented = starts.iter().filter(is_invented).count();
-    let silence_s: f64 = silences.iter().map(|(from, to)| (to - from).max(0.0)).sum();
-    if n_invented == 0 { 0.0 } else { n_invented as f64 * SILENCE_UNIT_S / silence_s }
+    let makes_up = |start: &&f64| silences.iter().any(|&silence| is_within(**start, silence));
+    let n_invented = starts.iter().filter(makes_up).count();
+    let total_s: f64 = silences.iter().map(|(from, to)| (to - from).max(0.0)).sum();
+    if n_invented == 0 { 0.0 } else { n_invented as f64 * SILENCE_UNIT_S / total_s }
 }
 
 #[cfg(test)]

@@ -289,7 +289,7 @@ fn the_device_chooses_what_the_scores_say() {
         pair.model.answer(&mut feeds).unwrap()
     };
     let all: Vec<Vec<f32>> = step(None).into_iter().map(Answer::scores).collect();
-    let answers = step(Some(Choices { choices: &choices, masks: &masks, n_ahead: 1 }));
+    let answers = step(Some(Choices { each: &choices, masks: &masks, n_ahead: 1 }));
     assert_eq!(answers[0], Answer::Scores(all[0].clone()));
     let Answer::Chosen(chosen) = &answers[1] else { panic!("{answers:?}") };
     for (row, chosen) in all[1].chunks(N_VOCAB).zip(chosen) {
@@ -335,7 +335,7 @@ fn tokens_chosen_ahead_are_those_chosen_one_by_one() {
                     cache,
                     tokens: tokens[n],
                     wanted: &[0],
-                    choices: Some(Choices { choices: &choices[n], masks: &masks, n_ahead: n_ahead[n] }),
+                    choices: Some(Choices { each: &choices[n], masks: &masks, n_ahead: n_ahead[n] }),
                 })
                 .collect();
             let answers = pair.model.answer(&mut feeds).unwrap();
@@ -364,7 +364,7 @@ fn tokens_chosen_ahead_are_those_chosen_one_by_one() {
         let times = if is_time { N_VOCAB..N_VOCAB } else { 75..N_VOCAB };
         let allowed = Allowed { text_from: 0, times, opens: is_time, ..choice(0).allowed };
         let next = [Choice { allowed, ..choice(0) }];
-        let choices = Some(Choices { choices: &next, masks: &masks, n_ahead: 1 });
+        let choices = Some(Choices { each: &next, masks: &masks, n_ahead: 1 });
         let mut feed = [Feed { cache: &mut caches[0], tokens: &[token], wanted: &[0], choices }];
         let answer = pair.model.answer(&mut feed).unwrap();
         let Answer::Chosen(second) = &answer[0] else { panic!("{answer:?}") };
@@ -389,7 +389,7 @@ fn choices_that_do_not_fit_are_errors() {
         (&[choice(0), choice(0)], 2, &[1]),
         (&far_ahead, 2, &[1]),
     ] {
-        let choices = Some(Choices { choices, masks: &masks, n_ahead });
+        let choices = Some(Choices { each: choices, masks: &masks, n_ahead });
         let failed = pair.model.answer(&mut [Feed { cache: &mut cache, tokens, wanted: &[0], choices }]);
         assert!(matches!(failed, Err(Error::Model { .. })), "{failed:?}");
     }

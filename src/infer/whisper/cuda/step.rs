@@ -97,7 +97,7 @@ impl Model {
         let first = self.plan(feeds)?;
         let mut laid = vec![first.lay(parcel, self)];
         let n_choices_of = |feeds: &[&mut Feed<'_>]| {
-            feeds.iter().map(|feed| feed.choices.map_or(0, |choices| choices.choices.len())).sum()
+            feeds.iter().map(|feed| feed.choices.map_or(0, |choices| choices.each.len())).sum()
         };
         let mut n_choices = vec![n_choices_of(feeds)];
         for ahead in 1..n_ahead.first().copied().unwrap_or(1) {
@@ -107,7 +107,7 @@ impl Model {
         }
         let (mut rules, mut first_row) = (Vec::new(), 0);
         for feed in feeds {
-            if let Some(Choices { choices, masks, .. }) = feed.choices {
+            if let Some(Choices { each: choices, masks, .. }) = feed.choices {
                 rules.extend(choices.iter().map(|choice| rule(choice, first_row, masks.0.addresses())));
             }
             first_row += feed.cache.n_rows() * feed.wanted.len();
@@ -132,17 +132,14 @@ impl Model {
         let mut answers = Vec::with_capacity(feeds.len());
         for (feed, n_ahead) in feeds.iter().zip(n_ahead) {
             let n_rows = feed.cache.n_rows() * feed.wanted.len();
-            answers.push(match feed.choices {
-                Some(Choices { choices, .. }) => {
-                    let of_token = |ahead| &chosen[ahead * most + first_choice..][..choices.len()];
-                    let chosen = (0..*n_ahead).flat_map(of_token).map(told).collect();
-                    first_choice += choices.len();
-                    Answer::Chosen(chosen)
-                }
-                None => {
-                    let n_bytes = n_rows * n_vocab * 4;
-                    Answer::Scores(logits.span(first_row * n_vocab * 4, n_bytes)?.download(n_rows * n_vocab)?)
-                }
+            answers.push(if let Some(Choices { each: choices, .. }) = feed.choices {
+                let of_token = |ahead| &chosen[ahead * most + first_choice..][..choices.len()];
+                let chosen = (0..*n_ahead).flat_map(of_token).map(|&result| told(result)).collect();
+                first_choice += choices.len();
+                Answer::Chosen(chosen)
+            } else {
+                let n_bytes = n_rows * n_vocab * 4;
+                Answer::Scores(logits.span(first_row * n_vocab * 4, n_bytes)?.download(n_rows * n_vocab)?)
             });
             first_row += n_rows;
         }
@@ -177,7 +174,7 @@ impl Model {
 
 /// Whether what is chosen ahead can be fed.
 fn check_choices(feed: &Feed<'_>) -> Result<()> {
-    let Some(Choices { choices, n_ahead, .. }) = feed.choices else { return Ok(()) };
+    let Some(Choices { each: choices, n_ahead, .. }) = feed.choices else { return Ok(()) };
     let n_rows = feed.cache.n_rows();
     let each_row_has_one = feed.tokens.len() == n_rows
         && feed.wanted.len() == 1
@@ -217,7 +214,7 @@ fn rule(choice: &Choice, first_row: usize, [always, first]: [u64; 2]) -> ChooseR
     }
 }
 
-fn told(result: &ChooseResult) -> Chosen {
+fn told(result: ChooseResult) -> Chosen {
     let token = u32::try_from(result.token).ok().filter(|_| result.token != i32::MAX);
     Chosen { token, log_probability: result.log_probability }
 }

@@ -101,12 +101,14 @@ impl Engine<'_> {
         {
             match Active::new(job, self.model(), false) {
                 Ok(active) => self.active.push(active),
-                // Something will end, and give its memory back.
-                Err((job, Error::OutOfMemory { .. })) if !self.active.is_empty() => {
-                    self.max_active = self.active.len();
-                    self.waiting.push(job);
-                }
-                Err((job, error)) => job.reply.send(Err(error)),
+                Err(refused) => match *refused {
+                    // Something will end, and give its memory back.
+                    (job, Error::OutOfMemory { .. }) if !self.active.is_empty() => {
+                        self.max_active = self.active.len();
+                        self.waiting.push(job);
+                    }
+                    (job, error) => job.reply.send(Err(error)),
+                },
             }
         }
         self.waiting.extend(waiting);
@@ -190,7 +192,10 @@ impl Engine<'_> {
                 }
                 Progress::MustRestart => match Active::new(active.job, self.model(), true) {
                     Ok(active) => self.active.push(active),
-                    Err((job, error)) => job.reply.send(Err(error)),
+                    Err(refused) => {
+                        let (job, error) = *refused;
+                        job.reply.send(Err(error));
+                    }
                 },
                 Progress::Answered => self.max_active = self.max_active.saturating_add(1),
             }
@@ -224,7 +229,7 @@ fn step_once(model: &Whisper, group: &mut [&mut Active]) -> Result<()> {
     drop(steps);
     for (active, answer) in group.iter_mut().zip(answers) {
         active.n_steps += 1;
-        match contain(|| active.decoding.advance(answer)) {
+        match contain(|| Ok(active.decoding.advance(answer))) {
             Ok(None) => active.show(),
             Ok(Some(decoded)) => active.answer(Ok(Done::Said(decoded))),
             Err(error) => active.answer(Err(error)),
@@ -235,10 +240,10 @@ fn step_once(model: &Whisper, group: &mut [&mut Active]) -> Result<()> {
 
 impl Active {
     /// The job again, and the reason, when it cannot even begin.
-    fn new(job: DecodeJob, model: &Whisper, is_alone: bool) -> Result<Self, (DecodeJob, Error)> {
+    fn new(job: DecodeJob, model: &Whisper, is_alone: bool) -> Result<Self, Box<(DecodeJob, Error)>> {
         match contain(|| Decoding::new(job.request.clone(), model, &job.window.audio)) {
             Ok(decoding) => Ok(Self { job, decoding, n_steps: 0, is_alone, state: Progress::GoesOn }),
-            Err(error) => Err((job, error)),
+            Err(error) => Err(Box::new((job, error))),
         }
     }
 

@@ -19,7 +19,7 @@ fn sentences_by_hand() {
         ("Water is wet.", "wˈɔːɾɚɹ ɪz wˈɛt."),
         ("Roses wanted", "ɹˈoʊzᵻz wˈɔntᵻd"),
         ("the FBI", "ðɪ ˌɛfbˌiːˈaɪ"),
-        ("Café", "kæfˈeɪ"),
+        ("Café", "kɐfˈeɪ"),
         ("", ""),
     ];
     for (text, want) in table {
@@ -164,11 +164,11 @@ fn error_rate(sample: &str) -> f64 {
 #[test]
 fn words_are_close_to_espeaks() {
     let rate = error_rate("words");
-    assert!(rate > 0.0 && rate <= 8.0, "{rate:.2} %");
+    assert!(rate > 0.0 && rate <= 6.8, "{rate:.2} %");
 }
 
 #[test]
 fn sentences_are_close_to_espeaks() {
     let rate = error_rate("sentences");
-    assert!(rate > 0.0 && rate <= 5.0, "{rate:.2} %");
+    assert!(rate > 0.0 && rate <= 3.0, "{rate:.2} %");
 }

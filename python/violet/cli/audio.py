@@ -1,0 +1,60 @@
+"""`violet info` and `violet convert`: what an audio file is, and the same audio as another file."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from violet import audio
+
+BITS: Mapping[str, Literal[16, 24, "float"]] = {"16": 16, "24": 24, "float": "float"}
+"""How samples are stored, by the names of the command line."""
+
+
+def info(argv: Sequence[str]) -> int:
+    """Prints what audio files are."""
+    parser = argparse.ArgumentParser(prog="violet info", description="What audio files are, from their headers.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    args = parser.parse_args(argv)
+    for path in args.files:
+        facts = asdict(audio.info(path))
+        if args.json:
+            print(json.dumps({"file": str(path), **facts}, ensure_ascii=False))
+            continue
+        print(path)
+        for name, value in (*facts.items(), *((f"tag {key}", text) for key, text in facts["tags"].items())):
+            if name != "tags" and value is not None:
+                print(f"  {name:<12} {value:.3f}" if isinstance(value, float) else f"  {name:<12} {value}")
+    return 0
+
+
+def convert(argv: Sequence[str]) -> int:
+    """Writes the audio of one file as another."""
+    parser = argparse.ArgumentParser(prog="violet convert", description="Write the audio of a file as another file.")
+    parser.add_argument("input", type=Path, metavar="IN")
+    parser.add_argument("output", type=Path, metavar="OUT", help="its name ends in wav, flac, opus, mp3 or pcm")
+    parser.add_argument("--sample-rate", type=int, metavar="HZ", help="resample to this rate")
+    parser.add_argument("--mono", action="store_true", help="mix all channels to one")
+    parser.add_argument("--channel", type=int, metavar="N", help="take this channel alone, counted from 0")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin here, seconds")
+    parser.add_argument("--duration", type=float, metavar="S", help="take this much, seconds")
+    parser.add_argument("--bits", choices=BITS, default="16", help="how samples are stored")
+    parser.add_argument("--bit-rate", type=int, metavar="BPS", help="of opus and mp3, bits a second")
+    parser.add_argument("--allow-ffmpeg", action="store_true", help="let ffmpeg do what Violet cannot")
+    args = parser.parse_args(argv)
+    samples, sample_rate = audio.load(
+        args.input,
+        args.sample_rate,
+        mono=args.mono,
+        channel=args.channel,
+        start_s=args.start,
+        duration_s=args.duration,
+        allow_ffmpeg=args.allow_ffmpeg,
+    )
+    audio.save(
+        args.output, samples, sample_rate, bits=BITS[args.bits], bit_rate=args.bit_rate, allow_ffmpeg=args.allow_ffmpeg
+    )
+    return 0

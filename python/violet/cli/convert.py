@@ -1,0 +1,5 @@
+"""`violet convert`."""
+
+from violet.cli.audio import convert as main
+
+__all__ = ["main"]

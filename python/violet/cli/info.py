@@ -1,0 +1,5 @@
+"""`violet info`."""
+
+from violet.cli.audio import info as main
+
+__all__ = ["main"]

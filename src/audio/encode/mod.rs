@@ -1,0 +1,241 @@
+//! Audio out: samples to files and bytes, piece by piece, behind one trait.
+
+mod flac;
+mod mp3;
+mod ogg;
+mod opus;
+mod pcm;
+mod quantize;
+
+use std::fs::File;
+use std::io::{BufWriter, Cursor, Seek, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Highest sample rate that is written, Hz.
+const MAX_SAMPLE_RATE: u32 = 655_350;
+
+/// A file format that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// RIFF WAVE, little-endian.
+    #[default]
+    Wav,
+    /// Free Lossless Audio Codec, 16 or 24 bits.
+    Flac,
+    /// MPEG-1 or -2 layer III, by an `ffmpeg` on PATH if that is allowed: no encoder with a permissive licence is good
+    /// enough to be built in.
+    Mp3,
+    /// Opus in ogg, one or two channels.
+    Opus,
+    /// Bare little-endian samples without a header.
+    Pcm,
+}
+
+impl Format {
+    /// The format of a name (`wav`, `flac`, `mp3`, `opus`, `ogg`, `pcm`, `raw`), as file names end.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "wav" | "wave" => Self::Wav,
+            "flac" => Self::Flac,
+            "mp3" => Self::Mp3,
+            "opus" | "ogg" | "oga" => Self::Opus,
+            "pcm" | "raw" => Self::Pcm,
+            _ => return None,
+        })
+    }
+}
+
+/// How samples are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SampleType {
+    /// 16-bit integers.
+    #[default]
+    I16,
+    /// 24-bit integers.
+    I24,
+    /// 32-bit floating point: wav and pcm only.
+    F32,
+}
+
+impl SampleType {
+    /// The type of a name: `16`, `24` or `float`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "16" => Self::I16,
+            "24" => Self::I24,
+            "float" | "32" => Self::F32,
+            _ => return None,
+        })
+    }
+}
+
+/// How audio is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EncodeOptions {
+    /// The file format.
+    pub format: Format,
+    /// How wav, flac and pcm store samples.
+    pub sample_type: SampleType,
+    /// Bits a second of mp3 and opus; `None` for 64,000 a channel.
+    pub bit_rate: Option<u32>,
+    /// Seed of the triangular dither that is added where bits are lost; `None` for plain rounding. Samples that fit as
+    /// they are (what came from a 16-bit file) are kept as they are.
+    pub dither: Option<u64>,
+    /// Whether mp3 may be made by an `ffmpeg` on PATH.
+    pub allow_ffmpeg: bool,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self { format: Format::Wav, sample_type: SampleType::I16, bit_rate: None, dither: Some(0), allow_ffmpeg: false }
+    }
+}
+
+/// What takes samples and writes them to a file.
+pub trait Encoder: Send {
+    /// Takes more samples, interleaved, nominally in [-1, 1]; what lies beyond is clipped unless stored as floats.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] for a part of a frame or a sample that is not finite; [`Error::Io`] if writing fails;
+    /// [`Error::TooLarge`] beyond what the format can hold.
+    fn write(&mut self, samples: &[f32]) -> Result<()>;
+
+    /// Writes what is left, and the header's final values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if writing fails.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// What can be written to and gone back in: a file, or a `Cursor`.
+pub trait Sink: Write + Seek + Send {}
+impl<W: Write + Seek + Send> Sink for W {}
+
+/// Channels and rate of what is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Layout {
+    sample_rate: u32,
+    n_channels: usize,
+}
+
+impl Layout {
+    fn check(self, samples: &[f32]) -> Result<()> {
+        if !samples.len().is_multiple_of(self.n_channels) {
+            let (n, n_channels) = (samples.len(), self.n_channels);
+            return Err(Error::InvalidInput(format!("{n} samples are no whole frames of {n_channels} channels")));
+        }
+        match samples.iter().position(|sample| !sample.is_finite()) {
+            Some(at) => {
+                Err(Error::InvalidInput(format!("sample {at} is {}; every sample must be finite", samples[at])))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// An encoder that writes to `sink` from where that stands. `name` stands for the sink in errors.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] for a rate, channels or sample type that the format does not have; [`Error::Unsupported`] for
+/// mp3 without leave to use ffmpeg; [`Error::Io`] if writing fails.
+pub fn encoder<'s>(
+    sink: impl Sink + 's,
+    name: &str,
+    sample_rate: u32,
+    n_channels: usize,
+    options: &EncodeOptions,
+) -> Result<Box<dyn Encoder + 's>> {
+    let most = match options.format {
+        Format::Opus | Format::Mp3 => 2,
+        Format::Flac => 8,
+        Format::Wav | Format::Pcm => 32,
+    };
+    if !(1..=most).contains(&n_channels) {
+        let format = options.format;
+        return Err(Error::InvalidInput(format!("{n_channels} channels; {format:?} files have 1 to {most}")));
+    }
+    if !(1..=MAX_SAMPLE_RATE).contains(&sample_rate) {
+        return Err(Error::InvalidInput(format!(
+            "sample rate is {sample_rate} Hz; it must be 1 to {MAX_SAMPLE_RATE} Hz"
+        )));
+    }
+    let layout = Layout { sample_rate, n_channels };
+    let sink = Named { sink: Box::new(sink), name: name.to_owned() };
+    Ok(match options.format {
+        Format::Wav => Box::new(pcm::Pcm::wav(sink, layout, options)?),
+        Format::Pcm => Box::new(pcm::Pcm::bare(sink, layout, options)),
+        Format::Flac => Box::new(flac::Flac::new(sink, layout, options)?),
+        Format::Opus => Box::new(opus::Opus::new(sink, layout, options)?),
+        Format::Mp3 => Box::new(mp3::Mp3::new(sink, layout, options)?),
+    })
+}
+
+/// A sink and what errors call it.
+struct Named<'s> {
+    sink: Box<dyn Sink + 's>,
+    name: String,
+}
+
+impl Named<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sink.write_all(bytes).map_err(|source| self.error(source))
+    }
+
+    /// Overwrites the start.
+    fn rewrite(&mut self, back: u64, bytes: &[u8]) -> Result<()> {
+        let back = i64::try_from(back).unwrap_or(i64::MAX);
+        let result = self.sink.seek_relative(-back).and_then(|()| self.sink.write_all(bytes));
+        let rest = back - i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        result.and_then(|()| self.sink.seek_relative(rest)).map_err(|source| self.error(source))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.sink.flush().map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: std::io::Error) -> Error {
+        Error::Io { path: self.name.clone().into(), source }
+    }
+}
+
+/// Writes samples, interleaved, to the file at `path`, which is made or replaced.
+///
+/// # Errors
+///
+/// As [`encoder`] and [`Encoder::write`].
+pub fn save(
+    path: impl AsRef<Path>,
+    samples: &[f32],
+    sample_rate: u32,
+    n_channels: usize,
+    options: &EncodeOptions,
+) -> Result<()> {
+    let path = path.as_ref();
+    // Everything that can be wrong with the samples is, before a file is replaced.
+    Layout { sample_rate, n_channels: n_channels.max(1) }.check(samples)?;
+    let file = File::create(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let name = path.display().to_string();
+    let mut encoder = encoder(BufWriter::new(file), &name, sample_rate, n_channels, options)?;
+    encoder.write(samples)?;
+    encoder.finish()
+}
+
+/// The bytes of a file that holds these samples, interleaved.
+///
+/// # Errors
+///
+/// As [`encoder`] and [`Encoder::write`].
+pub fn encode(samples: &[f32], sample_rate: u32, n_channels: usize, options: &EncodeOptions) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = encoder(&mut bytes, "audio", sample_rate, n_channels, options)?;
+    encoder.write(samples)?;
+    encoder.finish()?;
+    Ok(bytes.into_inner())
+}

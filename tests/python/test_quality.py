@@ -1,0 +1,114 @@
+"""Speech quality and voices from Python, against the originals (`tests/data/mos.json`)."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import violet
+from violet import models
+from violet.samples import SAMPLE_RATE
+
+DATA = Path(__file__).parents[1] / "data"
+JFK = DATA / "jfk.flac"
+Samples = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks() -> None:
+    """The real models; `make test` has fetched them."""
+    models.fetch(["distillmos", "dnsmos", "ge2e", "silero-vad"])
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    """What the originals say."""
+    found: dict[str, Any] = json.loads((DATA / "mos.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def jfk() -> Samples:
+    """The clip at 16 kHz."""
+    return violet.load(JFK, SAMPLE_RATE)[0]
+
+
+def test_scores_are_those_of_the_originals(jfk: Samples, golden: dict[str, Any]) -> None:
+    clips = {"whole": jfk, "first_4_s": jfk[:64_000], "reversed": jfk[::-1]}
+    for name, scores in zip(clips, violet.mos(clips.values()), strict=True):
+        want = golden["clips"][name]
+        assert scores.distillmos == pytest.approx(want["distillmos"], abs=1e-3)
+        assert scores.dnsmos is not None
+        assert scores.dnsmos._asdict() == pytest.approx(want["dnsmos"], abs=1e-3)
+
+
+def test_one_clip_or_several_from_a_file_or_samples_and_one_model_alone(jfk: Samples) -> None:
+    one = violet.mos(JFK, "dnsmos", num_threads=1)
+    assert one.distillmos is None
+    assert [one, one] == violet.mos([JFK, jfk], ["dnsmos"], num_threads=2)
+    assert violet.mos([]) == []
+
+
+def test_other_sample_rates_are_resampled(jfk: Samples) -> None:
+    # Every second sample, held: 8 kHz speech sounds worse, and much like itself.
+    scores = violet.mos(jfk[::2], "distillmos", sample_rate=8_000)
+    assert scores.distillmos is not None
+    assert 1.0 < scores.distillmos < 5.0
+    assert violet.speaker_similarity(JFK, JFK) == pytest.approx(1.0)
+
+
+def test_voices_are_those_of_the_original(jfk: Samples, golden: dict[str, Any]) -> None:
+    found = violet.voice(jfk, prepare=False)
+    assert np.dot(found.embedding, golden["clips"]["whole"]["voice"]) == pytest.approx(1.0, abs=1e-5)
+    starts = [round(partial.start * SAMPLE_RATE) for partial in found.partials]
+    assert starts == golden["clips"]["whole"]["partials"]
+    assert found.partials[0].end == pytest.approx(1.6)
+    assert found.partials[-1].end <= len(jfk) / SAMPLE_RATE
+    prepared = violet.speaker_embedding(jfk)
+    assert np.linalg.norm(prepared) == pytest.approx(1.0, abs=1e-5)
+    assert np.dot(prepared, golden["prepared"]["whole"]) > 0.98
+
+
+def test_times_of_pieces_are_those_of_the_clip_where_pauses_are_taken_out(jfk: Samples) -> None:
+    pause = np.zeros(5 * SAMPLE_RATE, dtype=np.float32)
+    found = violet.voice(np.concatenate([pause, jfk, pause, jfk]))
+    assert 4.5 < found.partials[0].start < 6.0
+    assert any(partial.end - partial.start > 5.0 for partial in found.partials)
+    assert all(a.start < b.start for a, b in zip(found.partials, found.partials[1:], strict=False))
+    assert found.partials[-1].end <= 32.0
+
+
+def test_loudness_does_not_change_a_prepared_voice(jfk: Samples) -> None:
+    # Both are below -30 dBFS and are raised to it.
+    assert violet.speaker_similarity(jfk * 0.01, jfk * 0.02) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: violet.mos(np.zeros(0, np.float32)), "the clip has no samples"),
+        (lambda: violet.mos(np.full(9, np.nan, np.float32)), "sample 0 is NaN; every sample must be finite"),
+        (lambda: violet.mos(np.full(9, 500.0, np.float32)), r"sample 0 is 500; expected floats in \[-1, 1\]"),
+        (lambda: violet.mos([JFK, np.zeros(0, np.float32)], "dnsmos"), "clip 1: the clip has no samples"),
+        (lambda: violet.mos(np.zeros((2, 9), np.float32)), r"shape \[2, 9\]"),
+        (lambda: violet.mos(np.zeros(9, np.int16)), "int16; expected floats"),
+        (lambda: violet.mos(JFK, ["utmos"]), "no model 'utmos'; expected some of distillmos, dnsmos"),
+        (lambda: violet.mos(np.zeros(9, np.float32), sample_rate=0), "sample_rate is 0; expected 1 to 768000 Hz"),
+        (lambda: violet.mos(JFK, "dnsmos", num_threads=0), "num_threads is 0; expected 1 to"),
+        (lambda: violet.voice(JFK, partials_per_s=0.1), "partials_per_s is 0.1; expected 0.63 to 100"),
+        (lambda: violet.speaker_embedding(np.zeros(32_000, np.float32)), "no speech in the clip"),
+    ],
+)
+def test_what_is_no_audio_is_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_missing_model_says_how_to_fetch_it(tmp_path: Path) -> None:
+    environment = {"VIOLET_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    with pytest.raises(models.OfflineError, match="run `violet models fetch distillmos`"):
+        models.resolve("distillmos", env=environment)
