@@ -11,7 +11,7 @@ const LANES: usize = 16;
 /// 1.5 * 2^23: adding it to a small number leaves the number, rounded to the nearest integer, in the low bits.
 pub(super) const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first exact in 9 bits so that n times it is exact too.
-const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
+pub(super) const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
 /// Elements below which one thread is quicker than several.
 const MIN_PARALLEL_LEN: usize = 1 << 15;
 

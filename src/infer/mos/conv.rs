@@ -73,6 +73,11 @@ impl Direct {
         Self { weights: panels, n_inputs, step_stride, band_stride, rectifier }
     }
 
+    /// Channels that come out.
+    pub(super) fn n_outputs(&self) -> usize {
+        self.weights.n_outputs()
+    }
+
     pub(super) fn forward(&self, input: &Plane, out: &mut Plane, margin: usize, scratch: &mut Scratch) {
         let (n_inputs, n_outputs) = (self.n_inputs, self.weights.n_outputs());
         let n_bands = (input.padded_bands() - 3) / self.band_stride + 1;
@@ -134,6 +139,11 @@ impl Winograd {
             })
         });
         Self { weights: panels, bias: weights.bias.to_vec(), n_inputs, band_stride, rectifier }
+    }
+
+    /// Channels that come out.
+    pub(super) fn n_outputs(&self) -> usize {
+        self.bias.len()
     }
 
     pub(super) fn forward(&self, input: &Plane, out: &mut Plane, margin: usize, scratch: &mut Scratch) {

@@ -34,6 +34,10 @@ const N_BINS: usize = 161;
 /// Of P.808's: length of a frame, samples; mel bands.
 const MEL_N_FFT: usize = 321;
 const N_MELS: usize = 120;
+/// Steps of a strip, which lies in the caches; the last strip has what the lags leave: 8 * 113 = 900 + [`LAG`].
+const STRIP: usize = 8;
+/// Convolutions of P.835 that go in strips, each a step behind the one before.
+const LAG: usize = 4;
 const RECTIFIER: Rectifier = Rectifier(0.0);
 
 /// What listeners would say, each 1 (bad) to 5 (excellent).
@@ -61,6 +65,8 @@ pub struct DnsMos {
 #[derive(Debug, Default)]
 struct Memory {
     planes: [Plane; 3],
+    /// Of the spectrum and of what the layers before the first maxima give: whole they would take 150 MB.
+    strips: [Plane; LAG + 1],
     scratch: Scratch,
     spectra: Vec<f32>,
 }
@@ -188,7 +194,7 @@ impl P835 {
 
     /// Speech, background and the whole, of one window.
     fn window(&self, samples: &[f32], memory: &mut Memory) -> [f64; 3] {
-        let Memory { planes: [a, b, spectrum], scratch, spectra } = memory;
+        let Memory { planes: [a, b, spectrum], strips, scratch, spectra } = memory;
         let n = 2 * N_BINS;
         spectra.resize(60 * n, 0.0);
         spectrum.reshape(N_FRAMES, N_BINS, 1, 1);
@@ -201,17 +207,14 @@ impl P835 {
                 }
             }
         }
-        self.first.forward(spectrum, a, 1, scratch);
-        for (index, conv) in self.convs.iter().enumerate() {
-            conv.forward(a, b, 1, scratch);
-            // After the third, fourth and fifth of these.
-            if (2..5).contains(&index) {
-                b.max_pool(a, 1);
-            } else {
-                std::mem::swap(a, b);
-            }
-        }
-        let scores = Dense::forward(&self.dense, a.channel_maxima());
+        self.in_strips(spectrum, strips, a, scratch);
+        let [.., fourth, fifth, last] = &self.convs;
+        fourth.forward(a, b, 1, scratch);
+        b.max_pool(a, 1);
+        fifth.forward(a, b, 1, scratch);
+        b.max_pool(a, 1);
+        last.forward(a, b, 1, scratch);
+        let scores = Dense::forward(&self.dense, b.channel_maxima());
         let [sig, bak, ovr] = [scores[0], scores[1], scores[2]].map(f64::from);
         // Calibration of the raw scores. Source: `get_polyfit_val`, not personalised.
         let polynomial = |x: f64, [a, b, c]: [f64; 3]| (a * x + b) * x + c;
@@ -220,6 +223,44 @@ impl P835 {
             polynomial(bak, [-0.131_668_88, 1.609_155_14, -0.396_045_46]),
             polynomial(ovr, [-0.067_662_83, 1.115_464_68, 0.046_025_35]),
         ]
+    }
+
+    /// The first four convolutions and the maxima behind them.
+    fn in_strips(&self, spectrum: &Plane, strips: &mut [Plane; LAG + 1], pooled: &mut Plane, scratch: &mut Scratch) {
+        let n_channels = [1, self.first.n_outputs(), self.convs[0].n_outputs(), self.convs[1].n_outputs()];
+        for (strip, n_channels) in strips.iter_mut().zip(n_channels) {
+            strip.strip(STRIP, N_BINS, n_channels, 1);
+        }
+        pooled.reshape(N_FRAMES / 2, N_BINS / 2, self.convs[2].n_outputs(), 1);
+        for end in (STRIP..N_FRAMES + LAG + STRIP).step_by(STRIP) {
+            let [frames, layers @ .., last] = strips;
+            frames.advance();
+            for (step, frame) in (end - STRIP..end).enumerate() {
+                let row = frames.row_mut(step);
+                if frame < N_FRAMES { row.copy_from_slice(spectrum.row(frame)) } else { row.fill(0.0) }
+            }
+            let mut before = frames;
+            for (layer, out) in layers.iter_mut().enumerate() {
+                out.advance();
+                match layer {
+                    0 => self.first.forward(before, out, 1, scratch),
+                    _ => self.convs[layer - 1].forward(before, out, 1, scratch),
+                }
+                // What lies before the first frame or behind the last is the next layer's padding.
+                for step in 0..STRIP {
+                    if !(STRIP + layer + 1..STRIP + layer + 1 + N_FRAMES).contains(&(end + step)) {
+                        out.row_mut(step).fill(0.0);
+                    }
+                }
+                before = out;
+            }
+            self.convs[2].forward(before, last, 1, scratch);
+            for step in (0..STRIP).step_by(2) {
+                if (STRIP + LAG..STRIP + LAG + N_FRAMES).contains(&(end + step)) {
+                    last.pool_step(step, pooled.row_mut((end + step - STRIP - LAG) / 2));
+                }
+            }
+        }
     }
 }
 

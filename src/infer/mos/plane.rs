@@ -8,6 +8,8 @@ pub(super) struct Plane {
     pub(super) n_bands: usize,
     pub(super) n_channels: usize,
     margin: usize,
+    /// Whether the two steps before the first are kept instead of one zero: see [`Plane::strip`].
+    is_strip: bool,
     values: Vec<f32>,
 }
 
@@ -19,6 +21,7 @@ impl Plane {
             return;
         }
         (self.n_steps, self.n_bands, self.n_channels, self.margin) = (n_steps, n_bands, n_channels, margin);
+        self.is_strip = false;
         // The last tile of four steps may reach behind the last step, and each tile reads one step more.
         let (row_len, n_rows) = (self.row_len(), n_steps.next_multiple_of(4) + 2);
         self.values.resize(self.values.len().max(n_rows * row_len), 0.0);
@@ -29,6 +32,21 @@ impl Plane {
             row[..side].fill(0.0);
             row[row_len - side..].fill(0.0);
         }
+    }
+
+    /// Becomes a strip of a plane that is too large to be whole, with zeros for the steps before: `n_steps` steps (a
+    /// multiple of 4) behind the last two of the strip before. A convolution of it gives as many steps, from one step
+    /// before the strip's first on.
+    pub(super) fn strip(&mut self, n_steps: usize, n_bands: usize, n_channels: usize, margin: usize) {
+        self.reshape(n_steps, n_bands, n_channels, margin);
+        self.is_strip = true;
+        self.values.fill(0.0);
+    }
+
+    /// Becomes the next strip, whose steps are to be written: the last two become those before.
+    pub(super) fn advance(&mut self) {
+        let row_len = self.row_len();
+        self.values.copy_within(self.n_steps * row_len..(self.n_steps + 2) * row_len, 0);
     }
 
     /// Bands with the margins.
@@ -46,21 +64,27 @@ impl Plane {
         &self.values[step * self.row_len()..][..self.row_len()]
     }
 
+    /// Steps before the first.
+    fn n_before(&self) -> usize {
+        1 + usize::from(self.is_strip)
+    }
+
     /// A step without its margins, `[n_bands, n_channels]`.
     pub(super) fn row(&self, step: usize) -> &[f32] {
-        &self.padded_row(step + 1)[self.margin * self.n_channels..][..self.n_bands * self.n_channels]
+        &self.padded_row(step + self.n_before())[self.margin * self.n_channels..][..self.n_bands * self.n_channels]
     }
 
     /// A step without its margins, to be written.
     pub(super) fn row_mut(&mut self, step: usize) -> &mut [f32] {
-        let start = (step + 1) * self.row_len() + self.margin * self.n_channels;
+        let start = (step + self.n_before()) * self.row_len() + self.margin * self.n_channels;
         &mut self.values[start..][..self.n_bands * self.n_channels]
     }
 
     /// Four steps without their margins, to be written; the last may lie behind the end.
     pub(super) fn tile_mut(&mut self, step: usize) -> [&mut [f32]; 4] {
         let (row_len, side, inside) = (self.row_len(), self.margin * self.n_channels, self.n_bands * self.n_channels);
-        let mut rows = self.values[(step + 1) * row_len..].chunks_exact_mut(row_len);
+        let first = step + self.n_before();
+        let mut rows = self.values[first * row_len..].chunks_exact_mut(row_len);
         std::array::from_fn(|_| rows.next().map_or(&mut [][..], |row| &mut row[side..side + inside]))
     }
 
@@ -74,17 +98,20 @@ impl Plane {
 
     /// The maximum of every two by two bands and steps; what is left over is dropped.
     pub(super) fn max_pool(&self, out: &mut Self, margin: usize) {
-        let n_channels = self.n_channels;
-        out.reshape(self.n_steps / 2, self.n_bands / 2, n_channels, margin);
+        out.reshape(self.n_steps / 2, self.n_bands / 2, self.n_channels, margin);
         for step in 0..out.n_steps {
-            let (above, below) = (self.row(2 * step), self.row(2 * step + 1));
-            let pairs = above.chunks_exact(2 * n_channels).zip(below.chunks_exact(2 * n_channels));
-            let pooled = out.row_mut(step);
-            for (out, (above, below)) in pooled.chunks_exact_mut(n_channels).zip(pairs) {
-                let ((a, b), (c, d)) = (above.split_at(n_channels), below.split_at(n_channels));
-                for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                    *out = a.max(*b).max(c.max(*d));
-                }
+            self.pool_step(2 * step, out.row_mut(step));
+        }
+    }
+
+    /// The maximum of every two bands of two steps.
+    pub(super) fn pool_step(&self, step: usize, pooled: &mut [f32]) {
+        let n_channels = self.n_channels;
+        let pairs = self.row(step).chunks_exact(2 * n_channels).zip(self.row(step + 1).chunks_exact(2 * n_channels));
+        for (out, (above, below)) in pooled.chunks_exact_mut(n_channels).zip(pairs) {
+            let ((a, b), (c, d)) = (above.split_at(n_channels), below.split_at(n_channels));
+            for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *out = a.max(*b).max(c.max(*d));
             }
         }
     }

@@ -35,8 +35,10 @@ const PARTIAL_FRAMES: usize = 160;
 const PARTIAL_LEN: usize = PARTIAL_FRAMES * HOP_LENGTH;
 /// A last partial utterance with less than this part of audio in it is dropped.
 const MIN_COVERAGE: f64 = 0.75;
-/// Partial utterances that go through the network together.
-const BATCH: usize = 24;
+/// Partial utterances that go through the network together, at most; fewer where threads would wait.
+const MAX_BATCH: usize = 24;
+/// Partial utterances that read the weights once: those of a tile of the products.
+const MIN_BATCH: usize = 6;
 
 /// The first sample of a stretch of a clip, and the one after its last.
 pub type Stretch = (usize, usize);
@@ -101,8 +103,9 @@ impl SpeakerEncoder {
         padded.resize(samples.len().max(end), 0.0);
         let mel = self.fourier.mel_power(&padded, &self.filters);
         let frames = self.network.frames(&mel);
+        let batch = starts.len().div_ceil(rayon::current_num_threads()).next_multiple_of(MIN_BATCH).min(MAX_BATCH);
         let batches: Vec<Vec<f32>> =
-            starts.par_chunks(BATCH).map(|starts| self.network.embeddings(&frames, starts)).collect();
+            starts.par_chunks(batch).map(|starts| self.network.embeddings(&frames, starts)).collect();
         let mut embedding = vec![0.0; EMBEDDING_SIZE];
         let mut partials = Vec::with_capacity(starts.len());
         for (start, part) in starts.iter().zip(batches.iter().flat_map(|batch| batch.chunks_exact(EMBEDDING_SIZE))) {
