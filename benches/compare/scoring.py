@@ -91,8 +91,8 @@ def rates() -> None:
     for n_pairs, n_words, wer_target, cer_target in ((100_000, 10, 60, 80), (1_000, 1_000, 22, 3)):
         said, heard = pairs(n_pairs, n_words)
         name = f"{n_pairs} x {n_words} words"
-        ours = best(partial(violet.wer, said, heard, "none", 1))
-        theirs = best(partial(jiwer.wer, said, heard), repeats=1)
+        ours = best(partial(violet.wer, said, heard, "none", 1), repeats=20)
+        theirs = best(partial(jiwer.wer, said, heard), repeats=3)
         row(f"WER, {name}, 1 thread, jiwer", ours, theirs, wer_target)
         counts = best(partial(violet.score_words, said, heard, "none", 1))
         row("  with alignment (score_words)", counts, theirs, wer_target)

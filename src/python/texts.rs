@@ -96,12 +96,12 @@ pub(super) fn scored<T: Send>(
     let work = || {
         let (mut scorer, mut done) = (Scorer::default(), Vec::new());
         loop {
-            let received = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(batch) = received else { return done };
+            let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(batch) = next else { return done };
             n_waiting.fetch_sub(1, Relaxed);
-            let scores = batch.pairs.iter().map(|(left, right)| score(&mut scorer, left, right)).collect::<Vec<_>>();
+            let found = batch.pairs.iter().map(|(left, right)| score(&mut scorer, left, right)).collect::<Vec<_>>();
             // The strings go back to the calling thread: only with the interpreter can they be let go.
-            done.push((batch, scores));
+            done.push((batch, found));
         }
     };
     let mut done = thread::scope(|threads| {
