@@ -9,6 +9,7 @@
 pub mod analysis;
 pub mod audio;
 pub mod error;
+pub mod espeak;
 pub mod score;
 pub mod subnet;
 pub mod text;

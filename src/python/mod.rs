@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
+mod analysis;
 mod audio;
 mod audio_source;
 mod device;
@@ -17,6 +18,7 @@ mod scores;
 mod signal;
 mod stream;
 mod subnet;
+mod texts;
 mod vad;
 mod whisper;
 
@@ -27,6 +29,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(module)?;
+    analysis::register(module)?;
     audio::register(module)?;
     device::register(module)?;
     score::register(module)?;

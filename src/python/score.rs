@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
+use super::texts::{lone_surrogate, scored};
 use crate::score::{self, EditCounts, Scoring, Unit};
 use crate::text::Normalizer;
 
@@ -146,56 +147,6 @@ fn checked<'t>(text: &'t Bound<'_, PyString>, name: impl Fn() -> String) -> PyRe
     text.to_str().map(Cow::Borrowed).map_err(|_| lone_surrogate(&name()))
 }
 
-fn lone_surrogate(name: &str) -> PyErr {
-    PyValueError::new_err(format!("{name} has a lone surrogate (half of a UTF-16 pair); expected Unicode text"))
-}
-
-/// Strings of a Python list, kept alive for the time that their texts are used.
-///
-/// A tuple holds them all: a list could lose some while the interpreter is let go.
-pub(super) struct Texts {
-    pub(super) strings: Py<PyTuple>,
-    name: &'static str,
-}
-
-impl Texts {
-    /// These strings.
-    pub(super) fn of(strings: Py<PyTuple>, name: &'static str) -> Self {
-        Self { strings, name }
-    }
-
-    /// A string, or a sequence of strings.
-    pub(super) fn new(texts: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Self> {
-        let strings = if texts.is_instance_of::<PyString>() {
-            PyTuple::new(texts.py(), [texts])?
-        } else if let Ok(list) = texts.cast::<PyList>() {
-            list.to_tuple()
-        } else {
-            let items = texts.try_iter().map_err(|_| {
-                let kind = texts.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-                PyTypeError::new_err(format!("{name} is of type {kind}; expected str or a list of str"))
-            })?;
-            PyTuple::new(texts.py(), items.collect::<PyResult<Vec<_>>>()?)?
-        };
-        Ok(Self { strings: strings.unbind(), name })
-    }
-
-    /// The texts of all strings.
-    pub(super) fn texts<'t>(&'t self, py: Python<'t>) -> PyResult<Vec<&'t str>> {
-        let text = |(index, item): (usize, Borrowed<'t, 't, PyAny>)| {
-            let refusal = |_| {
-                if item.is_instance_of::<PyString>() {
-                    return lone_surrogate(&format!("{}[{index}]", self.name));
-                }
-                let kind = item.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-                PyTypeError::new_err(format!("{}[{index}] is of type {kind}; expected str", self.name))
-            };
-            item.extract::<&'t str>().map_err(refusal)
-        };
-        self.strings.bind(py).iter_borrowed().enumerate().map(text).collect()
-    }
-}
-
 /// Whether an item of a list is itself a list of references.
 pub(super) fn is_several(item: &Bound<'_, PyAny>) -> bool {
     item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>()
@@ -230,10 +181,7 @@ fn errors(
     scoring: Scoring,
     num_threads: Option<usize>,
 ) -> PyResult<Vec<(usize, usize)>> {
-    let py = references.py();
-    let (references, hypotheses) = (Texts::new(references, "references")?, Texts::new(hypotheses, "hypotheses")?);
-    let (left, right) = (references.texts(py)?, hypotheses.texts(py)?);
-    Ok(py.detach(|| score::utterance_errors(&left, &right, scoring, num_threads))?)
+    scored(references, hypotheses, num_threads, |scorer, left, right| scorer.errors(left, right, scoring))
 }
 
 /// Word counts of all pairs.
@@ -243,11 +191,9 @@ fn total(
     normalizer: &str,
     num_threads: Option<usize>,
 ) -> PyResult<EditCounts> {
-    let py = references.py();
     let scoring = Scoring { unit: Unit::Word, normalizer: named(normalizer)? };
-    let (references, hypotheses) = (Texts::new(references, "references")?, Texts::new(hypotheses, "hypotheses")?);
-    let (left, right) = (references.texts(py)?, hypotheses.texts(py)?);
-    let counts = py.detach(|| score::utterance_counts(&left, &right, scoring, num_threads))?;
+    let counts =
+        scored(references, hypotheses, num_threads, |scorer, left, right| scorer.counts(left, right, scoring))?;
     Ok(counts.into_iter().sum())
 }
 

@@ -5,7 +5,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::score::{Texts, is_several, named, tuple};
+use super::score::{is_several, named, tuple};
+use super::texts::Texts;
 use crate::score::meeting::{self, MeetingCounts, Segment};
 use crate::score::significance::{self, Resampling, Tally};
 use crate::score::{self, Chunk, Edit, EditCounts, Scoring, Unit};

@@ -25,7 +25,8 @@ const MIN_BANDED: usize = 4 * WORD;
 #[derive(Debug, Default)]
 pub(super) struct Aligner {
     pattern: Pattern,
-    column: Vec<Block>,
+    /// The blocks of the current column.
+    column: Vec<Bits>,
     matrix: Vec<Bits>,
     /// The rows of each token, where all fit into one mask.
     masks: Vec<u64>,
@@ -39,13 +40,8 @@ struct Bits {
     vn: u64,
 }
 
-/// A block of the current column, and the value at its last row.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    bits: Bits,
-    value: usize,
-}
-
+/// Columns that are computed at a time.
+const GROUP: usize = 4;
 const UNKNOWN: Bits = Bits { vp: !0, vn: 0 };
 
 impl Bits {
@@ -59,6 +55,19 @@ impl Bits {
         let (grows, falls) = (hp << 1 | 1, hn << 1);
         *self = Self { vp: falls | !(d0 | grows), vn: grows & d0 };
         (hp, hn)
+    }
+
+    /// The same of a block below another. Takes and returns whether the value grows and whether it falls (1 or 0) from
+    /// the column before to this one, at the end of the block above and at row `out` of this one.
+    #[inline]
+    fn step_below(&mut self, matches: u64, (grow_carry, fall_carry): (u64, u64), out: usize) -> (u64, u64) {
+        let Self { vp, vn } = *self;
+        let x = matches | fall_carry;
+        let d0 = ((x & vp).wrapping_add(vp) ^ vp) | x | vn;
+        let (hp, hn) = (vn | !(d0 | vp), d0 & vp);
+        let (grows, falls) = (hp << 1 | grow_carry, hn << 1 | fall_carry);
+        *self = Self { vp: falls | !(d0 | grows), vn: grows & d0 };
+        (hp >> out & 1, hn >> out & 1)
     }
 }
 
@@ -76,7 +85,7 @@ impl Aligner {
             return self.distance_short(rows, columns);
         }
         let most = rows.len().max(columns.len());
-        let mut bound = FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len())).max(self.expected(rows, columns));
+        let mut bound = self.first_bound(rows, columns);
         self.pattern.set(rows);
         loop {
             let band = Band::new(rows.len(), columns.len(), bound.min(most));
@@ -86,6 +95,11 @@ impl Aligner {
             }
             bound *= 2;
         }
+    }
+
+    /// The first bound that is tried on an unknown distance.
+    fn first_bound(&mut self, rows: &[u32], columns: &[u32]) -> usize {
+        FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len())).max(self.expected(rows, columns))
     }
 
     /// A guess at the distance of long sequences, a quarter above what their beginnings have.
@@ -115,14 +129,14 @@ impl Aligner {
 
     /// Gives the steps of the alignment to the sink.
     fn walk(&mut self, reference: &[u32], hypothesis: &[u32], sink: &mut impl Sink) {
-        let mut todo = vec![Part::Pair { rows: reference, columns: hypothesis, bound: usize::MAX }];
+        let mut todo = vec![Part::Pair { rows: reference, columns: hypothesis, distance: None }];
         while let Some(part) = todo.pop() {
-            let (rows, columns, bound) = match part {
+            let (rows, columns, known) = match part {
                 Part::Hits(n) => {
                     sink.take(Edit::Hit, n);
                     continue;
                 }
-                Part::Pair { rows, columns, bound } => (rows, columns, bound),
+                Part::Pair { rows, columns, distance } => (rows, columns, distance),
             };
             let n_prefix = rows.iter().zip(columns).take_while(|(row, column)| row == column).count();
             let (rows, columns, n_equal) = without_common_ends(rows, columns);
@@ -134,7 +148,7 @@ impl Aligner {
                 sink.take(Edit::Hit, n_suffix);
                 continue;
             }
-            let bound = bound.min(rows.len().max(columns.len()));
+            let bound = known.unwrap_or(usize::MAX).min(rows.len().max(columns.len()));
             let full_band = rows.len().min(2 * bound + 1);
             let matrix_bytes = full_band.saturating_mul(columns.len()) / 4;
             if matrix_bytes < MAX_MATRIX_BYTES || rows.len() < WORD + 1 || columns.len() < 10 {
@@ -142,18 +156,19 @@ impl Aligner {
                     self.align_short(rows, columns, sink);
                 } else {
                     // What lies farther from the diagonal than the distance allows is on no shortest alignment.
-                    let bound = if rows.len() >= MIN_BANDED { self.distance(rows, columns) } else { bound };
+                    let is_found = known.is_none() && rows.len() >= MIN_BANDED;
+                    let bound = if is_found { self.distance(rows, columns) } else { bound };
                     self.align(rows, columns, bound, sink);
                 }
                 sink.take(Edit::Hit, n_suffix);
                 continue;
             }
-            let split = self.split(rows, columns);
+            let split = self.split(rows, columns, known);
             let (rows_left, rows_right) = rows.split_at(split.row);
             let (columns_left, columns_right) = columns.split_at(split.column);
             todo.push(Part::Hits(n_suffix));
-            todo.push(Part::Pair { rows: rows_right, columns: columns_right, bound: split.right });
-            todo.push(Part::Pair { rows: rows_left, columns: columns_left, bound: split.left });
+            todo.push(Part::Pair { rows: rows_right, columns: columns_right, distance: Some(split.right) });
+            todo.push(Part::Pair { rows: rows_left, columns: columns_left, distance: Some(split.left) });
         }
     }
 
@@ -205,9 +220,10 @@ impl Aligner {
         matrix.clear();
         matrix.resize(stride * columns.len(), UNKNOWN);
         self.pattern.set(rows);
-        self.run(&band, columns, |column, first, blocks| {
-            for (stored, block) in matrix[column * stride..].iter_mut().zip(&blocks[first..]) {
-                *stored = block.bits;
+        self.run(&band, columns, |column, block, bits| {
+            let range = band.blocks(column);
+            if range.contains(&block) {
+                matrix[column * stride + block - range.start()] = bits;
             }
         });
         let bits = |column: usize, row: usize| {
@@ -221,80 +237,104 @@ impl Aligner {
         self.matrix = matrix;
     }
 
-    /// Where a shortest alignment passes the middle column; the first such row, though not before the first token.
-    fn split(&mut self, rows: &[u32], columns: &[u32]) -> Split {
-        let distance = self.distance(rows, columns);
-        let band = Band::new(rows.len(), columns.len(), distance);
+    /// Where a shortest alignment passes the middle column; the first such row, though not before the first token. The
+    /// distance is the bound, if that is known.
+    fn split(&mut self, rows: &[u32], columns: &[u32], known: Option<usize>) -> Split {
+        let most = rows.len().max(columns.len());
+        let mut bound = known.unwrap_or_else(|| self.first_bound(rows, columns));
         let column = columns.len() / 2;
-        let left = self.values_after(&band, rows, &columns[..column]);
         let reversed = |tokens: &[u32]| tokens.iter().rev().copied().collect::<Vec<_>>();
-        let right = self.values_after(&band, &reversed(rows), &reversed(&columns[column..]));
-        let total = |row: usize| left[row].saturating_add(right[rows.len() - row]);
-        // rapidfuzz never splits before the first row; only where every shortest alignment does, so do we.
-        let row = (1..=rows.len()).find(|&row| total(row) == distance).unwrap_or(0);
-        Split { row, column, left: left[row], right: right[rows.len() - row] }
+        let (rows_back, columns_back) = (reversed(rows), reversed(&columns[column..]));
+        loop {
+            let band = Band::new(rows.len(), columns.len(), bound.min(most));
+            let left = self.values_after(&band, rows, &columns[..column]);
+            let right = self.values_after(&band, &rows_back, &columns_back);
+            let total = |row: usize| left[row].saturating_add(right[rows.len() - row]);
+            let distance = (0..=rows.len()).map(total).min().unwrap_or(0);
+            if distance <= bound || bound >= most {
+                // rapidfuzz never splits before the first row; only where every shortest alignment does, so do we.
+                let row = (1..=rows.len()).find(|&row| total(row) == distance).unwrap_or(0);
+                return Split { row, column, left: left[row], right: right[rows.len() - row] };
+            }
+            bound *= 2;
+        }
     }
 
     /// The last column's value at every row, from 0 rows on; `usize::MAX` outside the band.
     fn values_after(&mut self, band: &Band, rows: &[u32], columns: &[u32]) -> Vec<usize> {
         let mut values = vec![usize::MAX; rows.len() + 1];
         self.pattern.set(rows);
-        let last_column = columns.len() - 1;
-        self.run(band, columns, |column, first, blocks| {
-            if column != last_column {
-                return;
+        let mut value = self.run(band, columns, |_, _, _| {});
+        let first = *band.blocks(columns.len() - 1).start() * WORD;
+        let end = rows.len().min(self.column.len() * WORD);
+        values[end] = value;
+        for row in (first..end).rev() {
+            let (Bits { vp, vn }, bit) = (self.column[row / WORD], row % WORD);
+            value = value + usize::from(vn >> bit & 1 == 1) - usize::from(vp >> bit & 1 == 1);
+            if row > first || first == 0 {
+                values[row] = value;
             }
-            for (index, block) in blocks.iter().enumerate().skip(first) {
-                let end = rows.len().min((index + 1) * WORD);
-                let mut value = block.value;
-                for row in (index * WORD..end).rev() {
-                    values[row + 1] = value;
-                    let bit = row % WORD;
-                    value =
-                        value + usize::from(block.bits.vn >> bit & 1 == 1) - usize::from(block.bits.vp >> bit & 1 == 1);
-                }
-                if index == 0 {
-                    values[0] = value;
-                }
-            }
-        });
+        }
         values
     }
 
-    /// Computes the band's blocks column by column; calls `each(column, first_block, blocks)` after every column, with
-    /// the blocks up to the band's last one. Returns the value of the last cell: exact if within the band's bound,
-    /// else at least as large as that.
-    fn run(&mut self, band: &Band, columns: &[u32], mut each: impl FnMut(usize, usize, &[Block])) -> usize {
-        let n_rows = band.n_rows;
-        let n_blocks = n_rows.div_ceil(WORD);
-        let last_row = (n_rows - 1) % WORD;
-        let blocks = &mut self.column;
-        blocks.clear();
-        for (column, &token) in columns.iter().enumerate() {
-            let range = band.blocks(column);
-            let (first, last) = (*range.start(), *range.end());
-            // A block below the band begins as if it only grew: never less than the truth.
-            while blocks.len() <= last {
-                let above = blocks.last().map_or(column, |block| block.value);
-                let n_new = WORD.min(n_rows - blocks.len() * WORD);
-                blocks.push(Block { bits: UNKNOWN, value: above + n_new });
-            }
-            let mut matches = self.pattern.matches(token, first);
-            let (mut grow_carry, mut fall_carry) = (1, 0);
-            for (index, block) in blocks.iter_mut().enumerate().skip(first) {
-                let x = matches.at(index) | fall_carry;
-                let Bits { vp, vn } = block.bits;
-                let d0 = ((x & vp).wrapping_add(vp) ^ vp) | x | vn;
-                let (hp, hn) = (vn | !(d0 | vp), d0 & vp);
-                let out = if index + 1 == n_blocks { last_row } else { WORD - 1 };
-                let (grows, falls) = (hp << 1 | grow_carry, hn << 1 | fall_carry);
-                (grow_carry, fall_carry) = (hp >> out & 1, hn >> out & 1);
-                block.bits = Bits { vp: falls | !(d0 | grows), vn: grows & d0 };
-                block.value = block.value + usize::from(grow_carry == 1) - usize::from(fall_carry == 1);
-            }
-            each(column, first, blocks);
+    /// Computes the band's blocks, some columns at a time; calls `store(column, block, bits)` for each. Returns the value
+    /// of the last cell: exact if within the band's bound, else at least as large as that.
+    fn run(&mut self, band: &Band, columns: &[u32], mut store: impl FnMut(usize, usize, Bits)) -> usize {
+        self.column.clear();
+        let mut value = 0;
+        let (groups, rest) = columns.as_chunks::<GROUP>();
+        for (index, tokens) in groups.iter().enumerate() {
+            value = self.run_columns(band, index * GROUP, tokens, value, &mut store);
         }
-        blocks.last().map_or(columns.len(), |block| block.value)
+        for (index, token) in rest.iter().enumerate() {
+            let column = groups.len() * GROUP + index;
+            value = self.run_columns(band, column, std::array::from_ref(token), value, &mut store);
+        }
+        value
+    }
+
+    /// Computes some columns, block by block: a block of one column needs only the block above it and the one before
+    /// it, so that the processor works at all columns at once. Takes and returns the value at the last block's end.
+    #[inline]
+    fn run_columns<const N: usize>(
+        &mut self,
+        band: &Band,
+        column: usize,
+        tokens: &[u32; N],
+        mut value: usize,
+        store: &mut impl FnMut(usize, usize, Bits),
+    ) -> usize {
+        // What is in the band of any of these columns is computed in all of them.
+        let (first, last) = (*band.blocks(column).start(), *band.blocks(column + N - 1).end());
+        let n_blocks = band.n_rows.div_ceil(WORD);
+        // A block below the band begins as if it only grew: never less than the truth.
+        if self.column.is_empty() {
+            value = column;
+        }
+        while self.column.len() <= last {
+            value += WORD.min(band.n_rows - self.column.len() * WORD);
+            self.column.push(UNKNOWN);
+        }
+        let matches = self.pattern.matches(tokens, first, last);
+        let mut carries = [(1, 0); N];
+        let blocks = &mut self.column[first..=last];
+        let last_row = if last + 1 == n_blocks { (band.n_rows - 1) % WORD } else { WORD - 1 };
+        let (top, bottom) = blocks.split_at_mut(last - first);
+        for (index, block) in top.iter_mut().enumerate() {
+            for (at, carry) in carries.iter_mut().enumerate() {
+                *carry = block.step_below(matches[at][index], *carry, WORD - 1);
+                store(column + at, first + index, *block);
+            }
+        }
+        for block in bottom {
+            for (at, carry) in carries.iter_mut().enumerate() {
+                *carry = block.step_below(matches[at][last - first], *carry, last_row);
+                store(column + at, last, *block);
+                value = value + usize::from(carry.0 == 1) - usize::from(carry.1 == 1);
+            }
+        }
+        value
     }
 }
 
@@ -308,7 +348,7 @@ struct Split {
 
 /// What is left to align.
 enum Part<'t> {
-    Pair { rows: &'t [u32], columns: &'t [u32], bound: usize },
+    Pair { rows: &'t [u32], columns: &'t [u32], distance: Option<usize> },
     Hits(usize),
 }
 

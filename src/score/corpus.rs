@@ -121,11 +121,7 @@ pub(super) fn per_pair<T: Send>(
     score: impl Fn(&mut Scorer, &str, &str) -> T + Sync,
 ) -> Result<Vec<T>> {
     if references.len() != hypotheses.len() {
-        return Err(Error::InvalidInput(format!(
-            "got {} references and {} hypotheses; expected as many of one as of the other",
-            references.len(),
-            hypotheses.len()
-        )));
+        return Err(lengths_differ(references.len(), hypotheses.len()));
     }
     let n_bytes = || references.iter().chain(hypotheses).map(|text| text.len()).sum::<usize>();
     let is_small = references.len() < 2 || num_threads == Some(1) || n_bytes() < PARALLEL_BYTES;
@@ -142,12 +138,26 @@ pub(super) fn per_pair<T: Send>(
     })
 }
 
+/// Why these many references and hypotheses are no pairs.
+pub(crate) fn lengths_differ(n: usize, m: usize) -> Error {
+    Error::InvalidInput(format!("got {n} references and {m} hypotheses; expected as many of one as of the other"))
+}
+
+/// This many threads, if that is possible; `None` is as many as there are.
+pub(crate) fn n_threads(num_threads: Option<usize>) -> Result<usize> {
+    match num_threads {
+        None => Ok(rayon::current_num_threads()),
+        Some(n) if (1..=MAX_THREADS).contains(&n) => Ok(n),
+        Some(n) => Err(Error::InvalidInput(format!("got num_threads {n}; expected 1 to {MAX_THREADS}"))),
+    }
+}
+
 /// Runs `work` with this number of threads; `None` is all of them.
 pub(super) fn in_threads<T: Send>(num_threads: Option<usize>, work: impl FnOnce() -> T + Send) -> Result<T> {
-    let Some(n) = num_threads else { return Ok(work()) };
-    if !(1..=MAX_THREADS).contains(&n) {
-        return Err(Error::InvalidInput(format!("got num_threads {n}; expected 1 to {MAX_THREADS}")));
+    if num_threads.is_none() {
+        return Ok(work());
     }
+    let n = n_threads(num_threads)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
     let pool = pool.map_err(|error| Error::InvalidInput(format!("cannot start {n} threads: {error}")))?;
     Ok(pool.install(work))

@@ -15,6 +15,8 @@ pub(super) struct Pattern {
     /// All masks of every token in a row, where that is small: then no list is searched.
     dense: Vec<u64>,
     n_blocks: usize,
+    /// The masks of some tokens, laid out from the list.
+    spread: Vec<u64>,
 }
 
 /// Largest table of all masks, masks: what a processor's second cache holds.
@@ -45,8 +47,8 @@ impl Pattern {
         }
         self.n_blocks = rows.len().div_ceil(WORD);
         self.dense.clear();
-        if (self.starts.len() - 1) * self.n_blocks <= MAX_DENSE {
-            self.dense.resize((self.starts.len() - 1) * self.n_blocks, 0);
+        if self.starts.len() * self.n_blocks <= MAX_DENSE {
+            self.dense.resize(self.starts.len() * self.n_blocks, 0);
             for (row, &token) in rows.iter().enumerate() {
                 let index = self.seen[token as usize].1 as usize;
                 self.dense[index * self.n_blocks + row / WORD] |= 1 << (row % WORD);
@@ -73,48 +75,31 @@ impl Pattern {
         }
     }
 
-    /// The token's rows from block `first` on.
-    pub(super) fn matches(&self, token: u32, first: usize) -> Matches<'_> {
-        if !self.dense.is_empty() {
-            let dense = match self.seen.get(token as usize) {
-                Some(&(generation, index)) if generation == self.generation => {
-                    &self.dense[index as usize * self.n_blocks..][..self.n_blocks]
-                }
-                _ => &[],
-            };
-            return Matches { masks: &[], dense };
-        }
-        let masks = match self.seen.get(token as usize) {
-            Some(&(generation, index)) if generation == self.generation => {
-                &self.masks[self.starts[index as usize]..self.starts[index as usize + 1]]
-            }
-            _ => &[],
-        };
-        // Unused entries at the end of a token's part have the block usize::MAX, so the order holds.
-        let skip = if first == 0 { 0 } else { masks.partition_point(|&(block, _)| block < first) };
-        Matches { masks: &masks[skip..], dense: &[] }
-    }
-}
-
-/// The rows of one token, read block by block.
-pub(super) struct Matches<'p> {
-    masks: &'p [(usize, u64)],
-    dense: &'p [u64],
-}
-
-impl Matches<'_> {
-    /// The rows in this block; blocks are asked for in rising order, none left out.
+    /// The rows of each of these tokens, in blocks `first` to `last`.
     #[inline]
-    pub(super) fn at(&mut self, block: usize) -> u64 {
-        if let Some(mask) = self.dense.get(block) {
-            return *mask;
+    pub(super) fn matches<const N: usize>(&mut self, tokens: &[u32; N], first: usize, last: usize) -> [&[u64]; N] {
+        let n = last + 1 - first;
+        let Self { seen, generation, starts, masks, dense, spread, .. } = self;
+        let index = |token: u32| {
+            let seen = seen.get(token as usize).filter(|seen| seen.0 == *generation);
+            seen.map(|&(_, index)| index as usize)
+        };
+        if !dense.is_empty() {
+            // After the last token's masks are those of a token that the pattern has not.
+            let index = |token| index(token).unwrap_or(starts.len() - 1);
+            return std::array::from_fn(|at| &dense[index(tokens[at]) * self.n_blocks + first..][..n]);
         }
-        match self.masks {
-            [(first, mask), rest @ ..] if *first == block => {
-                self.masks = rest;
-                *mask
+        spread.clear();
+        spread.resize(N * n, 0);
+        for (spread, &token) in spread.chunks_exact_mut(n).zip(tokens) {
+            let Some(index) = index(token) else { continue };
+            let masks = &masks[starts[index]..starts[index + 1]];
+            // Unused entries at the end of a token's part have the block usize::MAX, so the order holds.
+            let masks = &masks[masks.partition_point(|&(block, _)| block < first)..];
+            for &(block, mask) in masks.iter().take_while(|(block, _)| *block <= last) {
+                spread[block - first] = mask;
             }
-            _ => 0,
         }
+        std::array::from_fn(|at| &spread[at * n..][..n])
     }
 }

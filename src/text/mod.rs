@@ -1,4 +1,4 @@
-//! Text: normalizers for scoring, and the transcript that miners answer with.
+//! Text: normalizers for scoring, the transcript that miners answer with, and text to phonemes.
 //!
 //! # `violet-en`
 //!
@@ -18,6 +18,7 @@
 //! - "archaeology" is "archeology" (the original's table has a stray `</span>`).
 
 mod normalizer;
+pub mod speech;
 pub mod transcript;
 
 pub use normalizer::Normalizer;

@@ -114,6 +114,29 @@ def test_bad_input_is_named(references: object, hypotheses: object, error: type[
         violet.score_words(references, hypotheses)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("num_threads", range(1, 9))
+def test_long_lists_are_scored_in_order_by_any_number_of_threads(num_threads: int) -> None:
+    # Several batches; pairs differ in their words and errors, so that a lost or displaced one changes the sums.
+    references = [" ".join(f"word{n}" for n in range(10 + index % 7)) for index in range(20_000)]
+    hypotheses = [" ".join(text.split()[index % 11 :]) for index, text in enumerate(references)]
+    n_errors = sum(min(index % 11, 10 + index % 7) for index in range(20_000))
+    n_wrong = sum(index % 11 > 0 for index in range(20_000))
+    n_words = sum(10 + index % 7 for index in range(20_000))
+    assert violet.wer(references, tuple(hypotheses), "none", num_threads) == n_errors / n_words
+    assert violet.wer((text for text in references), hypotheses, "none", num_threads) == n_errors / n_words
+    assert violet.mer(references, hypotheses, "none", num_threads) == n_errors / n_words
+    assert violet.ser(references, hypotheses, "none", num_threads) == n_wrong / 20_000
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 8])
+def test_a_bad_text_at_the_end_of_a_long_list_is_named(num_threads: int) -> None:
+    texts = ["the cat sat on the mat"] * 20_000
+    with pytest.raises(TypeError, match=r"hypotheses\[20000\] is of type int; expected str"):
+        violet.wer([*texts, "a"], [*texts, 3], "none", num_threads)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"references\[20000\] has a lone surrogate"):
+        violet.wer([*texts, "\ud800"], [*texts, "a"], "none", num_threads)
+
+
 def test_unknown_normalizers_and_surrogates_are_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown normalizer .*; expected one of none, whisper-basic"):
         violet.score_words("a", "b", "whisper")

@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "transcribe": ("violet.cli.transcribe", "speech to text on this machine"),
     "info": ("violet.cli.info", "what audio files are: length, rate, channels, codec, tags"),
     "convert": ("violet.cli.convert", "write the audio of a file as wav, flac, opus or mp3"),
+    "analyze": ("violet.cli.analyze", "what a recording is like: levels, loudness, pitch, spectrum, speech"),
     "score": ("violet.cli.score", "word and character error rates of transcripts"),
     "models": ("violet.cli.models", "Whisper models in the cache: list, fetch, path, verify"),
     "miner": ("violet.miner", "work for the network: transcribe what the proxy and validators send"),

@@ -1,5 +1,15 @@
 //! Fundamental frequency.
 
+mod difference;
+mod pyin;
+mod summary;
+mod viterbi;
+mod voice;
 mod yin;
 
-pub use yin::{MAX_FRAME_LENGTH, PitchFrame, Yin, yin};
+pub use difference::{MAX_FRAME_LENGTH, Sample};
+pub use pyin::{PitchTracker, Pyin, VoicedFrame, pyin};
+pub use summary::Pitch;
+pub use voice::Voice;
+pub(super) use voice::voice;
+pub use yin::{PitchFrame, Yin, yin};

@@ -34,6 +34,12 @@ impl TimeMap {
         self.pieces.last().map_or(0, |piece| piece.end)
     }
 
+    /// The first sample of the last stretch in the whole recording.
+    fn last_start(&self) -> Option<usize> {
+        let before = self.pieces.len().checked_sub(2).map_or(0, |index| self.pieces[index].end);
+        self.pieces.last().map(|piece| before + piece.left_out)
+    }
+
     /// Moves the times of a segment and of its words to the whole recording.
     pub(crate) fn restore(&self, segment: &mut Segment) {
         for word in &mut segment.words {
@@ -74,6 +80,8 @@ pub(crate) struct Chunks<S> {
     max_len: usize,
     /// Whether every stretch is a chunk of its own.
     is_apart: bool,
+    /// Parts of the recording, in order, of which no chunk holds more than one; none to join all.
+    clips: Vec<SpeechSpan>,
     current: Chunk,
     /// What did not fit into the chunk before.
     rest: Option<(SpeechSpan, Vec<f32>)>,
@@ -82,7 +90,7 @@ pub(crate) struct Chunks<S> {
 impl<S: Iterator<Item = Result<(SpeechSpan, Vec<f32>)>>> Chunks<S> {
     /// Chunks of at most one window.
     pub(crate) fn joined(speech: S) -> Self {
-        Self { speech, max_len: N_SAMPLES, is_apart: false, current: Chunk::default(), rest: None }
+        Self { speech, max_len: N_SAMPLES, is_apart: false, clips: Vec::new(), current: Chunk::default(), rest: None }
     }
 
     /// Every stretch for itself, cut where it is longer than a window.
@@ -90,9 +98,20 @@ impl<S: Iterator<Item = Result<(SpeechSpan, Vec<f32>)>>> Chunks<S> {
         Self { is_apart: true, ..Self::joined(speech) }
     }
 
+    /// With no stretches of different clips in one chunk.
+    pub(crate) fn within(self, clips: Vec<SpeechSpan>) -> Self {
+        Self { clips, ..self }
+    }
+
+    fn is_of_another_clip(&self, span: SpeechSpan) -> bool {
+        let clip_of = |start| self.clips.partition_point(|clip| clip.end <= start);
+        self.current.map.last_start().is_some_and(|last| clip_of(last) != clip_of(span.start))
+    }
+
     /// Adds a stretch; returns the chunk before it when it does not fit into it.
     fn add(&mut self, span: SpeechSpan, mut samples: Vec<f32>) -> Option<Chunk> {
-        if !self.current.samples.is_empty() && self.current.samples.len() + samples.len() > self.max_len {
+        let is_full = self.current.samples.len() + samples.len() > self.max_len;
+        if !self.current.samples.is_empty() && (is_full || self.is_of_another_clip(span)) {
             self.rest = Some((span, samples));
             return Some(std::mem::take(&mut self.current));
         }
@@ -138,6 +157,16 @@ mod tests {
             Ok((SpeechSpan { start, end }, (start..end).map(|index| index as f32).collect::<Vec<_>>()))
         });
         Chunks { max_len, ..Chunks::joined(speech) }.collect::<Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn no_chunk_holds_speech_of_two_clips() {
+        let spans = [(0, 10), (12, 15), (20, 30), (31, 33)];
+        let speech = spans.map(|(start, end)| Ok((SpeechSpan { start, end }, vec![0.0; end - start])));
+        let clips = vec![SpeechSpan { start: 0, end: 20 }, SpeechSpan { start: 20, end: 40 }];
+        let found: Vec<Chunk> = Chunks::joined(speech.into_iter()).within(clips).collect::<Result<_>>().unwrap();
+        assert_eq!(found.iter().map(|chunk| chunk.samples.len()).collect::<Vec<_>>(), [13, 12]);
+        assert_eq!(found[1].map.last_start(), Some(31));
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Transcriber {
                 // Whoever speaks is answered at every pause.
                 batch.in_turn(Chunks::apart(speech), &mut report)?;
             } else {
-                batch.side_by_side(Chunks::joined(speech), options.batch_size, &mut report)?;
+                batch.side_by_side(Chunks::joined(speech).within(clips(options)), options.batch_size, &mut report)?;
             }
         }
         let transcript = batch.finish(duration_s(options, expected_s, n_read.load(Relaxed)));
