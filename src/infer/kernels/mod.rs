@@ -25,7 +25,6 @@ mod pointwise;
 mod quantize;
 mod recurrent;
 mod tile;
-mod words;
 
 pub(super) use attention::{Attention, Heads, attend_places, attention};
 pub(super) use matmul::{Matrix, matmul_onto, matvec};
@@ -36,4 +35,3 @@ pub(super) use pointwise::{gelu, layer_norm, log_sum_exp, softmax};
 pub(super) use quantize::Rows;
 pub(super) use recurrent::lstm_step;
 pub(super) use tile::COLUMNS;
-pub(super) use words::{WordRows, Words};

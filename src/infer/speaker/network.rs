@@ -4,7 +4,7 @@ use super::{EMBEDDING_SIZE, N_MELS, PARTIAL_FRAMES, normalise};
 use crate::{
     Result,
     infer::{
-        kernels::{Left, Panels, WordRows, Words, lstm_step},
+        kernels::{Left, Panels, lstm_step},
         mos::values,
         weights::Checkpoint,
     },
@@ -23,34 +23,17 @@ pub(super) struct Network {
     output_bias: Vec<f32>,
 }
 
-/// What cells put out lies between -1 and 1, and is multiplied in 16-bit integers: within 1e-6 of floats in the cosine.
 #[derive(Debug)]
 struct Layer {
-    input: Input,
-    recurrent: Words,
+    input: Panels,
+    recurrent: Panels,
     bias: Vec<f32>,
-}
-
-#[derive(Debug)]
-enum Input {
-    /// Of mel frames, whose power has no bound.
-    Mel(Panels),
-    /// Of the layer before.
-    Cells(Words),
 }
 
 /// What a layer remembers, for each row.
 struct State {
-    hidden: WordRows,
+    hidden: Vec<f32>,
     cells: Vec<f32>,
-}
-
-/// What goes through the layers.
-struct Memory {
-    gates: Vec<f32>,
-    /// `[BLOCK, n_rows, WIDTH]`, and the same as integers.
-    steps: Vec<f32>,
-    words: WordRows,
 }
 
 impl Network {
@@ -60,14 +43,9 @@ impl Network {
             let n_inputs = if index == 0 { N_MELS } else { WIDTH };
             let part = |part: &str, shape: &[usize]| get(&format!("lstm.{part}_l{index}"), shape);
             let biases = part("bias_ih", &[GATES])?.into_iter().zip(part("bias_hh", &[GATES])?);
-            let input = part("weight_ih", &[GATES, n_inputs])?;
             Ok(Layer {
-                input: if index == 0 {
-                    Input::Mel(panels(&input, N_MELS))
-                } else {
-                    Input::Cells(Words::new(&input, WIDTH))
-                },
-                recurrent: Words::new(&part("weight_hh", &[GATES, WIDTH])?, WIDTH),
+                input: panels(&part("weight_ih", &[GATES, n_inputs])?, n_inputs),
+                recurrent: panels(&part("weight_hh", &[GATES, WIDTH])?, WIDTH),
                 bias: biases.map(|(a, b)| a + b).collect(),
             })
         };
@@ -81,38 +59,36 @@ impl Network {
     /// What the frames `[n_frames, N_MELS]` give to the first layer's gates, `[n_frames, GATES]`: partial utterances
     /// that overlap share it.
     pub(super) fn frames(&self, mel: &[f32]) -> Vec<f32> {
-        let Input::Mel(input) = &self.layers[0].input else { return Vec::new() };
-        let n_frames = mel.len() / N_MELS;
-        let mut gates = vec![0.0; n_frames * GATES];
-        input.product(Left::new(mel, n_frames, N_MELS), &mut gates, GATES, false);
+        let mut gates = Vec::new();
+        self.layers[0].gates(mel, &mut gates);
         gates
     }
 
     /// The vectors of the partial utterances that begin at these frames, one after the other.
     pub(super) fn embeddings(&self, frames: &[f32], starts: &[usize]) -> Vec<f32> {
         let n_rows = starts.len();
-        let mut states = self.layers.each_ref().map(|_| {
-            let mut hidden = WordRows::default();
-            hidden.set(&vec![0.0; n_rows * WIDTH], WIDTH);
-            State { hidden, cells: vec![0.0; n_rows * WIDTH] }
-        });
-        let mut memory = Memory {
-            gates: vec![0.0; BLOCK * n_rows * GATES],
-            steps: vec![0.0; BLOCK * n_rows * WIDTH],
-            words: WordRows::default(),
-        };
+        let mut states = self
+            .layers
+            .each_ref()
+            .map(|_| State { hidden: vec![0.0; n_rows * WIDTH], cells: vec![0.0; n_rows * WIDTH] });
+        let (mut gates, mut steps) = (Vec::new(), vec![0.0; BLOCK * n_rows * WIDTH]);
         for first in (0..PARTIAL_FRAMES).step_by(BLOCK) {
-            let rows = (first..first + BLOCK).flat_map(|frame| starts.iter().map(move |start| start + frame));
-            for (gates, frame) in memory.gates.chunks_exact_mut(GATES).zip(rows) {
-                gates.copy_from_slice(&frames[frame * GATES..][..GATES]);
-            }
-            for (layer, state) in self.layers.iter().zip(&mut states) {
-                layer.advance(state, &mut memory, n_rows);
+            for (index, (layer, state)) in self.layers.iter().zip(&mut states).enumerate() {
+                if index == 0 {
+                    gates.clear();
+                    for frame in first..first + BLOCK {
+                        for start in starts {
+                            gates.extend_from_slice(&frames[(start + frame) * GATES..][..GATES]);
+                        }
+                    }
+                } else {
+                    layer.gates(&steps, &mut gates);
+                }
+                layer.advance(state, &mut gates, &mut steps, n_rows);
             }
         }
         let mut out: Vec<f32> = starts.iter().flat_map(|_| &self.output_bias).copied().collect();
-        let last = &memory.steps[(BLOCK - 1) * n_rows * WIDTH..];
-        self.output.product(Left::new(last, n_rows, WIDTH), &mut out, EMBEDDING_SIZE, true);
+        self.output.product(Left::new(&states[2].hidden, n_rows, WIDTH), &mut out, EMBEDDING_SIZE, true);
         for vector in out.chunks_exact_mut(EMBEDDING_SIZE) {
             for value in vector.iter_mut() {
                 *value = value.max(0.0);
@@ -124,17 +100,20 @@ impl Network {
 }
 
 impl Layer {
-    /// Some steps of all rows, from the layer before's (the first layer's gates have theirs) to its own.
-    fn advance(&self, state: &mut State, memory: &mut Memory, n_rows: usize) {
-        let Memory { gates, steps, words } = memory;
-        if let Input::Cells(input) = &self.input {
-            words.set(steps, WIDTH);
-            input.product(words, gates, false);
-        }
-        for (gates, out) in gates.chunks_exact_mut(n_rows * GATES).zip(steps.chunks_exact_mut(n_rows * WIDTH)) {
-            self.recurrent.product(&state.hidden, gates, true);
+    /// The part of the gates' sums that does not depend on the steps before.
+    fn gates(&self, x: &[f32], gates: &mut Vec<f32>) {
+        let n_inputs = self.input.n_inputs();
+        let n_rows = x.len() / n_inputs;
+        gates.resize(n_rows * GATES, 0.0);
+        self.input.product(Left::new(x, n_rows, n_inputs), gates, GATES, false);
+    }
+
+    /// Some steps, `[n_steps, n_rows, GATES]` to `[n_steps, n_rows, WIDTH]`.
+    fn advance(&self, state: &mut State, gates: &mut [f32], out: &mut [f32], n_rows: usize) {
+        for (gates, out) in gates.chunks_exact_mut(n_rows * GATES).zip(out.chunks_exact_mut(n_rows * WIDTH)) {
+            self.recurrent.product(Left::new(&state.hidden, n_rows, WIDTH), gates, GATES, true);
             lstm_step(gates, &self.bias, &mut state.cells, out);
-            state.hidden.set(out, WIDTH);
+            state.hidden.copy_from_slice(out);
         }
     }
 }
