@@ -88,7 +88,7 @@ def peer_dnsmos() -> Score:
     onnxruntime = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    models = Path(dnsmos.__file__).parent / "dnsmos_models"
+    models = Path(str(dnsmos.__file__)).parent / "dnsmos_models"
     network = dnsmos.DNSMOS(str(models / "sig_bak_ovr.onnx"), str(models / "model_v8.onnx"))
     for session, file in (("onnx_sess", "sig_bak_ovr.onnx"), ("p808_onnx_sess", "model_v8.onnx")):
         setattr(network, session, onnxruntime.InferenceSession(str(models / file), options))
