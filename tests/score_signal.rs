@@ -113,8 +113,8 @@ fn cepstral_distortion_is_its_definition_with_librosas_warping() {
 
 #[test]
 fn pitch_error_is_its_definition_with_librosas_pitch() {
-    equals("log_f0_fixed", 1e-6, |pair| log_f0_rmse(pair, Alignment::Fixed));
-    equals("log_f0_warped", 1e-6, |pair| log_f0_rmse(pair, Alignment::Warped));
+    equals("log_f0_fixed", 1e-5, |pair| log_f0_rmse(pair, Alignment::Fixed));
+    equals("log_f0_warped", 1e-5, |pair| log_f0_rmse(pair, Alignment::Warped));
 }
 
 #[test]
@@ -133,7 +133,8 @@ fn pitch_is_librosas() {
         let want: Vec<f64> = case["f0"].as_array().unwrap().iter().map(|f0| f0.as_f64().unwrap()).collect();
         assert_eq!(frames.len(), want.len());
         for (index, (frame, want)) in frames.iter().zip(&want).enumerate() {
-            assert!((frame.f0_hz - want).abs() < 1e-6, "{options:?}, frame {index}: {} Hz, not {want}", frame.f0_hz);
+            // The difference function is summed in 32-bit floats.
+            assert!((frame.f0_hz - want).abs() < 1e-5 * want, "{options:?}, frame {index}: {} Hz, not {want}", frame.f0_hz);
         }
     }
 }
