@@ -168,7 +168,7 @@ class Validator(Neuron):
             return
         score, passed = await asyncio.to_thread(_score_challenge, clip, reply)
         self._scores.add_challenge(miner.hotkey, passed=passed)
-        self._scores.add_quality(miner.hotkey, TRANSCRIPTION, score, time.time())
+        self._scores.add_quality(miner.hotkey, TRANSCRIPTION, score, time.time(), direct=True)
         log.info("uid %d challenged: %.2f in %.2f s", miner.uid, score, reply.latency_s)
 
     async def _set_weights_forever(self, metagraph: MetagraphCache) -> None:

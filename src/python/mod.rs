@@ -16,6 +16,7 @@ mod reward;
 mod score;
 mod scores;
 mod signal;
+mod simulate;
 mod stream;
 mod subnet;
 mod texts;
@@ -41,6 +42,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     memory::register(module)?;
     mos::register(module)?;
     subnet::register(module)?;
+    simulate::register(module)?;
     hub::register(module)?;
     proxy::register(module)
 }
