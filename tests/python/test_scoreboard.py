@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from violet.chain import Coldkey, Hotkey, Metagraph, Neuron
 from violet._core import MAX_TALLY
+from violet.chain import Coldkey, Hotkey, Metagraph, Neuron
 from violet.scoreboard import Scoreboard, StateError
 
 GOOD, BAD, NEW = Hotkey("good"), Hotkey("bad"), Hotkey("new")
@@ -42,7 +42,7 @@ def test_miners_at_one_public_address_share_what_one_would_get(tmp_path: Path, i
             board.add_quality(neuron.hotkey, "transcription", 1.0, float(now_s))
             board.add_probe(neuron.hotkey, answered=True)
     weights = board.weights(Metagraph(1, "localnet", 1, 20, neurons, 0))
-    assert weights[0] == pytest.approx(share) and weights[1] == pytest.approx(share)
+    assert [weights[0], weights[1]] == pytest.approx([share, share])
 
 
 def test_who_works_well_only_when_asked_directly_is_worth_its_work(tmp_path: Path) -> None:
