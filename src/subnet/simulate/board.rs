@@ -153,7 +153,7 @@ impl Board {
     ) -> Option<(u8, u64)> {
         let coldkey = &self.coldkeys[miner];
         let quality = self.qualities[miner];
-        let claimant = Claimant { coldkey, kinds: &[Kind::Transcription], capacity: 1, held: 0, quality };
+        let claimant = Claimant { coldkey, kinds: &[Kind::Transcription], voices: &[], capacity: 1, held: 0, quality };
         let found = assign::assign(&claimant, [&*task].into_iter(), now_ms);
         let Some(offer) = found.offers.first() else {
             events.extend(found.next_at_ms.map(|at_ms| Reverse((at_ms, Event::Ask(miner)))));
@@ -193,7 +193,7 @@ impl Board {
     /// Whether the answer passed the proxy's own check.
     fn submit(&self, (miner, slot, token): (usize, u8, u64), answer: Answer, now_ms: i64, worked: &mut Worked) -> bool {
         let response_id = ResponseId::from(format!("{slot}-{token}"));
-        let checked = if answer.is_empty { Err("no words".to_owned()) } else { Ok(()) };
+        let checked = if answer.is_empty { Err("no words".to_owned()) } else { Ok(None) };
         let submit = Submit { response_id: response_id.clone(), digest: String::new(), checked };
         let holding = Holding { slot, token, miner: &self.hotkeys[miner] };
         let receipt = worked.task.submit(&holding, submit, now_ms);
@@ -232,7 +232,7 @@ fn new_task(name: &str, request: &Request, now_ms: i64) -> Task {
         owner: String::new(),
         kind: Kind::Transcription,
         options: Options::default(),
-        input: Input { sha256: String::new(), bytes: 0, duration_s, name: None },
+        input: Input { sha256: String::new(), bytes: 0, duration_s, name: None, characters: None },
         priority: 5,
         redundancy: REDUNDANCY,
         deadline_ms: now_ms + DEADLINE_MS,
