@@ -6,8 +6,14 @@
 
 use super::miner::Tally;
 
-/// Disagreement from which the proxy is flagged, standard deviations: by chance once in 30,000 looks.
-pub const FLAGGED_FROM: f64 = 4.0;
+/// Disagreement from which the proxy is flagged, standard deviations: by chance once in 4,000 looks.
+pub const FLAGGED_FROM: f64 = 3.5;
+
+/// Answers that the proxy must have denied before anything is concluded: a single lost one is no lie.
+pub const MIN_DENIED: u32 = 5;
+
+/// Counts are whole numbers; the normal distribution is not.
+const CONTINUITY: f64 = 0.5;
 
 /// What is known of one miner: how often it answered, and how often not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,13 +27,13 @@ pub struct Account {
 /// By how many standard deviations miners answer less by the proxy's account than when they are asked directly.
 ///
 /// The test of Cochran, Mantel and Haenszel with the miners as strata, so that it does not matter that the proxy asks
-/// some miners more often than others. 0 when nothing can be compared; negative when the proxy's account is the better.
+/// some miners more often than others. 0 when nothing can be concluded; negative when the proxy's account is the better.
 ///
 /// Source: Mantel and Haenszel, "Statistical aspects of the analysis of data from retrospective studies of disease",
 /// J. Natl. Cancer Inst. 22 (1959).
 #[must_use]
 pub fn disagreement<'a>(accounts: impl IntoIterator<Item = &'a Account>) -> f64 {
-    let (mut excess, mut variance) = (0.0, 0.0);
+    let (mut excess, mut variance, mut denied) = (0.0, 0.0, 0_u32);
     for Account { proxy, direct } in accounts {
         let (n_proxy, n_direct) = (f64::from(proxy.total()), f64::from(direct.total()));
         let n = n_proxy + n_direct;
@@ -35,10 +41,14 @@ pub fn disagreement<'a>(accounts: impl IntoIterator<Item = &'a Account>) -> f64 
             continue;
         }
         let bad = f64::from(proxy.bad) + f64::from(direct.bad);
+        denied = denied.saturating_add(proxy.bad);
         excess += f64::from(proxy.bad) - n_proxy * bad / n;
         variance += n_proxy * n_direct * bad * (n - bad) / (n * n * (n - 1.0));
     }
-    if variance > 0.0 { excess / variance.sqrt() } else { 0.0 }
+    if denied < MIN_DENIED || variance <= 0.0 {
+        return 0.0;
+    }
+    (excess - CONTINUITY) / variance.sqrt()
 }
 
 /// Whether the proxy is to be flagged: over one miner's account, or over all together.
@@ -62,7 +72,12 @@ mod tests {
     fn disagreement_worked_by_hand() {
         // 10 of 20 missing by the proxy, 0 of 20 directly: 5 more than expected; variance 20*20*10*30 / (40^2 * 39).
         let found = disagreement([&account((10, 10), (20, 0))]);
-        assert!((found - 5.0 / (120_000.0_f64 / 62_400.0).sqrt()).abs() < 1e-12, "{found}");
+        assert!((found - 4.5 / (120_000.0_f64 / 62_400.0).sqrt()).abs() < 1e-12, "{found}");
+    }
+
+    #[test]
+    fn a_few_lost_answers_are_no_lie() {
+        assert!(!is_flagged(&[account((30, MIN_DENIED - 1), (200, 0))]));
     }
 
     #[test]
@@ -80,7 +95,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_seen_or_the_same_seen_is_no_disagreement(good in 0..100_u32, bad in 0..100_u32) {
-            prop_assert!(disagreement([&account((good, bad), (good, bad))]).abs() < 1e-9);
+            prop_assert!(disagreement([&account((good, bad), (good, bad))]) <= 0.0);
             prop_assert!(disagreement([&account((good, bad), (0, 0))]).abs() < 1e-9);
         }
 

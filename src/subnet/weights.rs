@@ -67,9 +67,8 @@ pub struct Miner {
 
 /// Weights by uid, ascending; they sum to 1, or there are none when nobody earns and nothing can be burned.
 ///
-/// A group (miners linked by coldkey, address or fingerprint) earns what one of its earning members, `(S - 0.30)^2`, would
-/// earn in the mean, divided
-/// among its members in proportion to theirs; a group's share is at most [`GROUP_CAP`]. What the cap takes, and what is
+/// A group (miners linked by coldkey, address or fingerprint) earns what its members with a score would
+/// earn in the mean, `(S - 0.30)^2`, divided among its members in proportion to theirs; a group's share is at most [`GROUP_CAP`]. What the cap takes, and what is
 /// withheld while even the best score is below [`BURN_FREE_SCORE`], goes to `burn_uid`: the chain burns what the owner's
 /// uid would earn. Without a `burn_uid` there is nowhere to put it, so the capped shares are scaled up to sum to 1: the
 /// order stays, and the cap limits what a group is counted for.
@@ -79,11 +78,8 @@ pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
     let groups = groups(miners);
     // The mean, not the best: the best of many equal members is only the luckiest.
     let mean = |group: &Vec<usize>| {
-        let (sum, n) = group
-            .iter()
-            .map(|&index| raw[index])
-            .filter(|raw| *raw > 0.0)
-            .fold((0.0, 0.0), |(sum, n), raw| (sum + raw, n + 1.0));
+        let known = group.iter().filter(|index| miners[**index].score > 0.0);
+        let (sum, n) = known.fold((0.0, 0.0), |(sum, n), &index| (sum + raw[index], n + 1.0));
         if n > 0.0 { sum / n } else { 0.0 }
     };
     let total: f64 = groups.iter().map(mean).sum();
@@ -220,13 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn a_group_earns_as_its_mean_earning_member_and_divides_by_theirs() {
-        let miners =
-            [miner(1, 1.0, "a"), miner(2, 0.65, "a"), miner(3, 0.2, "a"), miner(4, 0.65, "b"), miner(5, 1.0, "c")];
-        // 0.49 : 0.1225 = 4 : 1, 2.5 in the mean; of 2.5 + 1 + 4 the last is over the cap of a third, with nothing to burn.
-        let total = 1.0 / 3.0 + 1.0 / 7.5 + 1.0 / 3.0;
-        let (group, one) = (1.0 / 3.0 / total, 1.0 / 7.5 / total);
-        assert_weights(&weights(&miners, None), &[(1, group * 0.8), (2, group * 0.2), (4, one), (5, group)]);
+    fn a_group_earns_as_its_members_in_the_mean_and_divides_by_theirs() {
+        let mut miners = vec![miner(1, 1.0, "a"), miner(2, 0.65, "a"), miner(3, 0.2, "a"), miner(6, 0.0, "a")];
+        miners.extend([miner(4, 0.65, "b"), miner(5, 1.0, "c")]);
+        // 0.49, 0.1225 and 0 are 4, 1 and 0: 5/3 in the mean, for one without a score does not count. Of 5/3, 1 and 4 the
+        // last is over the cap of a third; without a uid to burn at, the shares are scaled to 1.
+        let total = 0.25 + 0.15 + 1.0 / 3.0;
+        let expected = [(1, 0.2 / total), (2, 0.05 / total), (4, 0.15 / total), (5, 1.0 / 3.0 / total)];
+        assert_weights(&weights(&miners, None), &expected);
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) fn miners() -> Vec<Agent> {
         own("empty", Conduct::Empty, 1.0, 0.02, 0.995),
         own("cached answers", Conduct::Cached, WRONG, 0.02, 0.995),
         own("copier", Conduct::Copies, WRONG, 0.1, 0.99),
-        own("relay", Conduct::Relays(3), GOOD_ERROR_RATE, 0.6, 0.99),
+        own("relay", Conduct::Relays(GOOD), GOOD_ERROR_RATE, 0.6, 0.99),
         own("challenge detector", Conduct::Detects(6.0), GOOD_ERROR_RATE, 0.5, 0.99),
     ]);
     for (at, agent) in all.iter_mut().enumerate() {

@@ -20,17 +20,17 @@ pub(super) enum Proxy {
     DeniesAll,
 }
 
-/// The times that rule a task: those of a proxy with its defaults.
-pub(super) const TERMS: Terms = Terms { lease_ms: 60_000, grace_ms: 15_000, commit_ms: 60_000, reveal_ms: 30_000 };
+/// The times that rule a task; the grace is enough for the slowest miner.
+pub(super) const TERMS: Terms = Terms { lease_ms: 60_000, grace_ms: 20_000, commit_ms: 60_000, reveal_ms: 30_000 };
 
 /// Miners that work on one task.
 const REDUNDANCY: u8 = 3;
 
 /// How often a miner is gone before it answers.
-const LOST: f64 = 0.01;
+const LOST: f64 = 0.005;
 
-/// Time in which miners that wait ask again, ms.
-const POLL_MS: f64 = 300.0;
+/// Time within which miners ask, ms: they are busy with other work before.
+const POLL_MS: f64 = 2_000.0;
 
 /// Time after which a task without an answer fails, ms.
 const DEADLINE_MS: i64 = 600_000;

@@ -16,6 +16,8 @@ pub struct MinerShare {
     pub hotkeys: usize,
     /// Share of the miners' emission, 0 to 1; of several that are alike, such as the good miners, the mean.
     pub share: f64,
+    /// The greatest share of one hotkey.
+    pub greatest: f64,
 }
 
 /// How far colluding validators moved the scores of verdicts.
@@ -86,8 +88,11 @@ pub(super) fn shares(agents: &[Agent], incentive: &[f64]) -> Vec<MinerShare> {
     let mut found: Vec<MinerShare> = Vec::new();
     for (agent, share) in agents.iter().zip(incentive) {
         match found.iter_mut().find(|known| known.name == agent.name) {
-            Some(known) => (known.hotkeys, known.share) = (known.hotkeys + 1, known.share + share),
-            None => found.push(MinerShare { name: agent.name, hotkeys: 1, share: *share }),
+            Some(known) => {
+                (known.hotkeys, known.share) = (known.hotkeys + 1, known.share + share);
+                known.greatest = known.greatest.max(*share);
+            }
+            None => found.push(MinerShare { name: agent.name, hotkeys: 1, share: *share, greatest: *share }),
         }
     }
     for share in found.iter_mut().filter(|share| share.name == "good") {

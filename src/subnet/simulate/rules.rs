@@ -40,7 +40,7 @@ pub(super) enum Truth {
     /// It knows what was said.
     Known,
     /// It knows what its own model and other miners heard: error rates between them and the answer.
-    Heard { own: f64, peer: Option<f64>, shown: f64 },
+    Heard { own: f64, peer: Option<f64> },
 }
 
 /// How an answer came, and whether the validator knew the truth.
@@ -66,8 +66,6 @@ pub(super) struct Knowledge {
     pub work: Ema,
     /// Rewards of challenges that it sent itself.
     pub direct: Ema,
-    /// Rewards of all challenges.
-    pub shown: Ema,
     pub challenges: Tally,
     pub probes: Tally,
 }
@@ -77,16 +75,15 @@ impl RuleSet {
     pub(super) fn response(self, answer: &Answer, duration_s: f64, truth: Truth) -> f64 {
         let error_rate = match truth {
             Truth::Known => answer.error_rate,
-            Truth::Heard { own, peer, .. } => agreed_error_rate(Some(own), peer).unwrap_or(1.0),
+            Truth::Heard { own, peer } => agreed_error_rate(Some(own), peer).unwrap_or(1.0),
         };
         let latency = latency_factor(Kind::Transcription, duration_s, answer.elapsed_s);
         let right = (1.0 - error_rate).max(0.0);
-        let reward = match self {
-            Self::Additive => return 0.5 * right + 0.3 * latency + 0.2,
-            Self::Multiplicative => return right * latency,
+        match self {
+            Self::Additive => 0.5 * right + 0.3 * latency + 0.2,
+            Self::Multiplicative => right * latency,
             Self::Proposed => response_reward(true, word_quality(error_rate), latency),
-        };
-        if let Truth::Heard { shown, .. } = truth { reward.min(shown) } else { reward }
+        }
     }
 
     /// A miner's score.
@@ -120,7 +117,6 @@ impl Knowledge {
         let by_route = if route == Route::Direct { &mut self.direct } else { &mut self.work };
         *by_route = by_route.update(reward, now_s);
         if route != Route::Work {
-            self.shown = self.shown.update(reward, now_s);
             self.challenges = self.challenges.add(answer.error_rate <= PASSED_UP_TO);
         }
     }

@@ -23,8 +23,14 @@ const HONEST: [f64; 8] = [0.25, 0.17, 0.17, 0.12, 0.09, 0.08, 0.08, 0.04];
 /// Stake of the lazy validator.
 const LAZY_STAKE: f64 = 0.005;
 
+/// How often a validator asks whether a miner is there, for each direct challenge.
+const PROBES: u32 = 3;
+
 /// Errors per word of a validator's own model.
 const OWN_ERROR_RATE: f64 = 0.03;
+
+/// How far validators' models are apart in that. Where two run the same model there is no difference at all.
+const OWN_SPREAD: f64 = 0.1;
 
 /// Share of one model's errors that another one does not make, on the same audio.
 const OWN_ERRORS: f64 = 0.7;
@@ -87,9 +93,13 @@ impl Validator {
             };
             let answer = agent.answer(&request, moment.loads[miner], drifts[miner], &others, random);
             let answer = answer.filter(|_| agent.is_there(random));
-            let known = &mut self.known[miner];
-            known.probes = known.probes.add(answer.is_some());
-            self.accounts[miner].direct = self.accounts[miner].direct.add(answer.is_some());
+            let (known, account) = (&mut self.known[miner], &mut self.accounts[miner]);
+            // Between two challenges it only asks whether the miner is there.
+            let probes = (1..PROBES).map(|_| agent.is_there(random));
+            for is_there in probes.chain([answer.is_some()]).collect::<Vec<_>>() {
+                known.probes = known.probes.add(is_there);
+                account.direct = account.direct.add(is_there);
+            }
             self.latencies[miner]
                 .push(answer.map(|answer| answer.elapsed_s / Kind::Transcription.target_s(request.duration_s)));
             if let Some(answer) = answer {
@@ -108,7 +118,7 @@ impl Validator {
         random: &mut Random,
     ) -> Scores {
         let between = |a: f64, b: f64| (a.max(b) + OWN_ERRORS * a.min(b)).min(1.0);
-        let own = OWN_ERROR_RATE * request.difficulty * random.factor(0.2);
+        let own = OWN_ERROR_RATE * request.difficulty * random.factor(OWN_SPREAD);
         let mut scores = Scores::new();
         for (id, miner, answer) in &worked.answers {
             let known = &mut self.known[*miner];
@@ -116,7 +126,7 @@ impl Validator {
                 Truth::Known
             } else {
                 let peer = lower_median(peers(id, &worked.answers).map(|peer| between(answer.error_rate, peer)));
-                Truth::Heard { own: between(answer.error_rate, own), peer, shown: known.shown.value }
+                Truth::Heard { own: between(answer.error_rate, own), peer }
             };
             let reward = rules.response(answer, request.duration_s, truth);
             known.add(answer, reward, if knows { Route::Challenge } else { Route::Work }, now_s);
