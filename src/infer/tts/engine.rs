@@ -3,7 +3,7 @@
 use std::{fmt, path::Path};
 
 use super::vits;
-use crate::{Error, Result, text::speech::Skipped};
+use crate::{Error, Result, infer::device::Choice, text::speech::Skipped};
 
 /// A kind of voice: how its files are recognised and opened.
 pub(super) struct Entry {
@@ -12,12 +12,15 @@ pub(super) struct Entry {
     /// Whether a file or directory may be one of its voices, by names and settings alone.
     pub opens: fn(&Path) -> bool,
     /// Loads a voice.
-    pub load: fn(&Path) -> Result<Box<dyn Engine>>,
+    pub load: fn(&Path, Choice) -> Result<Box<dyn Engine>>,
 }
 
 /// All engines. The first that recognises a voice opens it.
 pub(super) const ENGINES: &[Entry] = &[
-    Entry { name: "VITS (Piper's NAME.onnx beside NAME.onnx.json; Hugging Face's VITS and MMS-TTS)", opens: vits::opens, load: |path| {
+    Entry { name: "VITS (Piper's NAME.onnx beside NAME.onnx.json; Hugging Face's VITS and MMS-TTS)", opens: vits::opens, load: |path, device| {
+        if !matches!(device, Choice::Auto | Choice::Cpu) {
+            return Err(Error::Unsupported("VITS voices run on the processor; use the device `auto` or `cpu`".to_owned()));
+        }
         Ok(Box::new(vits::VitsVoice::load(path)?))
     } },
 ];
@@ -110,12 +113,12 @@ pub struct Spoken {
 }
 
 /// Opens the voice at a path with the engine that knows it.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Engine>> {
+pub(super) fn open(path: &Path, device: Choice) -> Result<Box<dyn Engine>> {
     if !path.exists() {
         return Err(Error::NotFound(format!("{}: no voice here", path.display())));
     }
     match ENGINES.iter().find(|entry| (entry.opens)(path)) {
-        Some(entry) => (entry.load)(path),
+        Some(entry) => (entry.load)(path, device),
         None => {
             let names: Vec<_> = ENGINES.iter().map(|entry| entry.name).collect();
             Err(Error::Unsupported(format!("{} is no voice; supported are: {}", path.display(), names.join("; "))))

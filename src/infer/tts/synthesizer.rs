@@ -7,7 +7,7 @@ use super::{
     reader::{Reader, Script},
     speech::Speech,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, infer::device::Choice};
 
 /// The longest text of one call, bytes: about three days of speech. It is read and said sentence by sentence.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
@@ -54,12 +54,12 @@ pub struct Synthesizer {
 }
 
 impl Synthesizer {
-    /// Loads a voice (a file or directory of any engine); `num_threads` threads share the work, all when `None`.
+    /// Loads a voice (a file or directory of any engine) for a device; `num_threads` threads share the work, all when `None`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when nothing is there, [`Error::Unsupported`] for what is no voice, with what is supported,
     /// [`Error::Weights`] when it is damaged, [`Error::Io`]; [`Error::InvalidInput`] for an impossible number of threads.
-    pub fn load(path: &Path, num_threads: Option<usize>) -> Result<Self> {
+    pub fn load(path: &Path, device: Choice, num_threads: Option<usize>) -> Result<Self> {
         let pool = match num_threads {
             None => None,
             Some(n) if (1..=MAX_THREADS).contains(&n) => {
@@ -70,8 +70,8 @@ impl Synthesizer {
             Some(n) => return Err(Error::InvalidInput(format!("num_threads is {n}; expected 1 to {MAX_THREADS}"))),
         };
         let engine = match &pool {
-            Some(pool) => pool.install(|| engine::open(path))?,
-            None => engine::open(path)?,
+            Some(pool) => pool.install(|| engine::open(path, device))?,
+            None => engine::open(path, device)?,
         };
         Ok(Self { engine: engine.into(), pool })
     }
