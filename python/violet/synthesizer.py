@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict, Unpack
 import numpy as np
 
 from violet import _core, audio, models
+from violet.models.hub import HUB_ID
 from violet.models.voices import VOICES, VoiceInfo
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Samples = npt.NDArray[np.float32]
+
+MAX_DURATION_S = 4 * 3600.0
+"""Longest speech that `synthesize` holds at once; a stream has no limit."""
 
 Phonemizer = Literal["violet", "espeak"]
 """How text becomes phonemes: built in (English), or by an `espeak-ng` program on PATH."""
@@ -108,7 +112,8 @@ class Synthesizer:
 
     Args:
         voice: A known name (see `voices`), the path of a Piper voice (`NAME.onnx` beside `NAME.onnx.json`), a directory
-            with one, or with a VITS or MMS-TTS voice of Hugging Face's.
+            with one or with a VITS or MMS-TTS voice of Hugging Face's, or the id of such a voice on the hub
+            (`facebook/mms-tts-deu`).
         device: `auto` or `cpu`.
         num_threads: Threads that share the work; all when None.
 
@@ -122,11 +127,13 @@ class Synthesizer:
         self, voice: str | os.PathLike[str] = "joe", device: str = "auto", num_threads: int | None = None
     ) -> None:
         name = os.fspath(voice)
-        path = models.resolve(name) if name in VOICES else Path(name).expanduser()
-        if not name or not path.exists():
+        path = Path(name).expanduser()
+        if name in VOICES or (HUB_ID.fullmatch(name) and not path.exists()):
+            path = models.resolve(name)
+        elif not name or not path.exists():
             message = (
                 f"no voice {name!r}; expected one of {', '.join(VOICES)}, or the path of a voice: NAME.onnx beside "
-                "NAME.onnx.json (Piper), or a directory (Hugging Face VITS, MMS-TTS)"
+                "NAME.onnx.json (Piper), a directory (Hugging Face VITS, MMS-TTS), or an id on the hub such as org/name"
             )
             raise ValueError(message)
         self._core = _core.Synthesizer(path, device, num_threads)
@@ -156,11 +163,20 @@ class Synthesizer:
 
         Raises:
             ValueError: Nothing to say, an impossible option, or markup that is not understood.
-            violet.LimitError: More than 16 MiB of text.
+            violet.LimitError: More than 16 MiB of text, or than four hours of speech.
             violet.VioletError: The voice speaks a language whose phonemes are not known here.
             OSError: A file cannot be read, or espeak-ng fails.
         """
-        chunks = list(self.stream(text, **options))
+        chunks: list[Chunk] = []
+        duration_s = 0.0
+        for chunk in self.stream(text, **options):
+            chunks.append(chunk)
+            duration_s += len(chunk.samples) / chunk.sample_rate
+            if duration_s > MAX_DURATION_S:
+                message = (
+                    f"the speech is longer than {MAX_DURATION_S:g} s, the limit of what is held at once; stream it"
+                )
+                raise _core.LimitError(message)
         samples = np.concatenate([chunk.samples for chunk in chunks])
         rate = chunks[0].sample_rate
         if normalize_loudness:
@@ -181,7 +197,7 @@ class Synthesizer:
 
         Raises:
             ValueError: As in `synthesize`; also while it is said.
-            violet.LimitError: As in `synthesize`.
+            violet.LimitError: More than 16 MiB of text.
             violet.VioletError: As in `synthesize`.
             OSError: As in `synthesize`.
         """
