@@ -115,8 +115,7 @@ fn the_voice_joe_says_what_onnxruntime_says() {
     let got = samples(&voice, "[[həlˈoʊ]], [[wˈɜːld]]!", &plain());
     assert_eq!(got.len(), expected.len());
     let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let correlation =
-        product(&got, &expected) / (product(&got, &got) * product(&expected, &expected)).sqrt();
+    let correlation = product(&got, &expected) / (product(&got, &got) * product(&expected, &expected)).sqrt();
     assert!(correlation > 0.999_999, "{correlation}");
     let double = |samples: &[f32]| samples.iter().copied().map(f64::from).collect::<Vec<_>>();
     let (expected, got) = (double(&expected), double(&got));

@@ -107,12 +107,7 @@ impl SpeechStream {
 /// Each sentence of a text with the phonemes that a voice reads.
 #[pyfunction]
 #[pyo3(signature = (text, phonemizer="violet", lexicon=None))]
-fn phonemize(
-    py: Python<'_>,
-    text: &str,
-    phonemizer: &str,
-    lexicon: Option<&str>,
-) -> PyResult<Vec<(String, String)>> {
+fn phonemize(py: Python<'_>, text: &str, phonemizer: &str, lexicon: Option<&str>) -> PyResult<Vec<(String, String)>> {
     let reader = reader(phonemizer, lexicon, None)?;
     Ok(py.detach(|| match reader {
         Reader::English(lexicon) => {
@@ -122,9 +117,9 @@ fn phonemize(
         }
         Reader::Program(pronounce) => {
             let sentences = crate::text::speech::Sentences::new(text).map(|(range, _)| text[range].trim());
-            let said = sentences.filter(|sentence| !sentence.is_empty()).map(|sentence| {
-                Ok((sentence.to_owned(), pronounce(sentence)?))
-            });
+            let said = sentences
+                .filter(|sentence| !sentence.is_empty())
+                .map(|sentence| Ok((sentence.to_owned(), pronounce(sentence)?)));
             said.collect::<Result<Vec<_>, Error>>()
         }
     })?)

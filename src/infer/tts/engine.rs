@@ -16,17 +16,21 @@ pub(super) struct Entry {
 }
 
 /// All engines. The first that recognises a voice opens it.
-pub(super) const ENGINES: &[Entry] = &[
-    Entry { name: "VITS (Piper's NAME.onnx beside NAME.onnx.json; Hugging Face's VITS and MMS-TTS)", opens: vits::opens, load: |path, device| {
+pub(super) const ENGINES: &[Entry] = &[Entry {
+    name: "VITS (Piper's NAME.onnx beside NAME.onnx.json; Hugging Face's VITS and MMS-TTS)",
+    opens: vits::opens,
+    load: |path, device| {
         if !matches!(device, Choice::Auto | Choice::Cpu) {
-            return Err(Error::Unsupported("VITS voices run on the processor; use the device `auto` or `cpu`".to_owned()));
+            return Err(Error::Unsupported(
+                "VITS voices run on the processor; use the device `auto` or `cpu`".to_owned(),
+            ));
         }
         Ok(Box::new(vits::VitsVoice::load(path)?))
-    } },
-];
+    },
+}];
 
 /// A voice that says sentences.
-pub trait Engine: Send + Sync + fmt::Debug {
+pub(super) trait Engine: Send + Sync + fmt::Debug {
     /// What is known of the voice.
     fn voice(&self) -> &Voice;
 
@@ -66,7 +70,7 @@ pub enum Reads {
 
 /// A sentence as an engine is given it.
 #[derive(Debug, Clone, Copy)]
-pub struct Sentence<'a> {
+pub(super) struct Sentence<'a> {
     /// As it is written.
     pub text: &'a str,
     /// Its words in order, at least one.
@@ -77,7 +81,7 @@ pub struct Sentence<'a> {
 
 /// A word as an engine is given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub(super) struct Word {
     /// As it is written.
     pub text: String,
     /// What of it is read.
@@ -88,7 +92,7 @@ pub struct Word {
 
 /// How a sentence is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Manner {
+pub(super) struct Manner {
     /// Relative to the voice's own speed, 0.25 to 4.
     pub speed: f64,
     /// Of the noise: the same seed gives the same bits.
@@ -103,7 +107,7 @@ pub struct Manner {
 
 /// What was said.
 #[derive(Debug, Clone, Default)]
-pub struct Spoken {
+pub(super) struct Spoken {
     /// At the voice's rate.
     pub samples: Vec<f32>,
     /// First sample of each word, and the one behind its last.

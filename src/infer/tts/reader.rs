@@ -76,8 +76,7 @@ impl Script {
             }
             (Reads::Phonemes, Reader::Program(pronounce)) => How::Program(pronounce),
         };
-        let spans =
-            if is_ssml { ssml::parse(&text)? } else { vec![ssml::Span { text, rate: 1.0, pause_s: 0.0 }] };
+        let spans = if is_ssml { ssml::parse(&text)? } else { vec![ssml::Span { text, rate: 1.0, pause_s: 0.0 }] };
         Ok(Self { spans: spans.into_iter(), span: None, how })
     }
 
@@ -199,7 +198,14 @@ mod tests {
         let reader = || Reader::Program(Arc::new(program));
         let words = all("Hello, you [[ˈeɪ]]!", false, Reads::Phonemes, reader())[0].words.clone();
         let found: Vec<_> = words.iter().map(|word| (word.symbols.as_str(), word.pause)).collect();
-        assert_eq!(found, [("həlˈoʊ", Some(',')), ("you", None), ("ˈeɪ !", None)][..2].to_vec().into_iter().chain([("ˈeɪ", None)]).collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            [("həlˈoʊ", Some(',')), ("you", None), ("ˈeɪ !", None)][..2]
+                .to_vec()
+                .into_iter()
+                .chain([("ˈeɪ", None)])
+                .collect::<Vec<_>>()
+        );
         assert_eq!(all("End of the day.", false, Reads::Phonemes, reader())[0].words.len(), 1);
     }
 

@@ -93,7 +93,8 @@ impl Decoder {
         let n_stages = tensors.count(|stage| format!("decoder.upsampler.{stage}"));
         let n_blocks = tensors.count(|block| Block::first(tensors, block));
         if n_stages == 0 || n_blocks == 0 || n_blocks % n_stages != 0 {
-            let reason = format!("{n_blocks} residual blocks for {n_stages} upsamplers; expected equally many for each");
+            let reason =
+                format!("{n_blocks} residual blocks for {n_stages} upsamplers; expected equally many for each");
             return Err(tensors.damaged(reason));
         }
         let per_stage = n_blocks / n_stages;
@@ -186,10 +187,7 @@ impl Stage {
         let values = tensors.weight(&module, &[n_inputs, n, kernel])?;
         let bias = tensors.values(&format!("{module}.bias"), &[n])?;
         let blocks = (0..n_blocks).map(|block| Block::load(tensors, stage * n_blocks + block, block, n));
-        Ok(Self {
-            up: Upsample::new(&values, &bias, kernel, stride, scale),
-            blocks: blocks.collect::<Result<_>>()?,
-        })
+        Ok(Self { up: Upsample::new(&values, &bias, kernel, stride, scale), blocks: blocks.collect::<Result<_>>()? })
     }
 
     /// Goes as far as the input is there.

@@ -69,8 +69,7 @@ impl DurationPredictor {
         self.convs.forward(&mut x);
         let x = self.project.all(&x, Activation::None);
         let n = x.len() / self.project.n_outputs();
-        let mut latents: Vec<[f64; 2]> =
-            (0..n).map(|_| [0; 2].map(|_| f64::from(noise.next() * noise_w))).collect();
+        let mut latents: Vec<[f64; 2]> = (0..n).map(|_| [0; 2].map(|_| f64::from(noise.next() * noise_w))).collect();
         for flow in &self.flows {
             latents.iter_mut().for_each(|pair| pair.swap(0, 1));
             flow.undo(&mut latents, &x);

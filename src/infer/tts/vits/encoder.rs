@@ -163,18 +163,19 @@ impl Attention {
         });
         let mut out = vec![0.0; input.len()];
         let rows = Rows::all(input, n);
-        self.output.forward(
-            Rows::all(&mixed, n),
-            0..rows.total,
-            Activation::None,
-            Begin::Rows(rows),
-            &mut out,
-        );
+        self.output.forward(Rows::all(&mixed, n), 0..rows.total, Activation::None, Begin::Rows(rows), &mut out);
         out
     }
 
     /// One head of some queries, the first of which is `first`.
-    fn head(&self, head: usize, first: usize, [query, key, value]: [&[f32]; 3], out: &mut [f32], scores: &mut Vec<f32>) {
+    fn head(
+        &self,
+        head: usize,
+        first: usize,
+        [query, key, value]: [&[f32]; 3],
+        out: &mut [f32],
+        scores: &mut Vec<f32>,
+    ) {
         let (n, size) = (self.output.n_outputs(), self.head_size);
         let (n_queries, n_keys) = (out.len() / n, key.len() / n);
         let part = |data, rows| Matrix { data, rows, columns: size, row_stride: n, column_stride: 1 };

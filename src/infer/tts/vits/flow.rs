@@ -84,8 +84,7 @@ impl Coupling {
         }
         let pre = Conv::new(&all, 1);
         let post = tensors.checked(&format!("{module}.conv_post"), half, hidden)?;
-        let mut all =
-            Weights { values: vec![0.0; size * hidden], bias: vec![0.0; size], n_inputs: hidden, kernel: 1 };
+        let mut all = Weights { values: vec![0.0; size * hidden], bias: vec![0.0; size], n_inputs: hidden, kernel: 1 };
         for channel in 0..half {
             let row = place(half + channel);
             all.bias[row] = -post.bias[channel];

@@ -77,8 +77,7 @@ mod tests {
         let (slope, at) = (height / width, (x - spline.x[bin]) / width);
         let [left, right] = [spline.slopes[bin], spline.slopes[bin + 1]];
         let rest = at * (1.0 - at);
-        spline.y[bin]
-            + height * (slope * at * at + left * rest) / (slope + (left + right - 2.0 * slope) * rest)
+        spline.y[bin] + height * (slope * at * at + left * rest) / (slope + (left + right - 2.0 * slope) * rest)
     }
 
     proptest::proptest! {

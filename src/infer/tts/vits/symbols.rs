@@ -4,10 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use serde_json::Value;
 
-use crate::{
-    infer::tts::engine::Word,
-    text::speech::Skipped,
-};
+use crate::{infer::tts::engine::Word, text::speech::Skipped};
 
 /// The symbols of a voice.
 #[derive(Debug, Default)]

@@ -45,7 +45,8 @@ pub(in crate::infer::tts) fn opens(path: &Path) -> bool {
 /// The ONNX files of a directory, sorted.
 fn graphs(directory: &Path) -> Vec<PathBuf> {
     let files = directory.read_dir().into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
-    let mut found: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "onnx")).collect();
+    let mut found: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "onnx")).collect();
     found.sort();
     found
 }
@@ -78,7 +79,10 @@ impl VitsVoice {
         settings_path.push(".json");
         let settings_path = PathBuf::from(settings_path);
         let settings = read_json(&settings_path)?.ok_or_else(|| {
-            Error::NotFound(format!("{} is not there: a Piper voice needs it beside its .onnx", settings_path.display()))
+            Error::NotFound(format!(
+                "{} is not there: a Piper voice needs it beside its .onnx",
+                settings_path.display()
+            ))
         })?;
         let network = Vits::load(&Checkpoint::open(graph)?)?;
         let get = |names: &[&str]| names.iter().try_fold(&settings, |value, name| value.get(name));
@@ -97,7 +101,10 @@ impl VitsVoice {
         };
         let symbols = get(&["phoneme_id_map"]).and_then(|map| Symbols::piper(map, network.n_symbols()));
         let symbols = symbols.ok_or_else(|| {
-            bad(&format!("no usable phoneme_id_map; expected symbols with lists of numbers below {}", network.n_symbols()))
+            bad(&format!(
+                "no usable phoneme_id_map; expected symbols with lists of numbers below {}",
+                network.n_symbols()
+            ))
         })?;
         let speakers = names_of(get(&["speaker_id_map"]), network.n_speakers());
         let language = get(&["language", "code"]).or_else(|| get(&["espeak", "voice"])).and_then(Value::as_str);
@@ -141,10 +148,8 @@ impl VitsVoice {
             path: path.clone(),
             reason: format!("no vocabulary; expected characters with numbers below {}", network.n_symbols()),
         })?;
-        let rate = sample_rate(checkpoint.setting("sampling_rate")).map_err(|reason| Error::Weights {
-            path: directory.join("config.json"),
-            reason,
-        })?;
+        let rate = sample_rate(checkpoint.setting("sampling_rate"))
+            .map_err(|reason| Error::Weights { path: directory.join("config.json"), reason })?;
         let voice = Voice {
             name: directory.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             language: tokenizer.get("language").and_then(Value::as_str).unwrap_or_default().to_owned(),

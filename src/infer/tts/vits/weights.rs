@@ -62,10 +62,9 @@ impl<'a> Tensors<'a> {
         let found = self.shape(name).unwrap_or_default();
         let mut dims = [1; N];
         if found.is_empty() || found.len() > N || found.contains(&0) {
-            return Err(self.damaged(format!(
-                "tensor {} has shape {found:?}; expected {N} dimensions",
-                self.stored(name)
-            )));
+            return Err(
+                self.damaged(format!("tensor {} has shape {found:?}; expected {N} dimensions", self.stored(name)))
+            );
         }
         dims[..found.len()].copy_from_slice(found);
         Ok(dims)
@@ -120,7 +119,8 @@ impl<'a> Tensors<'a> {
 
     /// A module's weight; a normalised one is its direction times its length.
     pub(super) fn weight(&self, module: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let names = [("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1")];
+        let names =
+            [("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1")];
         for (length, direction) in names.map(|(g, v)| (format!("{module}.{g}"), format!("{module}.{v}"))) {
             if self.shape(&direction).is_some() {
                 let lengths = self.values(&length, &shape[..1])?;
@@ -184,7 +184,9 @@ impl<'a> Tensors<'a> {
         let base = self.checkpoint.setting(setting).and_then(serde_json::Value::as_u64).unwrap_or(1);
         let power = base.checked_pow(layer as u32).filter(|power| (1..=MOST).contains(power));
         let power = power.and_then(|power| usize::try_from(power).ok());
-        power.ok_or_else(|| self.damaged(format!("{setting} of config.json is {base}; layer {layer} cannot be so far apart")))
+        power.ok_or_else(|| {
+            self.damaged(format!("{setting} of config.json is {base}; layer {layer} cannot be so far apart"))
+        })
     }
 
     fn number(&self, graph: Option<usize>, module: &str, setting: &str, places: &[usize]) -> Result<usize> {
@@ -211,12 +213,14 @@ pub(super) struct Norm {
 /// A tensor's or module's name in the original VITS.
 fn original(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
-    let norm = |parameter: &&str| match *parameter {
-        "weight" => "gamma",
-        "bias" => "beta",
-        other => other,
-    }
-    .to_owned();
+    let norm = |parameter: &&str| {
+        match *parameter {
+            "weight" => "gamma",
+            "bias" => "beta",
+            other => other,
+        }
+        .to_owned()
+    };
     let join = |parts: &[&str]| parts.join(".");
     match parts[..] {
         ["text_encoder", "embed_tokens", ref rest @ ..] => format!("enc_p.emb.{}", join(rest)),
