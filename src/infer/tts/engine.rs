@@ -110,8 +110,8 @@ pub(super) struct Manner {
 pub(super) struct Spoken {
     /// At the voice's rate.
     pub samples: Vec<f32>,
-    /// First sample of each word, and the one behind its last.
-    pub words: Vec<(usize, usize)>,
+    /// First sample of each word, and the one behind its last; `None` for what could not be said.
+    pub words: Vec<Option<(usize, usize)>>,
     /// Characters that the voice does not know.
     pub skipped: Skipped,
 }

@@ -124,10 +124,9 @@ impl Speech {
         self.has_spoken |= !spoken.samples.is_empty();
         let time = |sample: usize| (self.n_samples + sample as u64) as f64 / voice_rate;
         let words = read.words.into_iter().zip(&spoken.words);
-        let words = words.filter(|(_, (start, end))| start < end).map(|(word, &(start, end))| WordTime {
-            text: word.text,
-            start: time(start),
-            end: time(end),
+        let words = words.filter_map(|(word, times)| {
+            let (start, end) = (*times)?;
+            Some(WordTime { text: word.text, start: time(start), end: time(end) })
         });
         let words = words.collect();
         let pause = (read.pause_s / self.manner.speed * voice_rate) as usize;
