@@ -100,7 +100,7 @@ impl Speech {
             return Err(Error::InvalidInput(format!("nothing in the text can be said{why}")));
         }
         let mut chunk = Chunk { skipped: std::mem::take(&mut self.skipped), ..Chunk::default() };
-        if let Some(resampler) = &mut self.resampler {
+        if let Some(resampler) = self.resampler.take() {
             resampler.finish(&mut chunk.samples);
         }
         Ok(Some(chunk).filter(|chunk| !chunk.samples.is_empty() || !chunk.skipped.is_empty()))
