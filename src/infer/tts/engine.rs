@@ -71,8 +71,6 @@ pub enum Reads {
 /// A sentence as an engine is given it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sentence<'a> {
-    /// As it is written.
-    pub text: &'a str,
     /// Its words in order, at least one.
     pub words: &'a [Word],
     /// Its number in the text: engines that draw have numbers of its own for it.

@@ -113,7 +113,7 @@ impl Speech {
         let mut spoken = if read.words.is_empty() {
             Spoken::default()
         } else {
-            let sentence = Sentence { text: &read.text, words: &read.words, number: self.number };
+            let sentence = Sentence { words: &read.words, number: self.number };
             let engine = &self.synthesizer.engine;
             self.number += 1;
             match &self.synthesizer.pool {
