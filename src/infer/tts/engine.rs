@@ -119,11 +119,9 @@ pub(super) fn open(path: &Path, device: Choice) -> Result<Box<dyn Engine>> {
     if !path.exists() {
         return Err(Error::NotFound(format!("{}: no voice here", path.display())));
     }
-    match ENGINES.iter().find(|entry| (entry.opens)(path)) {
-        Some(entry) => (entry.load)(path, device),
-        None => {
-            let names: Vec<_> = ENGINES.iter().map(|entry| entry.name).collect();
-            Err(Error::Unsupported(format!("{} is no voice; supported are: {}", path.display(), names.join("; "))))
-        }
+    if let Some(entry) = ENGINES.iter().find(|entry| (entry.opens)(path)) {
+        return (entry.load)(path, device);
     }
+    let names: Vec<_> = ENGINES.iter().map(|entry| entry.name).collect();
+    Err(Error::Unsupported(format!("{} is no voice; supported are: {}", path.display(), names.join("; "))))
 }

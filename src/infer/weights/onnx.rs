@@ -119,7 +119,10 @@ fn attribute(message: &[u8]) -> Option<Option<(&str, usize)>> {
     Some(first.map(|first| (name, first)))
 }
 
-fn graph(bytes: &[u8], file: usize) -> Option<(Vec<(String, Entry)>, Vec<Node>)> {
+/// Tensors and nodes of a graph.
+type Graph = (Vec<(String, Entry)>, Vec<Node>);
+
+fn graph(bytes: &[u8], file: usize) -> Option<Graph> {
     let (mut entries, mut nodes) = (Vec::new(), Vec::new());
     for (field, graph) in Fields::of(bytes, 0).collect::<Option<Vec<_>>>()? {
         let Value::Bytes(at, graph) = graph else { continue };
