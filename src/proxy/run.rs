@@ -12,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::app::App;
 use super::auth::api_keys;
 use super::config::{Cli, Command, Config};
-use super::{reaper, routes, serve};
+use super::{reaper, routes, serve, sweep};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the proxy with these command-line arguments (without the program's name) until a signal ends it.
 ///
@@ -77,8 +77,7 @@ async fn listen(config: Config) -> Result<(), Failure> {
         url.clone()
     });
     let ready_file = config.ready_file.clone();
-    let app =
-        tokio::task::spawn_blocking(move || App::open(config, public_url).map_err(|error| error.to_string())).await??;
+    let app = App::open(config, public_url).await?;
     if app.api_keys.is_none() {
         tracing::info!("no --api-keys: everybody who reaches this proxy may use it");
     }
@@ -86,6 +85,9 @@ async fn listen(config: Config) -> Result<(), Failure> {
         tracing::warn!(path = %app.config.metagraph.display(), "no metagraph yet: miners and validators get 503 until its reader writes it");
     }
     let reaper = tokio::spawn(reaper::run(Arc::clone(&app)));
+    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app)));
+    let (store, mark, shutdown) = (app.store.clone(), app.mark.clone(), app.shutdown.clone());
+    let follower = tokio::spawn(async move { store.follow(mark, shutdown).await });
     stop_on_signal(&app)?;
     let router = routes::router(Arc::clone(&app));
     tracing::info!("violet-proxy listening on {url}");
@@ -94,6 +96,8 @@ async fn listen(config: Config) -> Result<(), Failure> {
     }
     serve::serve(listener, router, app.shutdown.clone()).await;
     reaper.await?;
+    sweeper.await?;
+    follower.await?;
     app.store.close().await;
     tracing::info!("violet-proxy ended");
     Ok(())

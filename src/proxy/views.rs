@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::error::ApiResult;
-use super::store;
 use crate::subnet::consensus::Verdict;
 use crate::subnet::task::{Slot, SlotState, Task, seconds};
 
@@ -19,8 +18,7 @@ pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
         "answer": null, "verdict": task.verdict.as_ref().map(verdict),
     });
     if let Some(id) = &task.answer {
-        let wanted = id.clone();
-        let text = app.store.read(move |sql| store::response_text(sql, &wanted)).await?;
+        let text = app.store.records().response_text(id).await?;
         let miner = task.submissions().find(|submission| &submission.response_id == id).map(|s| &s.miner);
         view["answer"] = json!({"response_id": id, "miner": miner, "text": text.unwrap_or_default().trim()});
     }

@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokio_util::io::ReaderStream;
 
 use crate::proxy::app::App;
+use crate::proxy::blobs::{Meta, URL_LIFE_MS};
 use crate::proxy::clock;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{Name, Params};
-
-/// Bytes that are read from disk at a time.
-const CHUNK_BYTES: usize = 64 << 10;
 
 /// The signature of a URL.
 #[derive(Deserialize)]
@@ -43,9 +40,32 @@ pub(super) async fn fetch(
     if signed.expires <= clock::now_ms() {
         return refused("expired", "this URL expired; claim again for a new one");
     }
-    let missing = || ApiError::not_found("no_such_blob", format!("there is no blob {sha256:.64}"));
-    let total = app.blobs.len(&sha256).await.ok_or_else(missing)?;
-    let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let meta = app.blobs.store().meta(&sha256).await?;
+    let meta = meta.ok_or_else(|| ApiError::not_found("no_such_blob", format!("there is no blob {sha256:.64}")))?;
+    serve(&app, &meta, &headers).await
+}
+
+/// The bytes of a blob as these headers ask for them: whole, a range, or nothing new.
+pub(super) async fn serve(app: &App, meta: &Meta, headers: &HeaderMap) -> ApiResult<Response> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let etag = meta.etag();
+    let cache = [
+        (header::ETAG, etag.clone()),
+        // The bytes of a hash never change; whoever holds the URL may keep them, caches between may not.
+        (header::CACHE_CONTROL, format!("private, max-age={}, immutable", URL_LIFE_MS / 1_000)),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+    ];
+    if text(header::IF_MATCH).is_some_and(|wanted| !names(wanted, &etag)) {
+        let message = "the blob is not the one of If-Match";
+        return Err(ApiError::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message).at("if-match"));
+    }
+    if text(header::IF_NONE_MATCH).is_some_and(|known| names(known, &etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
+    }
+    let total = meta.bytes;
+    // A part is of use only to whoever has the rest of the same bytes (RFC 9110, 13.1.5).
+    let is_same = text(header::IF_RANGE).is_none_or(|known| known.trim() == etag);
+    let wanted = text(header::RANGE).filter(|_| is_same);
     let (status, start, len) = match wanted.map(|range| parse_range(range, total)) {
         Some(Range::Part { start, len }) => (StatusCode::PARTIAL_CONTENT, start, len),
         Some(Range::Outside) => {
@@ -55,23 +75,22 @@ pub(super) async fn fetch(
         }
         Some(Range::Ignored) | None => (StatusCode::OK, 0, total),
     };
-    let part = app.blobs.read(&sha256, start, len).await?.ok_or_else(missing)?;
-    let mut response = (
-        status,
-        [
-            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (header::CONTENT_LENGTH, len.to_string()),
-            (header::ACCEPT_RANGES, "bytes".to_owned()),
-            (header::CACHE_CONTROL, "private, no-store".to_owned()),
-        ],
-        Body::from_stream(ReaderStream::with_capacity(part, CHUNK_BYTES)),
-    )
-        .into_response();
+    let gone = || ApiError::not_found("no_such_blob", format!("there is no blob {}", meta.sha256));
+    let part = app.blobs.store().read(&meta.sha256, start, len).await?.ok_or_else(gone)?;
+    let about = [(header::CONTENT_TYPE, meta.media_type.clone()), (header::CONTENT_LENGTH, len.to_string())];
+    let mut response = (status, about, cache, Body::from_stream(part)).into_response();
+    // A page must not be made of somebody's audio, whatever a browser thinks that it sees.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{total}", start + len - 1);
         response.headers_mut().insert(header::CONTENT_RANGE, range.parse().map_err(ApiError::internal)?);
     }
     Ok(response)
+}
+
+/// Whether a list of entity tags names this one.
+fn names(list: &str, etag: &str) -> bool {
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -77,7 +77,7 @@ pub(super) async fn transcribe(State(app): State<Arc<App>>, request: Request) ->
         return Err(ApiError::invalid("invalid_value", message).at("response_format"));
     }
     let file = form.file.ok_or_else(|| missing("file", "the body has no part named file; send the audio in it"))?;
-    let probed = work::probe(&app, file.incoming, file.name).await?;
+    let probed = work::probe(&app, &owner, file.incoming, file.name).await?;
     let (task, _) = work::create(&app, owner, wish.options, probed, None).await?;
     let transcript = first_answer(&app, &task.id, task.deadline_ms).await?;
     Ok(render(&transcript, format))

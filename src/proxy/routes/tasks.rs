@@ -64,7 +64,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
         work::refuse_if_full(&app)?;
     }
     let (options, probed) = match request::media_type(request.headers()).as_str() {
-        "multipart/form-data" => from_multipart(&app, request).await?,
+        "multipart/form-data" => from_multipart(&app, &owner, request).await?,
         "application/json" => from_json(&app, &owner, request).await?,
         other => {
             let message = format!("content type is {other:.60}; expected multipart/form-data or application/json");
@@ -77,7 +77,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
     Ok((status, [(header::LOCATION, location)], Json(views::task(&app, &task).await?)).into_response())
 }
 
-async fn from_multipart(app: &App, request: Request) -> ApiResult<(TaskOptions, Probed)> {
+async fn from_multipart(app: &App, owner: &str, request: Request) -> ApiResult<(TaskOptions, Probed)> {
     let body = Multipart::from_request(request, &())
         .await
         .map_err(|error| ApiError::malformed("malformed_multipart", error.body_text()))?;
@@ -89,7 +89,7 @@ async fn from_multipart(app: &App, request: Request) -> ApiResult<(TaskOptions, 
     let file = form.file.ok_or_else(|| {
         ApiError::malformed("missing_file", "the body has no part named file; send the audio in it").at("file")
     })?;
-    Ok((options, work::probe(app, file.incoming, file.name).await?))
+    Ok((options, work::probe(app, owner, file.incoming, file.name).await?))
 }
 
 async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskOptions, Probed)> {
@@ -99,9 +99,7 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
     drop(bytes);
     let probed = match (body.input.upload_id, body.input.base64) {
         (Some(id), None) => {
-            let (owner, wanted) = (owner.to_owned(), id.clone());
-            let row = app.store.read(move |sql| store::upload(sql, &owner, &wanted)).await?;
-            let row = row.ok_or_else(|| {
+            let row = app.store.records().upload(owner, &id).await?.ok_or_else(|| {
                 ApiError::not_found("no_such_upload", format!("there is no upload {id:.80}")).at("input")
             })?;
             Probed { stored: Stored { sha256: row.sha256, bytes: row.bytes }, name: row.name, audio: row.audio }
@@ -117,7 +115,7 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
             }
             let mut incoming = app.blobs.begin().await?;
             incoming.write(&bytes).await?;
-            work::probe(app, incoming, None).await?
+            work::probe(app, owner, incoming, None).await?
         }
         (Some(_), Some(_)) | (None, None) => {
             let message = "input must have either upload_id or base64";
@@ -195,7 +193,7 @@ pub(super) async fn list(
     if !(1..=100).contains(&limit) {
         return Err(ApiError::invalid("invalid_value", format!("limit is {limit}; expected 1 to 100")).at("limit"));
     }
-    let mut tasks = app.store.read(move |sql| store::task_page(sql, &owner, limit + 1, page.after.as_deref())).await?;
+    let mut tasks = app.store.records().page(&owner, limit + 1, page.after.as_deref()).await?;
     let has_more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().filter(|_| has_more).map(|task| task.id.clone());
@@ -255,8 +253,7 @@ pub(super) async fn answer(app: &App, task: &Task) -> ApiResult<store::ResponseR
         let message = format!("the task has no answer; it is {}{reason}", task.state.as_str());
         return Err(ApiError::conflict("not_answered", message));
     };
-    let row = app.store.read(move |sql| store::response(sql, &id)).await?;
-    row.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
+    app.store.records().response(&id).await?.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
 }
 
 /// The task, if it belongs to the user who asks.

@@ -287,6 +287,9 @@ pub struct Task {
     pub id: TaskId,
     /// Grows by one with every change.
     pub version: u64,
+    /// Number of the last event that users were told; a store counts it with the change that it tells of.
+    #[serde(default)]
+    pub last_event: u64,
     /// The user's name in the list of API keys; empty where none are asked for.
     pub owner: String,
     /// What is to be done.
@@ -351,6 +354,7 @@ impl Task {
         Self {
             id: new.id,
             version: 1,
+            last_event: 0,
             owner: new.owner,
             kind: new.kind,
             state: TaskState::Queued,
@@ -368,6 +372,11 @@ impl Task {
             answer: None,
             verdict: None,
         }
+    }
+
+    /// Names of the blobs that must stay as long as the task does.
+    pub fn blobs(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.input.sha256.as_str())
     }
 
     /// The answers that passed the proxy's checks, in the order of the slots.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{Error, schema};
+use super::super::Error;
+use super::schema;
 
 /// Reads that run at the same time.
 const CONNECTIONS: usize = 4;
