@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
-FULL := --features infer,proxy,hub,pesq,cuda-on-host
+FULL := --features infer,firebase,hub,pesq,cuda-on-host
 # The last word is with a patient try: some package indexes fetch a file themselves before they answer.
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs

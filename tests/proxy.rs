@@ -2,6 +2,9 @@
 #![cfg(feature = "proxy")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "firebase")]
+#[path = "proxy/emulators.rs"]
+mod emulators;
 #[path = "proxy/http.rs"]
 mod http;
 #[path = "proxy/network.rs"]
@@ -11,6 +14,8 @@ mod neuron;
 
 #[path = "proxy/crashes.rs"]
 mod crashes;
+#[path = "proxy/deaths.rs"]
+mod deaths;
 #[path = "proxy/events.rs"]
 mod events;
 #[path = "proxy/leases.rs"]
@@ -19,3 +24,6 @@ mod leases;
 mod path;
 #[path = "proxy/process.rs"]
 mod process;
+#[cfg(feature = "firebase")]
+#[path = "proxy/shared.rs"]
+mod shared;

@@ -20,6 +20,10 @@ const COMMANDS: [&str; 2] = ["migrate", "check-config"];
 /// Wrong usage, as clap says it; a file that cannot be read, or names what is no option.
 pub(crate) fn parse(argv: Vec<OsString>) -> Result<(Cli, clap::ArgMatches), clap::Error> {
     let mut command = Cli::command();
+    for name in COMMANDS {
+        // Whoever starts the proxy names the file of the reader beside it; these commands do without.
+        command = command.mut_subcommand(name, |sub| sub.mut_arg("metagraph", |arg| arg.required(false).default_value("metagraph.json")));
+    }
     if let Some(path) = named(&argv) {
         let values = read(&path).and_then(|values| known(&command, &path, values));
         let values = values.map_err(|message| command.error(clap::error::ErrorKind::InvalidValue, message))?;
@@ -58,7 +62,8 @@ fn read(path: &Path) -> Result<Vec<(String, String)>, String> {
         .into_iter()
         .map(|(name, value)| match value {
             toml::Value::String(text) => Ok((name, text)),
-            toml::Value::Integer(_) | toml::Value::Float(_) => Ok((name, value.to_string())),
+            toml::Value::Integer(number) => Ok((name, number.to_string())),
+            toml::Value::Float(number) => Ok((name, number.to_string())),
             toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
                 Err(failed(&format!("{name} must be a text or a number")))
             }

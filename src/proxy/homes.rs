@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::blobs::{BlobStore, LocalBlobs};
 use super::config::Config;
 use super::store::TaskStore;
-use super::store::sqlite::Sqlite;
+use super::store::sqlite::{self, Sqlite};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -120,11 +120,33 @@ impl<'a> Homes<'a> {
         }
     }
 
+    /// Whether the store could be opened, without making anything.
+    pub(crate) async fn check_store(&self) -> Result<(), Failure> {
+        match self.config.store_home() {
+            StoreHome::Sqlite(path) => Ok(tokio::task::spawn_blocking(move || sqlite::check(&path)).await??),
+            #[cfg(feature = "firebase")]
+            StoreHome::Firestore(project) => Ok(self.cloud.firestore(&project, self.config).await.map(|_| ())?),
+            #[cfg(not(feature = "firebase"))]
+            StoreHome::Firestore(_) => Err(not_built("--store firestore:")),
+        }
+    }
+
+    /// Whether the blobs could be opened, without making anything.
+    pub(crate) async fn check_blobs(&self) -> Result<(), Failure> {
+        match self.config.blobs_home() {
+            BlobsHome::Directory(dir) if dir.exists() && !dir.is_dir() => {
+                Err(format!("--blobs file:{}: is no directory", dir.display()).into())
+            }
+            BlobsHome::Directory(_) => Ok(()),
+            BlobsHome::Bucket(_) => self.blobs().await.map(|_| ()),
+        }
+    }
+
     /// Brings the store to this build's version; the versions before and after.
     pub(crate) async fn migrate(&self) -> Result<(i64, i64), Failure> {
         match self.config.store_home() {
             StoreHome::Sqlite(path) => {
-                Ok(tokio::task::spawn_blocking(move || crate::proxy::store::sqlite::migrate(&path)).await??)
+                Ok(tokio::task::spawn_blocking(move || sqlite::migrate(&path)).await??)
             }
             #[cfg(feature = "firebase")]
             StoreHome::Firestore(project) => Ok(self.cloud.migrate(&project, self.config).await?),

@@ -1,5 +1,9 @@
 //! What the router refuses, and that one command's failure is its own.
 
+#[cfg(feature = "firebase")]
+#[path = "../../tests/proxy/emulators.rs"]
+pub(super) mod emulators;
+
 use std::sync::Arc;
 
 use axum::Router;

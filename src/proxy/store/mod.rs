@@ -9,9 +9,13 @@
 mod board;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod faults;
 #[cfg(feature = "firebase")]
 pub(crate) mod firestore;
 mod locks;
+#[cfg(test)]
+mod model;
 mod records;
 pub(crate) mod sqlite;
 
@@ -23,6 +27,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rand::Rng;
+use rusqlite::ErrorCode;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use board::{Board, Change};
@@ -52,7 +57,7 @@ const AWAY_MS: i64 = 30_000;
 pub(crate) enum Error {
     /// SQLite refused.
     #[error("store: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(#[source] rusqlite::Error),
     /// A stored record cannot be read.
     #[error("store: a record cannot be read: {0}")]
     Record(#[from] serde_json::Error),
@@ -97,6 +102,16 @@ impl Error {
     }
 }
 
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Self::Full(error.to_string()),
+            _ => Self::Sql(error),
+        }
+    }
+}
+
 /// What a store answers.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
@@ -138,7 +153,8 @@ pub(crate) trait TaskStore: Send + Sync {
     /// All responses of a task, in the order of their slots.
     fn responses<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<ResponseRow>>;
 
-    /// The revealed scores of a task, in the order of their validators.
+    /// The revealed scores of a task, in the order of their validators. Kept for audits; the verdict has what is shown.
+    #[cfg(test)]
     fn evaluations<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<EvaluationRow>>;
 
     /// An owner's upload.

@@ -331,6 +331,7 @@ impl TaskStore for Firestore {
         .boxed()
     }
 
+    #[cfg(test)]
     fn evaluations<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<EvaluationRow>> {
         async move {
             let (documents, _) = self.client.query_all("", query::EVALUATIONS, &[text(task_id.as_str())]).await?;

@@ -86,7 +86,7 @@ fn put_task(
         .text("owner", &task.owner)
         .texts("holders", holders)
         .texts("blobs", task.blobs())
-        .text("record", &serde_json::to_string(task)?);
+        .text("record", &serde_json::to_string(task.as_ref())?);
     let mut view = view(task);
     if !is_open {
         let expire_at_ms = task.updated_at_ms.saturating_add(retention_ms);

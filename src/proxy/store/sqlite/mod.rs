@@ -13,7 +13,9 @@ use std::path::Path;
 
 use futures::FutureExt;
 
-pub(crate) use schema::migrate;
+#[cfg(test)]
+pub(super) use schema::make_first_version;
+pub(crate) use schema::{check, migrate};
 
 use super::{Answer, Batch, Error, EvaluationRow, Expired, Mark, MinerRow, ResponseRow, TaskStore, UploadRow};
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
@@ -32,6 +34,13 @@ impl Sqlite {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let writer = writer::start(schema::open_writer(path)?, QUEUE)?;
         Ok(Self { writer, readers: readers::Readers::open(path)? })
+    }
+
+    /// Lets the file have this many pages and no more, as a full disk would.
+    #[cfg(test)]
+    pub(super) async fn bound_pages(&self, n_pages: u32) {
+        // Not inside a transaction of its own: the pragma counts for the connection.
+        self.writer.write(move |sql| Ok(sql.pragma_update(None, "max_page_count", n_pages)?)).await.unwrap();
     }
 
     fn read<'a, T: Send + 'static>(
@@ -97,6 +106,7 @@ impl TaskStore for Sqlite {
         self.read(move |sql| rows::responses(sql, &task_id))
     }
 
+    #[cfg(test)]
     fn evaluations<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<EvaluationRow>> {
         let task_id = task_id.clone();
         self.read(move |sql| rows::evaluations(sql, &task_id))

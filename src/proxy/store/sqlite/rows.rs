@@ -43,7 +43,7 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
             task.owner,
             task.created_at_ms,
             task.updated_at_ms,
-            serde_json::to_string(task)?,
+            serde_json::to_string(task.as_ref())?,
         ])
         .map_err(|error| is_there(error, task.id.as_str()))?;
     } else {
@@ -59,7 +59,7 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
                 task.state.as_str(),
                 !task.state.is_final(),
                 task.updated_at_ms,
-                serde_json::to_string(task)?,
+                serde_json::to_string(task.as_ref())?,
             ])?;
         if n_changed != 1 {
             return Err(Error::Stale(task.id.clone()));
@@ -218,6 +218,7 @@ pub(super) fn upload(sql: &Connection, owner: &str, id: &str) -> Result<Option<U
 }
 
 /// The revealed scores of a task.
+#[cfg(test)]
 pub(super) fn evaluations(sql: &Connection, task_id: &TaskId) -> Result<Vec<EvaluationRow>, Error> {
     let mut statement = sql.prepare_cached(
         "SELECT task_id, validator, commitment, salt, scores, revealed_at_ms FROM evaluations

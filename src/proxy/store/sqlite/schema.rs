@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::super::Error;
 
 /// How long a connection waits for a lock. The writer is alone; only a checkpoint or a backup tool can hold one.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// What makes each version of the tables out of the one before; `user_version` counts them. Never changed, only added to.
 const STEPS: [&str; 2] = [
@@ -70,17 +70,31 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let got = version(&connection)?;
+    matching(path, got)?;
     if got == 0 {
         raise(&connection)?;
-    } else if got != SCHEMA {
-        let advice =
-            if got < SCHEMA { "run `violet proxy migrate`" } else { "use the build that wrote it, or another --store" };
-        return Err(Error::Schema { store: path.display().to_string(), got, expected: SCHEMA, advice });
     }
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Whether this build could open the file; one that is not there would be made.
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let connection = open_reader(path)?;
+    matching(path, version(&connection)?)
+}
+
+fn matching(path: &Path, got: i64) -> Result<(), Error> {
+    if got == SCHEMA || got == 0 {
+        return Ok(());
+    }
+    let advice = if got < SCHEMA { "run `violet proxy migrate`" } else { "use the build that wrote it, or another --store" };
+    Err(Error::Schema { store: path.display().to_string(), got, expected: SCHEMA, advice })
 }
 
 /// Brings the tables of a file to this build's version; gives the versions before and after.
@@ -89,8 +103,7 @@ pub(crate) fn migrate(path: &Path) -> Result<(i64, i64), Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let got = version(&connection)?;
     if got > SCHEMA {
-        let advice = "use the build that wrote it";
-        return Err(Error::Schema { store: path.display().to_string(), got, expected: SCHEMA, advice });
+        matching(path, got)?;
     }
     raise(&connection)?;
     Ok((got, SCHEMA))
@@ -120,4 +133,24 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// A file as the first version wrote it, with one task and so many events of it.
+#[cfg(test)]
+pub(crate) fn make_first_version(path: &Path, task: &crate::subnet::task::Task, n_events: u64) {
+    let sql = Connection::open(path).unwrap();
+    sql.execute_batch(STEPS[0]).unwrap();
+    let mut record = serde_json::to_value(task).unwrap();
+    record.as_object_mut().unwrap().remove("last_event");
+    sql.execute(
+        "INSERT INTO tasks (id, version, state, is_open, owner, input_sha256, created_at_ms, updated_at_ms, record)
+         VALUES (?1, 1, 'queued', 1, ?2, ?3, 0, 0, ?4)",
+        [task.id.as_str(), &task.owner, &task.input.sha256, &record.to_string()],
+    )
+    .unwrap();
+    for number in 1..=n_events {
+        let event = rusqlite::params![task.id.as_str(), number, record.to_string()];
+        sql.execute("INSERT INTO events (task_id, number, record) VALUES (?1, ?2, ?3)", event).unwrap();
+    }
+    sql.execute_batch("PRAGMA user_version = 1").unwrap();
 }

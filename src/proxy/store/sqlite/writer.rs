@@ -83,6 +83,7 @@ fn commit(sql: &Connection, batch: Vec<Command>) {
     replies.into_iter().for_each(|reply| reply(failed.as_ref()));
 }
 
+/// What a command is told whose commit failed; one error is told to many.
 fn of_commit(error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy,
