@@ -22,7 +22,9 @@ pub(crate) fn parse(argv: Vec<OsString>) -> Result<(Cli, clap::ArgMatches), clap
     let mut command = Cli::command();
     for name in COMMANDS {
         // Whoever starts the proxy names the file of the reader beside it; these commands do without.
-        command = command.mut_subcommand(name, |sub| sub.mut_arg("metagraph", |arg| arg.required(false).default_value("metagraph.json")));
+        command = command.mut_subcommand(name, |sub| {
+            sub.mut_arg("metagraph", |arg| arg.required(false).default_value("metagraph.json"))
+        });
     }
     if let Some(path) = named(&argv) {
         let values = read(&path).and_then(|values| known(&command, &path, values));
@@ -89,4 +91,60 @@ fn with_defaults(command: clap::Command, values: &[(String, String)]) -> clap::C
         let value = OsStr::from(value.clone());
         command.mut_arg(id, |argument| argument.required(false).default_value(value))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::config::{Command, Config};
+
+    fn parsed(toml: &str, flags: &[&str]) -> Result<(Cli, clap::ArgMatches), clap::Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("proxy.toml");
+        std::fs::write(&path, toml).unwrap();
+        let config = path.to_str().unwrap().to_owned();
+        let argv = ["violet-proxy"].iter().chain(flags).copied().chain(["--config", &config]);
+        parse(argv.map(OsString::from).collect())
+    }
+
+    fn config(toml: &str, flags: &[&str]) -> Config {
+        parsed(toml, flags).unwrap().0.config.unwrap()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let toml = "metagraph = 'm.json'\nport = 1\nlease-s = 2.5\nmax_open_tasks = 7\nstore = 'sqlite:x'";
+        let config = config(toml, &["--port", "9"]);
+        assert_eq!((config.port, config.max_open_tasks, config.redundancy), (9, 7, 3));
+        assert_eq!((config.lease_s, config.store_home().to_string()), (2.5, "sqlite:x".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_option_or_no_value_is_named() {
+        let refused = |toml: &str| {
+            let error = parsed(&format!("metagraph = 'm'\n{toml}"), &[]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        assert!(refused("colour = 'red'").contains("colour is no option"));
+        assert!(refused("config = 'other.toml'").contains("config is no option"));
+        assert!(refused("port = 70000").contains("--port"));
+        assert!(refused("port = [1]").contains("port must be a text or a number"));
+        assert!(refused("store = 'mysql:x'").contains("sqlite:PATH or firestore:PROJECT"));
+        assert!(refused("blobs = 'ftp://x'").contains("file:DIR or gs://BUCKET"));
+        assert!(refused("port = ").contains("proxy.toml"));
+        let argv = ["violet-proxy", "--config", "/nowhere/proxy.toml"].map(OsString::from);
+        assert!(parse(argv.to_vec()).unwrap_err().to_string().contains("/nowhere/proxy.toml"));
+    }
+
+    #[test]
+    fn the_other_commands_read_it_too() {
+        let (cli, matches) = parsed("port = 1\ncredentials = 'key.json'", &["check-config"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::CheckConfig(config)) if config.port == 1));
+        let listed = crate::proxy::check_config::listed(matches.subcommand_matches("check-config").unwrap());
+        assert!(listed.contains("port = \"1\" # file") && listed.contains("redundancy = \"3\" # default"), "{listed}");
+        assert!(listed.contains("credentials = \"key.json\" # file"), "{listed}");
+        let (cli, _) = parsed("store = 'sqlite:x'", &["migrate"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Migrate(_))));
+    }
 }

@@ -181,7 +181,9 @@ impl From<Refusal> for ApiError {
 impl From<blobs::Error> for ApiError {
     fn from(error: blobs::Error) -> Self {
         match error {
-            blobs::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => storage_full(&source),
+            blobs::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                storage_full(&source)
+            }
             blobs::Error::Unavailable(reason) => {
                 tracing::warn!(%reason, "the store of the blobs does not answer");
                 Self::unavailable("blobs_unavailable", "the store of the audio does not answer now; try again")

@@ -145,9 +145,7 @@ impl<'a> Homes<'a> {
     /// Brings the store to this build's version; the versions before and after.
     pub(crate) async fn migrate(&self) -> Result<(i64, i64), Failure> {
         match self.config.store_home() {
-            StoreHome::Sqlite(path) => {
-                Ok(tokio::task::spawn_blocking(move || sqlite::migrate(&path)).await??)
-            }
+            StoreHome::Sqlite(path) => Ok(tokio::task::spawn_blocking(move || sqlite::migrate(&path)).await??),
             #[cfg(feature = "firebase")]
             StoreHome::Firestore(project) => Ok(self.cloud.migrate(&project, self.config).await?),
             #[cfg(not(feature = "firebase"))]

@@ -7,8 +7,8 @@
 mod app;
 mod auth;
 mod blobs;
-mod clock;
 mod check_config;
+mod clock;
 mod config;
 mod config_file;
 mod error;

@@ -91,12 +91,7 @@ pub(crate) struct Probed {
 }
 
 /// Looks at an input's header and keeps it if it is audio.
-pub(crate) async fn probe(
-    app: &App,
-    owner: &str,
-    mut incoming: Incoming,
-    name: Option<String>,
-) -> ApiResult<Probed> {
+pub(crate) async fn probe(app: &App, owner: &str, mut incoming: Incoming, name: Option<String>) -> ApiResult<Probed> {
     if incoming.n_bytes() == 0 {
         return Err(ApiError::malformed("empty_file", "file is empty; send the bytes of an audio file").at("file"));
     }

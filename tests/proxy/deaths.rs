@@ -83,7 +83,9 @@ fn dies_at(point: &str) {
         let answer = try_send(network.url(), "GET", &format!("/v1/tasks/{id}?wait=10"), &[], b"");
         match answer.filter(|answer| answer.status == 200).map(|answer| answer.json()) {
             Some(task) if task["state"] == "unverified" => break task,
-            Some(task) => assert!(["answered", "running"].contains(&task["state"].as_str().unwrap()), "{point}: {task}"),
+            Some(task) => {
+                assert!(["answered", "running"].contains(&task["state"].as_str().unwrap()), "{point}: {task}")
+            }
             None => network.crash_and_restart(),
         }
     };

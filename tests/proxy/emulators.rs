@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) fn firestore() -> Option<&'static str> {
     static RUNNING: OnceLock<Option<(String, Child)>> = OnceLock::new();
     let running = RUNNING.get_or_init(|| {
-        let advice = "apt-get install google-cloud-cli-firestore-emulator and a Java, or name its jar in VIOLET_FIRESTORE_JAR";
+        let advice =
+            "apt-get install google-cloud-cli-firestore-emulator and a Java, or name its jar in VIOLET_FIRESTORE_JAR";
         let Some(jar) = firestore_jar() else { return missing("the Firestore emulator", advice) };
         let port = free_port();
         let main = "com.google.cloud.datastore.emulator.firestore.CloudFirestore";
@@ -37,8 +38,21 @@ pub(crate) fn storage() -> Option<&'static str> {
         let host = format!("127.0.0.1:{port}");
         let (url, binary) = (format!("http://{host}"), binary.display().to_string());
         let arguments = [
-            &binary, "-scheme", "http", "-host", "127.0.0.1", "-port", &port, "-backend", "memory", "-public-host", &host,
-            "-external-url", &url, "-log-level", "error",
+            &binary,
+            "-scheme",
+            "http",
+            "-host",
+            "127.0.0.1",
+            "-port",
+            &port,
+            "-backend",
+            "memory",
+            "-public-host",
+            &host,
+            "-external-url",
+            &url,
+            "-log-level",
+            "error",
         ];
         let (host, child) = start(&arguments.map(str::to_owned), &port);
         Some((format!("http://{host}"), child))
@@ -115,13 +129,17 @@ fn answers(host: &str) -> bool {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let mut answer = [0; 8];
-    stream.write_all(head.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok() && answer.starts_with(b"HTTP/1.")
+    stream.write_all(head.as_bytes()).is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && answer.starts_with(b"HTTP/1.")
 }
 
 fn post(host: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(host).unwrap();
     let n = body.len();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {n}\r\n\r\n{body}");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {n}\r\n\r\n{body}"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

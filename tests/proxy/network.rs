@@ -37,7 +37,8 @@ impl Network {
         let validators: Vec<Neuron> = (101..=103).map(Neuron::new).collect();
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         write_metagraph(&dir.path().join("metagraph.json"), &miners, &validators);
-        let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let child = spawn(&dir, &flags, &variables);
         let peer = Peer { url: String::new(), hotkey: String::new() };
         let mut network = Self { dir, child, flags, variables, peer, miners, validators };

@@ -59,7 +59,8 @@ fn a_task_goes_its_way_through_two_proxies_that_share_nothing_but_the_store() {
     assert_eq!(two.ended(id)["state"], "verified");
     assert_eq!(one.ended(id)["verdict"], two.ended(id)["verdict"]);
     let rest = events.rest();
-    let states: Vec<&str> = rest.iter().filter(|e| e.kind == "state").filter_map(|e| e.data["state"].as_str()).collect();
+    let states: Vec<&str> =
+        rest.iter().filter(|e| e.kind == "state").filter_map(|e| e.data["state"].as_str()).collect();
     assert_eq!(states, ["running", "answered", "verified"], "the other proxy's listener missed nothing");
     assert_eq!(get(two.url(), &format!("/v1/tasks/{id}/result?format=text")).text(), "and so on\n");
 }
@@ -105,7 +106,8 @@ impl Chaos {
                 return;
             }
             let claim = json!({"claim_id": format!("c{n}"), "kinds": ["transcription"], "capacity": 2, "wait_s": 1});
-            let Some(answer) = miner.try_post(&self.peer(), "/v1/miner/claim", &claim).filter(|a| a.status == 200) else {
+            let Some(answer) = miner.try_post(&self.peer(), "/v1/miner/claim", &claim).filter(|a| a.status == 200)
+            else {
                 continue;
             };
             let Ok(leases) = serde_json::from_slice::<Value>(&answer.body) else { continue };
@@ -169,7 +171,8 @@ fn one_of_two_proxies_is_killed_every_second_and_every_task_ends_once() {
             let chaos = &chaos;
             scope.spawn(move || (0..n_tasks).filter(|n| n % 2 == user).for_each(|n| chaos.make(n)));
         }
-        let is_done = || chaos.n_answered.load(Ordering::Relaxed) >= n_tasks && chaos.made.lock().unwrap().len() == n_tasks;
+        let is_done =
+            || chaos.n_answered.load(Ordering::Relaxed) >= n_tasks && chaos.made.lock().unwrap().len() == n_tasks;
         while !is_done() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_secs(1));
             let victim = n_killed % 2;
@@ -178,7 +181,11 @@ fn one_of_two_proxies_is_killed_every_second_and_every_task_ends_once() {
             n_killed += 1;
         }
         chaos.is_over.store(true, Ordering::Relaxed);
-        assert!(is_done(), "{} of {n_tasks} answered after {n_killed} deaths", chaos.n_answered.load(Ordering::Relaxed));
+        assert!(
+            is_done(),
+            "{} of {n_tasks} answered after {n_killed} deaths",
+            chaos.n_answered.load(Ordering::Relaxed)
+        );
     });
     assert!(n_killed > 0);
     let made = chaos.made.into_inner().unwrap();

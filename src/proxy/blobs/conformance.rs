@@ -25,7 +25,15 @@ fn spooled(dir: &Path, bytes: &[u8], stored_at_ms: i64) -> (std::path::PathBuf, 
 
 async fn read(store: &dyn BlobStore, sha256: &str, start: u64, len: u64) -> Option<Vec<u8>> {
     let stream = store.read(sha256, start, len).await.unwrap()?;
-    Some(stream.try_fold(Vec::new(), async |mut all, part| { all.extend_from_slice(&part); Ok(all) }).await.unwrap())
+    Some(
+        stream
+            .try_fold(Vec::new(), async |mut all, part| {
+                all.extend_from_slice(&part);
+                Ok(all)
+            })
+            .await
+            .unwrap(),
+    )
 }
 
 /// The suite; the store is empty.
@@ -159,7 +167,10 @@ mod bucket {
         if let Some((first, last)) = part.split_once('-') {
             let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
             assert_eq!((first, last + 1 - first), (flaky.taken.len(), body.len()), "parts follow one another");
-            assert!(last + 1 == total || body.len() % QUARTER_MIB == 0, "a part that is not the last is whole quarters");
+            assert!(
+                last + 1 == total || body.len() % QUARTER_MIB == 0,
+                "a part that is not the last is whole quarters"
+            );
             flaky.n_parts += 1;
             if flaky.n_parts % 2 == 1 {
                 let half = body.len() / 2 / QUARTER_MIB * QUARTER_MIB;

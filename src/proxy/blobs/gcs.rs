@@ -71,7 +71,8 @@ impl Bucket {
             "contentType": meta.media_type, "cacheControl": "private, max-age=600, immutable", "metadata": custom(meta),
         });
         let begin = self.google.request(Method::POST, &url).await?;
-        let begin = begin.header(header::CONTENT_TYPE, "application/json").header("x-upload-content-type", &meta.media_type);
+        let begin =
+            begin.header(header::CONTENT_TYPE, "application/json").header("x-upload-content-type", &meta.media_type);
         let begun = checked(begin.body(about.to_string()).send().await?).await?;
         let session = begun.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let session = session.ok_or_else(|| google::Error::Lost("an upload has no session".to_owned()))?;
@@ -192,8 +193,7 @@ impl BlobStore for Bucket {
                 return Ok(None);
             }
             let url = format!("{}?alt=media", self.object_url(sha256));
-            let mut request =
-                self.google.request(Method::GET, &url).await.map_err(|error| self.failed(error))?;
+            let mut request = self.google.request(Method::GET, &url).await.map_err(|error| self.failed(error))?;
             // No range can ask for nothing, and an object of no bytes has none.
             if len > 0 {
                 request = request.header(header::RANGE, format!("bytes={start}-{}", start.saturating_add(len - 1)));

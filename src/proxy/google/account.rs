@@ -56,8 +56,7 @@ impl ServiceAccount {
             return Err(crate::Error::TooLarge { what, got_bytes, limit_bytes: MAX_FILE_BYTES });
         }
         let json = std::fs::read_to_string(path).map_err(io)?;
-        Self::from_json(&json)
-            .map_err(|reason| crate::Error::InvalidInput(format!("{}: {reason}", path.display())))
+        Self::from_json(&json).map_err(|reason| crate::Error::InvalidInput(format!("{}: {reason}", path.display())))
     }
 
     fn from_json(json: &str) -> Result<Self, String> {
@@ -99,8 +98,8 @@ impl ServiceAccount {
 
 #[cfg(test)]
 mod tests {
-    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
     use ring::signature::KeyPair;
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
     use serde_json::Value;
 
     use super::*;
@@ -112,9 +111,8 @@ mod tests {
         let account = ServiceAccount::from_json(KEY).unwrap();
         let token = account.assertion("scope", 1_000).unwrap();
         let parts: Vec<&str> = token.split('.').collect();
-        let json = |part: &str| -> Value {
-            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-        };
+        let json =
+            |part: &str| -> Value { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
         assert_eq!(json(parts[0])["alg"], "RS256");
         assert_eq!(
             json(parts[1]),
@@ -129,7 +127,8 @@ mod tests {
     fn a_file_that_is_no_key_is_refused_without_being_shown() {
         let refused = |json: &str| ServiceAccount::from_json(json).unwrap_err();
         assert!(refused("{}").contains("client_email"));
-        let broken = r#"{"client_email": "a@b", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END-----"}"#;
+        let broken =
+            r#"{"client_email": "a@b", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END-----"}"#;
         assert!(refused(broken).contains("PKCS #8") && !refused(broken).contains("c2VjcmV0"));
         assert!(refused(r#"{"client_email": 7, "private_key": "hidden"}"#).contains("client_email"));
         assert!(!refused(r#"{"client_email": "a", "private_key": {"hidden": 1}}"#).contains("hidden"));

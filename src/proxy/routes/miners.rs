@@ -110,7 +110,8 @@ fn take_result(
     let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
     let response_id = ResponseId::from(format!("resp_{}", ulid::Ulid::new().to_string().to_ascii_lowercase()));
     let verdict = checked.as_ref().map(|_| ()).map_err(Clone::clone);
-    let receipt = task.submit(&holding, Submit { response_id, digest: body.digest.clone(), checked: verdict }, now_ms)?;
+    let receipt =
+        task.submit(&holding, Submit { response_id, digest: body.digest.clone(), checked: verdict }, now_ms)?;
     if !receipt.is_new {
         return Ok(receipt);
     }

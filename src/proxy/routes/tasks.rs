@@ -253,7 +253,11 @@ pub(super) async fn answer(app: &App, task: &Task) -> ApiResult<store::ResponseR
         let message = format!("the task has no answer; it is {}{reason}", task.state.as_str());
         return Err(ApiError::conflict("not_answered", message));
     };
-    app.store.records().response(&id).await?.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
+    app.store
+        .records()
+        .response(&id)
+        .await?
+        .ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
 }
 
 /// The task, if it belongs to the user who asks.

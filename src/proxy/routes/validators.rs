@@ -132,9 +132,8 @@ pub(super) async fn commit(State(app): State<Arc<App>>, request: Request) -> Api
         let message = "commitment is not a SHA-256 in lower-case hex";
         return Err(ApiError::invalid("invalid_value", message).at("commitment"));
     }
-    let committed = app.change(&body.task_id, |task, _| {
-        Ok(task.commit(&signed.hotkey, &body.commitment, clock::now_ms())?)
-    });
+    let committed =
+        app.change(&body.task_id, |task, _| Ok(task.commit(&signed.hotkey, &body.commitment, clock::now_ms())?));
     let (_, phase) = committed.await?;
     counter!("violet_commits_total").increment(1);
     Ok(Json(json!({"phase": phase})))
@@ -191,5 +190,16 @@ pub(super) async fn show(State(app): State<Arc<App>>, Name(id): Name, request: R
         Some(evaluation) => evaluation.phase,
         None => return Err(crate::subnet::task::Refusal::NotEvaluating.into()),
     };
-    Ok(Json(json!({"task_id": task.id, "phase": phase, "verdict": task.verdict.as_ref().map(views::verdict)})))
+    // With these anybody can see that the scores are those that were committed; not before all are open.
+    let rows = if phase == Phase::Done { app.store.records().evaluations(&task.id).await? } else { Vec::new() };
+    let reveal = |row: &EvaluationRow| {
+        json!({
+            "validator": row.validator, "commitment": row.commitment, "salt": row.salt, "scores": row.scores,
+            "revealed_at_ms": row.revealed_at_ms,
+        })
+    };
+    Ok(Json(json!({
+        "task_id": task.id, "phase": phase, "verdict": task.verdict.as_ref().map(views::verdict),
+        "reveals": rows.iter().map(reveal).collect::<Vec<_>>(),
+    })))
 }

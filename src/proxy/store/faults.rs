@@ -78,7 +78,6 @@ impl TaskStore for Faulty {
     fn responses<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<ResponseRow>> {
         self.below.responses(task_id)
     }
-    #[cfg(test)]
     fn evaluations<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<EvaluationRow>> {
         self.below.evaluations(task_id)
     }
@@ -267,7 +266,8 @@ async fn two_fronts_of_one_store_do_not_lend_a_slot_twice() {
 #[cfg(feature = "firebase")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_fronts_of_one_firestore_do_not_lend_a_slot_twice() {
-    let (Some(one), Some(two)) = (super::conformance::database("fronts"), super::conformance::database("fronts")) else {
+    let (Some(one), Some(two)) = (super::conformance::database("fronts"), super::conformance::database("fronts"))
+    else {
         return;
     };
     two_fronts(Arc::new(one), Arc::new(two)).await;

@@ -145,7 +145,6 @@ impl TaskStore for Model {
         })
     }
 
-    #[cfg(test)]
     fn evaluations<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<EvaluationRow>> {
         self.answer(|t| t.evaluations.values().filter(|row| &row.task_id == task_id).cloned().collect())
     }

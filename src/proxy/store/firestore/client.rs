@@ -119,7 +119,7 @@ impl Client {
         }
     }
 
-    /// Applies all writes or none; the time of the commit, which is that of every document it wrote.
+    /// Applies all writes or none; the write time of the first one's document.
     pub(super) async fn commit(&self, writes: &[Value]) -> Result<String, Refused> {
         let url = format!("{}{}:commit", self.base, self.root);
         let body = json!({"writes": writes});
@@ -127,7 +127,7 @@ impl Client {
         loop {
             tried += 1;
             let error = match self.google.json(Method::POST, &url, Some(&body)).await {
-                Ok(done) => return Ok(done["commitTime"].as_str().unwrap_or_default().to_owned()),
+                Ok(done) => return Ok(done["writeResults"][0]["updateTime"].as_str().unwrap_or_default().to_owned()),
                 Err(error) => error,
             };
             let code = if let google::Error::Answer { code, .. } = &error { code.as_str() } else { "" };

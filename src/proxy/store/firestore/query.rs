@@ -154,7 +154,8 @@ mod tests {
             .iter()
             .map(|index| {
                 assert_eq!(index["queryScope"], "COLLECTION");
-                let field = |f: &Value| format!("{}:{}", f["fieldPath"].as_str().unwrap(), f["order"].as_str().unwrap());
+                let field =
+                    |f: &Value| format!("{}:{}", f["fieldPath"].as_str().unwrap(), f["order"].as_str().unwrap());
                 let fields: Vec<String> = index["fields"].as_array().unwrap().iter().map(field).collect();
                 format!("{} {}", index["collectionGroup"].as_str().unwrap(), fields.join(" "))
             })
@@ -173,7 +174,9 @@ mod tests {
             fields.for_each(|field| assert!(!without.contains(&(shape.collection, field)), "{shape:?}"));
         }
         // What may be long must not be in an index: it costs, and the index has a limit.
-        for (collection, field) in [("tasks", "record"), ("events", "record"), ("responses", "result"), ("responses", "text")] {
+        for (collection, field) in
+            [("tasks", "record"), ("events", "record"), ("responses", "result"), ("responses", "text")]
+        {
             assert!(without.contains(&(collection, field)), "{collection}.{field}");
         }
         let ttl: BTreeSet<&str> = overrides

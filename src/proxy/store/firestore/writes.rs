@@ -125,7 +125,9 @@ fn put_response(client: &Client, row: &ResponseRow, expire_at_ms: i64, writes: &
         .text("record", &serde_json::to_string(&record)?)
         .time("expire_at", expire_at_ms);
     if row.text.len() + row.result.len() <= INLINE_BYTES {
-        writes.push(client.create(&path, fields.text("text", &row.text).text("result", &row.result).number("n_parts", 0)));
+        writes.push(
+            client.create(&path, fields.text("text", &row.text).text("result", &row.result).number("n_parts", 0)),
+        );
         return Ok(());
     }
     let payload = serde_json::to_string(&(&row.text, &row.result))?;

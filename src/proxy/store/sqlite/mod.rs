@@ -106,7 +106,6 @@ impl TaskStore for Sqlite {
         self.read(move |sql| rows::responses(sql, &task_id))
     }
 
-    #[cfg(test)]
     fn evaluations<'a>(&'a self, task_id: &'a TaskId) -> Answer<'a, Vec<EvaluationRow>> {
         let task_id = task_id.clone();
         self.read(move |sql| rows::evaluations(sql, &task_id))

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use super::super::records::event_record;
-use super::super::{Batch, Error, EvaluationRow, IdempotencyKey, MinerRow, Records, ResponseRow, TaskChange, UploadRow};
+use super::super::{
+    Batch, Error, EvaluationRow, IdempotencyKey, MinerRow, Records, ResponseRow, TaskChange, UploadRow,
+};
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
 
 /// All of a batch; an error leaves what came before it to the caller's savepoint.
@@ -70,8 +72,11 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
             .execute([sha256, task.id.as_str()])?;
     }
     if *has_event {
-        sql.prepare_cached("INSERT INTO events (task_id, number, record) VALUES (?1, ?2, ?3)")?
-            .execute(params![task.id.as_str(), task.last_event, event_record(task)?])?;
+        sql.prepare_cached("INSERT INTO events (task_id, number, record) VALUES (?1, ?2, ?3)")?.execute(params![
+            task.id.as_str(),
+            task.last_event,
+            event_record(task)?
+        ])?;
     }
     Ok(())
 }
@@ -218,7 +223,6 @@ pub(super) fn upload(sql: &Connection, owner: &str, id: &str) -> Result<Option<U
 }
 
 /// The revealed scores of a task.
-#[cfg(test)]
 pub(super) fn evaluations(sql: &Connection, task_id: &TaskId) -> Result<Vec<EvaluationRow>, Error> {
     let mut statement = sql.prepare_cached(
         "SELECT task_id, validator, commitment, salt, scores, revealed_at_ms FROM evaluations
@@ -239,8 +243,8 @@ pub(super) fn evaluations(sql: &Connection, task_id: &TaskId) -> Result<Vec<Eval
 
 /// A task as it was at its events after `number`, oldest first, at most `limit`.
 pub(super) fn events(sql: &Connection, id: &TaskId, number: u64, limit: usize) -> Result<Vec<Task>, Error> {
-    let mut statement = sql
-        .prepare_cached("SELECT record FROM events WHERE task_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3")?;
+    let mut statement =
+        sql.prepare_cached("SELECT record FROM events WHERE task_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3")?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let records = statement.query_map(params![id.as_str(), number, limit], |row| row.get::<_, String>(0))?;
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()

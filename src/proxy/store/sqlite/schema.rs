@@ -93,7 +93,8 @@ fn matching(path: &Path, got: i64) -> Result<(), Error> {
     if got == SCHEMA || got == 0 {
         return Ok(());
     }
-    let advice = if got < SCHEMA { "run `violet proxy migrate`" } else { "use the build that wrote it, or another --store" };
+    let advice =
+        if got < SCHEMA { "run `violet proxy migrate`" } else { "use the build that wrote it, or another --store" };
     Err(Error::Schema { store: path.display().to_string(), got, expected: SCHEMA, advice })
 }
 
