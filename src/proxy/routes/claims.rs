@@ -27,6 +27,9 @@ const TRIES: usize = 8;
 /// When it looks again after that, ms.
 const AGAIN_MS: i64 = 20;
 
+/// How often a waiting claim looks for what other proxies did.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Longest `wait_s`.
 const MAX_WAIT_S: f64 = 30.0;
 
@@ -105,6 +108,9 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
             let ms = u64::try_from(at_ms - clock::now_ms()).unwrap_or(0).max(1);
             until.min(Instant::now() + Duration::from_millis(ms))
         });
+        // What another proxy lent under this claim wakes nobody here.
+        let look_again =
+            if app.store.records().is_shared() { look_again.min(Instant::now() + LOOK) } else { look_again };
         tokio::select! {
             () = woken => {}
             () = tokio::time::sleep_until(look_again) => {}
