@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::Error;
@@ -71,10 +71,16 @@ fn serve(sql: &Connection, mut commands: mpsc::Receiver<Command>) {
 
 fn commit(sql: &Connection, batch: Vec<Command>) {
     let begun = sql.execute_batch("BEGIN IMMEDIATE");
-    // Without a transaction every command would commit by itself, with an fsync each: none is run.
-    let transaction = begun.is_ok().then_some(sql);
-    let replies: Vec<Reply> = batch.into_iter().map(|command| command(transaction)).collect();
-    let failed = begun.and_then(|()| sql.execute_batch("COMMIT")).err();
+    // Without a transaction a command would commit by itself: none is run. SQLite ends one by itself when the disk is
+    // full; what ran in it before is undone then, and told so.
+    let run = |command: Command| command((!sql.is_autocommit()).then_some(sql));
+    let replies: Vec<Reply> = batch.into_iter().map(run).collect();
+    let rolled_back = || rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None);
+    let failed = match begun {
+        Ok(()) if sql.is_autocommit() => Some(rolled_back()),
+        Ok(()) => sql.execute_batch("COMMIT").err(),
+        Err(error) => Some(error),
+    };
     if let Some(error) = &failed {
         tracing::error!(%error, "a commit failed; its commands are undone");
         // After an error SQLite may have rolled back by itself, so this may have nothing to do.
@@ -100,7 +106,9 @@ fn run(sql: &Connection, work: impl FnOnce(&Connection) -> Result<(), Error>) ->
     match done {
         Ok(()) => Ok(sql.execute_batch("RELEASE command")?),
         Err(error) => {
-            sql.execute_batch("ROLLBACK TO command; RELEASE command")?;
+            if !sql.is_autocommit() {
+                sql.execute_batch("ROLLBACK TO command; RELEASE command")?;
+            }
             Err(error)
         }
     }
