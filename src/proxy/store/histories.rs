@@ -1,5 +1,6 @@
 //! Random histories, drawn with fixed seeds, that go the same ways in every store.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -250,14 +251,15 @@ async fn same_as_the_model(store: &dyn TaskStore, steps: &[Step]) {
 }
 
 /// Runs the same histories, drawn with a fixed seed, against stores that `open` makes.
-pub(super) fn histories(n: u32, mut open: impl FnMut() -> Arc<dyn TaskStore>) {
+pub(super) fn histories(n: u32, open: impl FnMut() -> Arc<dyn TaskStore>) {
+    let open = RefCell::new(open);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = Config { cases: n, failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
     let rng = TestRng::deterministic_rng(config.rng_algorithm);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let run = runner.run(&prop::collection::vec(step(), 1..40), |steps| {
         let _entered = runtime.enter();
-        let store = open();
+        let store = (open.borrow_mut())();
         runtime.block_on(same_as_the_model(store.as_ref(), &steps));
         Ok(())
     });
