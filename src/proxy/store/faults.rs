@@ -10,8 +10,8 @@ use super::conformance::{TERMS, claim, new_task, response};
 use super::model::Model;
 use super::sqlite::Sqlite;
 use super::{
-    Answer, Batch, Error, EvaluationRow, Expired, IdempotencyKey, Mark, MinerRow, Records, ResponseRow, Store,
-    TaskStore, UploadRow,
+    Answer, Batch, Error, EvaluationRow, Expired, IdempotencyKey, Mark, MinerRow, ResponseRow, Store, TaskStore,
+    UploadRow,
 };
 use crate::proxy::hub::Hub;
 use crate::subnet::task::{Holding, Hotkey, Refusal, ResponseId, SlotState, Submit, Task, TaskId};
