@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::OsStr;
 use clap::{CommandFactory, FromArgMatches};
 
-use super::config::Cli;
+use super::config::{Cli, Command};
 
 /// Largest file, bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -35,7 +35,12 @@ pub(crate) fn parse(argv: Vec<OsString>) -> Result<(Cli, clap::ArgMatches), clap
         }
     }
     let matches = command.try_get_matches_from(argv)?;
-    Ok((Cli::from_arg_matches(&matches)?, matches))
+    // A variable of the service's own must not make the other commands ask for the rest of its options.
+    let cli = match matches.subcommand_name() {
+        Some(_) => Cli { command: Some(Command::from_arg_matches(&matches)?), config: None },
+        None => Cli::from_arg_matches(&matches)?,
+    };
+    Ok((cli, matches))
 }
 
 /// The file of `--config`, which has to be known before the rest can be read.
@@ -96,7 +101,7 @@ fn with_defaults(command: clap::Command, values: &[(String, String)]) -> clap::C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::config::{Command, Config};
+    use crate::proxy::config::Config;
 
     fn parsed(toml: &str, flags: &[&str]) -> Result<(Cli, clap::ArgMatches), clap::Error> {
         let dir = tempfile::tempdir().unwrap();

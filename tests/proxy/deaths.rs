@@ -1,5 +1,7 @@
 //! The process dies at every step of a task's life; whoever was not answered asks again, and nothing is lost or doubled.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::http::{Events, get, try_send};
@@ -33,9 +35,12 @@ fn persist(network: &mut Network, ask: impl Fn(&Network) -> Option<(u16, Value)>
             assert!(status < 300, "{status} {body}");
             return body;
         }
-        if network.is_dead() {
-            network.crash_and_restart();
+        // Its connection ends before the process does.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !network.is_dead() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
         }
+        network.crash_and_restart();
     }
     panic!("no answer");
 }

@@ -152,7 +152,7 @@ impl Chaos {
 
 #[test]
 fn one_of_two_proxies_is_killed_every_second_and_every_task_ends_once() {
-    let flags = ["--redundancy", "1", "--commit-s", "0.5", "--reveal-s", "0.2", "--lease-s", "20", "--tick-ms", "200"];
+    let flags = ["--redundancy", "1", "--commit-s", "0.5", "--reveal-s", "0.2", "--lease-s", "20"];
     let Some(mut proxies) = proxies(2, "chaos", &flags) else { return };
     let n_tasks = std::env::var("VIOLET_CHAOS_TASKS").ok().and_then(|n| n.parse().ok()).unwrap_or(TASKS);
     let chaos = Chaos {
