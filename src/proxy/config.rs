@@ -38,18 +38,18 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Config {
     /// TOML file of these options, by their names with or without dashes; a flag and a variable win over it.
-    #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    #[arg(id = "config", long = "config", value_name = "FILE", env = "VIOLET_PROXY_CONFIG")]
+    pub(crate) options_file: Option<PathBuf>,
     /// Address to listen on.
     #[arg(long, env = "VIOLET_PROXY_HOST", default_value = "127.0.0.1")]
     pub(crate) host: std::net::IpAddr,
     /// Port to listen on; 0 for a free one.
     #[arg(long, env = "VIOLET_PROXY_PORT", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Where tasks are: sqlite:PATH or firestore:PROJECT; default: violet.sqlite3 in the data directory.
+    /// Where tasks are: `sqlite:PATH` or `firestore:PROJECT`; default: violet.sqlite3 in the data directory.
     #[arg(long, value_name = "HOME", env = "VIOLET_PROXY_STORE")]
     pub(crate) store: Option<StoreHome>,
-    /// Where audio is: file:DIR or gs://BUCKET; default: blobs in the data directory.
+    /// Where audio is: `file:DIR` or `gs://BUCKET`; default: blobs in the data directory.
     #[arg(long, value_name = "HOME", env = "VIOLET_PROXY_BLOBS")]
     pub(crate) blobs: Option<BlobsHome>,
     /// File of the Google service account for firestore: and gs:.

@@ -14,7 +14,7 @@ use super::config::ms;
 use super::error::ApiResult;
 
 /// How often it is looked for what is over.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Records that one transaction deletes at the most, and blobs that are looked at together.
 const PAGE: usize = 100;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Time for an emulator to answer; Java takes some seconds on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// `host:port` of the Firestore emulator; `None`, said loudly, where there is none outside CI.
 pub(crate) fn firestore() -> Option<&'static str> {

@@ -15,7 +15,7 @@ use crate::neuron::{Neuron, Peer, transcript};
 const TASKS: usize = 40;
 
 /// Longest run, whatever the machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Proxies of one project and bucket of their own; none where the emulators are not here.
 fn proxies(n: usize, project: &str, flags: &[&str]) -> Option<Vec<Network>> {

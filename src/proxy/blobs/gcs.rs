@@ -40,14 +40,14 @@ impl Bucket {
     /// Whether the bucket is there and may be used.
     pub(crate) async fn check(&self) -> Result<(), Error> {
         let url = format!("{}/storage/v1/b/{}/o?maxResults=1", self.endpoint, self.name);
-        self.google.json(Method::GET, &url, None).await.map(|_| ()).map_err(|error| self.failed(error))
+        self.google.json(Method::GET, &url, None).await.map(|_| ()).map_err(|error| self.failed(&error))
     }
 
     fn object_url(&self, sha256: &str) -> String {
         format!("{}/storage/v1/b/{}/o/blobs%2F{sha256}", self.endpoint, self.name)
     }
 
-    fn failed(&self, error: google::Error) -> Error {
+    fn failed(&self, error: &google::Error) -> Error {
         let message = format!("gs://{}: {error}", self.name);
         if error.is_passing() { Error::Unavailable(message) } else { Error::Refused(message) }
     }
@@ -57,7 +57,7 @@ impl Bucket {
         match self.google.json(Method::GET, &self.object_url(sha256), None).await {
             Ok(object) => Ok(Some(object)),
             Err(google::Error::Answer { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 
@@ -73,8 +73,8 @@ impl Bucket {
         let begin = self.google.request(Method::POST, &url).await?;
         let begin =
             begin.header(header::CONTENT_TYPE, "application/json").header("x-upload-content-type", &meta.media_type);
-        let begun = checked(begin.body(about.to_string()).send().await?).await?;
-        let session = begun.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let session = checked(begin.body(about.to_string()).send().await?).await?;
+        let session = session.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let session = session.ok_or_else(|| google::Error::Lost("an upload has no session".to_owned()))?;
         let mut at = 0;
         let mut n_failed = 0;
@@ -169,10 +169,10 @@ impl BlobStore for Bucket {
                     Ok(_) => return Ok(()),
                     // The sweep was faster.
                     Err(google::Error::Answer { status: StatusCode::NOT_FOUND, .. }) => {}
-                    Err(error) => return Err(self.failed(error)),
+                    Err(error) => return Err(self.failed(&error)),
                 }
             }
-            self.upload(file, meta).await.map_err(|error| self.failed(error))
+            self.upload(file, meta).await.map_err(|error| self.failed(&error))
         }
         .boxed()
     }
@@ -193,12 +193,12 @@ impl BlobStore for Bucket {
                 return Ok(None);
             }
             let url = format!("{}?alt=media", self.object_url(sha256));
-            let mut request = self.google.request(Method::GET, &url).await.map_err(|error| self.failed(error))?;
+            let mut request = self.google.request(Method::GET, &url).await.map_err(|error| self.failed(&error))?;
             // No range can ask for nothing, and an object of no bytes has none.
             if len > 0 {
                 request = request.header(header::RANGE, format!("bytes={start}-{}", start.saturating_add(len - 1)));
             }
-            let answer = request.send().await.map_err(|error| self.failed(error.into()))?;
+            let answer = request.send().await.map_err(|error| self.failed(&error.into()))?;
             match checked(answer).await {
                 Ok(_) if len == 0 => Ok(Some(futures::stream::empty().boxed())),
                 Ok(answer) => {
@@ -206,7 +206,7 @@ impl BlobStore for Bucket {
                     Ok(Some(bytes.map(|part| part.map_err(|error| io::Error::other(error.without_url()))).boxed()))
                 }
                 Err(google::Error::Answer { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-                Err(error) => Err(self.failed(error)),
+                Err(error) => Err(self.failed(&error)),
             }
         }
         .boxed()
@@ -221,7 +221,7 @@ impl BlobStore for Bucket {
                 self.name,
                 limit + 1
             );
-            let page = self.google.json(Method::GET, &url, None).await.map_err(|error| self.failed(error))?;
+            let page = self.google.json(Method::GET, &url, None).await.map_err(|error| self.failed(&error))?;
             let objects = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
             let blobs = objects.iter().filter_map(described).filter(|meta| meta.sha256.as_str() > after);
             Ok(blobs.take(limit).collect())
@@ -243,14 +243,14 @@ impl BlobStore for Bucket {
                 generation("generation"),
                 generation("metageneration")
             );
-            let request = self.google.request(Method::DELETE, &url).await.map_err(|error| self.failed(error))?;
-            let answer = request.send().await.map_err(|error| self.failed(error.into()))?;
+            let request = self.google.request(Method::DELETE, &url).await.map_err(|error| self.failed(&error))?;
+            let answer = request.send().await.map_err(|error| self.failed(&error.into()))?;
             match checked(answer).await {
                 Ok(_) => Ok(true),
                 Err(google::Error::Answer {
                     status: StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED, ..
                 }) => Ok(false),
-                Err(error) => Err(self.failed(error)),
+                Err(error) => Err(self.failed(&error)),
             }
         }
         .boxed()
@@ -258,11 +258,12 @@ impl BlobStore for Bucket {
 
     fn url(&self, method: &str, sha256: &str, now_ms: i64, life_ms: i64) -> Result<Option<String>, Error> {
         let object = format!("blobs/{sha256}");
-        let (endpoint, bucket, life_s) = (self.endpoint.as_str(), self.name.as_str(), life_ms / 1_000);
+        let (endpoint, bucket) = (self.endpoint.as_str(), self.name.as_str());
         match self.google.account() {
             Some(account) => {
-                let signed = Signed { endpoint, method, bucket, object: &object, life_s, content_type: None };
-                signed.url(account, now_ms).map(Some).map_err(|error| self.failed(error))
+                let signed =
+                    Signed { endpoint, method, bucket, object: &object, life_s: life_ms / 1_000, content_type: None };
+                signed.url(account, now_ms).map(Some).map_err(|error| self.failed(&error))
             }
             // An emulator asks for no signature, and has no key to check one.
             None => Ok(Some(format!("{endpoint}/{bucket}/{object}"))),

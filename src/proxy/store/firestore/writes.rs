@@ -184,7 +184,9 @@ impl Firestore {
             let path = miner_path(miner)?;
             let document = self.client.get(&path).await?;
             let mut row = document.as_ref().map_or_else(|| MinerRow::newcomer(miner.clone()), miner_of);
-            scores.iter().for_each(|score| row.score(*score));
+            for score in &scores {
+                row.score(*score);
+            }
             row.answered += u64::from(answered == Some(miner));
             let fields = Fields::default()
                 .text("hotkey", miner.as_str())

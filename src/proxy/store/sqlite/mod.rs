@@ -43,10 +43,10 @@ impl Sqlite {
         self.writer.write(move |sql| Ok(sql.pragma_update(None, "max_page_count", n_pages)?)).await.unwrap();
     }
 
-    fn read<'a, T: Send + 'static>(
-        &'a self,
+    fn read<T: Send + 'static>(
+        &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Answer<'a, T> {
+    ) -> Answer<'_, T> {
         self.readers.read(work).boxed()
     }
 }

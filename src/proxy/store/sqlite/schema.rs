@@ -117,8 +117,8 @@ fn version(connection: &Connection) -> Result<i64, Error> {
 /// Takes every step that is left, all or none.
 fn raise(connection: &Connection) -> Result<(), Error> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let steps = STEPS.iter().skip(usize::try_from(version(connection)?).unwrap_or(0));
-    let raised = steps.fold(Ok(()), |so_far, step| so_far.and_then(|()| connection.execute_batch(step)));
+    let mut steps = STEPS.iter().skip(usize::try_from(version(connection)?).unwrap_or(0));
+    let raised = steps.try_for_each(|step| connection.execute_batch(step));
     let end = format!("PRAGMA user_version = {SCHEMA}; COMMIT;");
     if let Err(error) = raised.and_then(|()| connection.execute_batch(&end)) {
         connection.execute_batch("ROLLBACK")?;

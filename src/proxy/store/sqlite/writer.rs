@@ -86,7 +86,9 @@ fn commit(sql: &Connection, batch: Vec<Command>) {
         // After an error SQLite may have rolled back by itself, so this may have nothing to do.
         let _ = sql.execute_batch("ROLLBACK");
     }
-    replies.into_iter().for_each(|reply| reply(failed.as_ref()));
+    for reply in replies {
+        reply(failed.as_ref());
+    }
 }
 
 /// What a command is told whose commit failed; one error is told to many.
