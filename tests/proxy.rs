@@ -18,6 +18,8 @@ mod crashes;
 mod deaths;
 #[path = "proxy/events.rs"]
 mod events;
+#[path = "proxy/kinds.rs"]
+mod kinds;
 #[path = "proxy/leases.rs"]
 mod leases;
 #[path = "proxy/path.rs"]

@@ -21,7 +21,7 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 #[cfg(feature = "firebase")]
 pub(crate) use gcs::Bucket;
@@ -156,6 +156,11 @@ impl Incoming {
         &self.path
     }
 
+    /// SHA-256 of the bytes so far, lower-case hex.
+    pub(crate) fn sha256(&self) -> String {
+        hex::encode(self.hash.clone().finalize())
+    }
+
     /// Number of bytes so far.
     pub(crate) fn n_bytes(&self) -> u64 {
         self.n_bytes
@@ -220,7 +225,7 @@ impl Blobs {
         fault::point("blob_part_written");
         let now_ms = clock::now_ms();
         let meta = Meta {
-            sha256: hex::encode(incoming.hash.clone().finalize()),
+            sha256: incoming.sha256(),
             bytes: incoming.n_bytes,
             media_type: about.media_type,
             name: about.name,
@@ -236,15 +241,52 @@ impl Blobs {
     /// Spools a whole stream.
     pub(crate) async fn receive<E: std::fmt::Display>(
         &self,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> ApiResult<Incoming> {
+        self.receive_at_most(body, self.limit_bytes).await
+    }
+
+    /// Spools a whole stream of at most `limit_bytes`.
+    pub(crate) async fn receive_at_most<E: std::fmt::Display>(
+        &self,
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        limit_bytes: u64,
     ) -> ApiResult<Incoming> {
         let mut incoming = self.begin().await?;
+        incoming.limit_bytes = limit_bytes.min(self.limit_bytes);
         while let Some(chunk) = body.next().await {
             let chunk = chunk
                 .map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
             incoming.write(&chunk).await?;
         }
         Ok(incoming)
+    }
+
+    /// A blob as a local file, for decoders; `None` if it is not there.
+    pub(crate) async fn open_file(&self, sha256: &str) -> ApiResult<Option<std::fs::File>> {
+        let Some(meta) = self.store.meta(sha256).await? else { return Ok(None) };
+        let Some(mut bytes) = self.store.read(sha256, 0, meta.bytes).await? else { return Ok(None) };
+        let parts = self.parts.clone();
+        // Without a name: it is gone when it is closed, however that happens.
+        let copy = tokio::task::spawn_blocking(move || tempfile::tempfile_in(parts)).await;
+        let copy = copy.map_err(ApiError::internal)?.map_err(Error::io("making a spool file"))?;
+        let mut copy = File::from_std(copy);
+        while let Some(part) = bytes.next().await {
+            copy.write_all(&part.map_err(Error::io("reading a blob"))?).await.map_err(Error::io("copying a blob"))?;
+        }
+        copy.flush().await.map_err(Error::io("copying a blob"))?;
+        copy.rewind().await.map_err(Error::io("copying a blob"))?;
+        Ok(Some(copy.into_std().await))
+    }
+
+    /// All bytes of a blob, if they are at most `limit_bytes`; `None` if it is not there.
+    pub(crate) async fn bytes(&self, sha256: &str, limit_bytes: u64) -> ApiResult<Option<Vec<u8>>> {
+        let Some(mut bytes) = self.store.read(sha256, 0, limit_bytes).await? else { return Ok(None) };
+        let mut all = Vec::new();
+        while let Some(part) = bytes.next().await {
+            all.extend_from_slice(&part.map_err(Error::io("reading a blob"))?);
+        }
+        Ok(Some(all))
     }
 
     /// URL under which `holder` may fetch a blob for [`URL_LIFE_MS`]: the store's own, or one of the proxy's.
@@ -257,8 +299,13 @@ impl Blobs {
 
     /// Query of the proxy's URL under which `holder` may fetch a blob until `expires_ms`.
     pub(crate) fn query(&self, sha256: &str, holder: &str, expires_ms: i64) -> String {
-        let signature = hex::encode(self.mac("GET", sha256, holder, expires_ms).finalize().into_bytes());
+        let signature = self.sign("GET", sha256, holder, expires_ms);
         format!("expires={expires_ms}&holder={holder}&signature={signature}")
+    }
+
+    /// The proxy's signature of one use of a blob: what is done with it, by whom, until when.
+    pub(crate) fn sign(&self, method: &str, sha256: &str, holder: &str, expires_ms: i64) -> String {
+        hex::encode(self.mac(method, sha256, holder, expires_ms).finalize().into_bytes())
     }
 
     /// Whether the proxy signed this; the comparison takes constant time.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
-use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES};
+use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES, Usable};
 use crate::proxy::request::{self, SMALL_BODY_BYTES, Signed};
 use crate::proxy::store::{Records, ResponseRow};
 use crate::proxy::{clock, fault, reaper};
@@ -66,16 +66,16 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
     let task = app.task(&body.task_id).await?;
     app.presence.touch(&signed.hotkey, clock::now_ms());
     let miner = signed.hotkey.clone();
-    let (body, checked) = app
+    let body = app
         .on_cpu(move || {
             let (task_id, slot) = (body.task_id.as_str(), body.slot);
             let claimed =
                 Claimed { task_id, slot, result: &body.result, digest: &body.digest, signature: &body.signature };
             quality::check_signature(miner.as_str(), &claimed)?;
-            let checked = quality::check_result(&task, &body.result);
-            Ok::<_, ApiError>((body, checked))
+            Ok::<_, ApiError>(body)
         })
         .await??;
+    let checked = quality::check_result(&app, task, body.slot, body.result.as_str().into()).await?;
     fault::point("before_submit");
     let (_, receipt) = app
         .change(&body.task_id, |task, records| take_result(task, records, &signed, &body, &checked, clock::now_ms()))
@@ -104,12 +104,12 @@ fn take_result(
     records: &mut Records,
     signed: &Signed,
     body: &SubmitBody,
-    checked: &Result<String, String>,
+    checked: &Result<Usable, String>,
     now_ms: i64,
 ) -> ApiResult<Receipt> {
     let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
     let response_id = ResponseId::from(format!("resp_{}", ulid::Ulid::new().to_string().to_ascii_lowercase()));
-    let verdict = checked.as_ref().map(|_| ()).map_err(Clone::clone);
+    let verdict = checked.as_ref().map(|usable| usable.output.clone()).map_err(Clone::clone);
     let receipt =
         task.submit(&holding, Submit { response_id, digest: body.digest.clone(), checked: verdict }, now_ms)?;
     if !receipt.is_new {
@@ -117,7 +117,7 @@ fn take_result(
     }
     let submission = task.submissions().find(|submission| submission.response_id == receipt.response_id);
     match (submission, checked) {
-        (Some(submission), Ok(text)) => {
+        (Some(submission), Ok(Usable { text, .. })) => {
             records.response = Some(ResponseRow {
                 id: receipt.response_id.clone(),
                 task_id: body.task_id.clone(),

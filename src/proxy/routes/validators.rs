@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::claims::{check_claim, input_view};
+use super::claims::{blob_url, check_claim, check_hash, input_view};
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, Name};
 use crate::proxy::store::{EvaluationRow, ResponseRow};
 use crate::proxy::{clock, views};
-use crate::subnet::task::{Hotkey, Phase, Scores, Standing, Task, TaskId, seconds};
+use crate::subnet::task::{Hotkey, Kind, Phase, ResponseId, Scores, Standing, Task, TaskId, seconds};
 
 /// Evaluations that one claim may get.
 const MAX_EVALUATIONS: usize = 8;
@@ -50,12 +50,12 @@ pub(super) async fn lease(State(app): State<Arc<App>>, request: Request) -> ApiR
         return Err(ApiError::invalid("invalid_value", message).at("max"));
     }
     let until = Instant::now() + Duration::from_secs_f64(body.wait_s);
-    let can_judge = body.kinds.iter().any(|kind| kind == "transcription");
+    let kinds: Vec<Kind> = body.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect();
     loop {
         let woken = app.hub.evaluations.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        let lent = if can_judge { take_evaluations(&app, &signed.hotkey, &body).await? } else { Vec::new() };
+        let lent = take_evaluations(&app, &signed.hotkey, &body, &kinds).await?;
         if !lent.is_empty() || Instant::now() >= until {
             let mut evaluations = Vec::with_capacity(lent.len());
             for task in &lent {
@@ -74,9 +74,16 @@ pub(super) async fn lease(State(app): State<Arc<App>>, request: Request) -> ApiR
 /// How often a waiting validator looks for evaluations whose lease ran out; that wakes nobody.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-async fn take_evaluations(app: &App, validator: &Hotkey, body: &LeaseBody) -> ApiResult<Vec<Arc<Task>>> {
+async fn take_evaluations(
+    app: &App,
+    validator: &Hotkey,
+    body: &LeaseBody,
+    kinds: &[Kind],
+) -> ApiResult<Vec<Arc<Task>>> {
     let now_ms = clock::now_ms();
-    let is_free = |task: &Arc<Task>| task.standing(validator, &body.claim_id, now_ms) == Standing::Judge;
+    let is_free = |task: &Arc<Task>| {
+        kinds.contains(&task.kind) && task.standing(validator, &body.claim_id, now_ms) == Standing::Judge
+    };
     let mut free: Vec<Arc<Task>> = app.store.board().tasks().into_iter().filter(is_free).collect();
     // What this claim has already comes first: the same claim gets the same.
     let has = |task: &Task| {
@@ -103,16 +110,23 @@ async fn evaluation_view(app: &App, task: &Task, validator: &Hotkey) -> ApiResul
     let rows = app.store.records().responses(&task.id).await?;
     let evaluation =
         task.evaluation.as_ref().ok_or_else(|| ApiError::internal(format!("{} lost its evaluation", task.id)))?;
+    let audio = |id: &ResponseId| {
+        let submission = task.submissions().find(|submission| &submission.response_id == id);
+        let Some(output) = submission.and_then(|submission| submission.output.as_ref()) else { return Ok(None) };
+        let url = blob_url(app, &output.sha256, validator)?;
+        let (sha256, bytes, duration_s) = (&output.sha256, output.bytes, output.duration_s);
+        Ok::<_, ApiError>(Some(json!({"url": url, "sha256": sha256, "bytes": bytes, "duration_s": duration_s})))
+    };
     let response = |row: ResponseRow| {
-        json!({
+        Ok(json!({
             "response_id": row.id, "miner": row.miner, "slot": row.slot, "result": row.result, "digest": row.digest,
-            "signature": row.signature, "latency_s": seconds(row.latency_ms),
-        })
+            "signature": row.signature, "latency_s": seconds(row.latency_ms), "audio": audio(&row.id)?,
+        }))
     };
     Ok(json!({
         "task_id": task.id, "kind": task.kind, "options": task.options, "input": input_view(app, task, validator)?,
         "commit_by_ms": evaluation.commit_by_ms, "reveal_by_ms": evaluation.reveal_by_ms,
-        "responses": rows.into_iter().map(response).collect::<Vec<_>>(),
+        "responses": rows.into_iter().map(response).collect::<ApiResult<Vec<_>>>()?,
     }))
 }
 
@@ -127,11 +141,7 @@ struct CommitBody {
 pub(super) async fn commit(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
     let signed = request::signed_by_validator(&app, request).await?;
     let body: CommitBody = signed.json()?;
-    let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if !is_hash(&body.commitment) {
-        let message = "commitment is not a SHA-256 in lower-case hex";
-        return Err(ApiError::invalid("invalid_value", message).at("commitment"));
-    }
+    check_hash("commitment", &body.commitment)?;
     let committed =
         app.change(&body.task_id, |task, _| Ok(task.commit(&signed.hotkey, &body.commitment, clock::now_ms())?));
     let (_, phase) = committed.await?;

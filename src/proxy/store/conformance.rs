@@ -22,7 +22,13 @@ pub(super) fn blob(n: u8) -> String {
 }
 
 pub(super) fn new_task(id: &str, owner: &str, blob_n: u8, redundancy: u8, now_ms: i64) -> Task {
-    let input = Input { sha256: blob(blob_n), bytes: 1, duration_s: Some(1.0), name: Some("ä/\"x\"\n".to_owned()) };
+    let input = Input {
+        sha256: blob(blob_n),
+        bytes: 1,
+        duration_s: Some(1.0),
+        name: Some("ä/\"x\"\n".to_owned()),
+        characters: None,
+    };
     let new = NewTask {
         id: TaskId::from(id),
         owner: owner.to_owned(),
@@ -238,7 +244,7 @@ async fn what_is_over_goes_with_all_that_belongs_to_it(store: &dyn TaskStore) {
     store.commit(leased.clone()).await.unwrap();
     let miner = Hotkey::from("M6");
     let ended = changed(&task_in(&leased), |task, records| {
-        let submit = Submit { response_id: ResponseId::from("resp_o"), digest: "d".to_owned(), checked: Ok(()) };
+        let submit = Submit { response_id: ResponseId::from("resp_o"), digest: "d".to_owned(), checked: Ok(None) };
         task.submit(&Holding { slot: 0, token: 1, miner: &miner }, submit, 2).unwrap();
         task.cancel(3).unwrap();
         task.version -= 1;

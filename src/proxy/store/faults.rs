@@ -176,7 +176,7 @@ async fn answered(store: &Store) -> TaskId {
         n_tries += 1;
         let response_id = ResponseId::from(format!("resp_{n_tries}"));
         let submitted = store.change(&id, |task, records| {
-            let submit = Submit { response_id: response_id.clone(), digest: "d".to_owned(), checked: Ok(()) };
+            let submit = Submit { response_id: response_id.clone(), digest: "d".to_owned(), checked: Ok(None) };
             let receipt = task.submit(&Holding { slot: 0, token: 1, miner: &miner }, submit, 20)?;
             records.response = receipt.is_new.then(|| response(response_id.as_str(), task, 0, "M1", "hello"));
             Ok::<_, Failed>(())

@@ -87,7 +87,7 @@ impl History {
                 self.n_responses += 1;
                 let id = format!("resp_{}", self.n_responses);
                 self.held(load(task).await, miner, |task, holding, records| {
-                    let checked = if is_good { Ok(()) } else { Err("empty".to_owned()) };
+                    let checked = if is_good { Ok(None) } else { Err("empty".to_owned()) };
                     let submit = Submit { response_id: ResponseId::from(id.as_str()), digest: id.clone(), checked };
                     let receipt = task.submit(holding, submit, now_ms).ok().filter(|receipt| receipt.is_new)?;
                     match receipt.rejected {
