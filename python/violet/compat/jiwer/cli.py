@@ -1,4 +1,4 @@
-"""jiwer 4's command line: `python -m violet.compat.jiwer -r REF -h HYP`."""
+"""jiwer 4's command line; `python -m violet.compat.jiwer -r REF -h HYP` runs it."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from violet.compat import jiwer
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def cli(argv: Sequence[str] | None = None) -> int:
     """Prints the rate, or the alignment; 1 if the files do not fit together."""
     parser = argparse.ArgumentParser(prog="jiwer", description="Word or character error rate of lines.", add_help=False)
     parser.add_argument("--help", action="help", help="show this text")
@@ -44,7 +44,3 @@ def _lines(path: Path) -> list[str]:
     # Lines of one character are left out, as in jiwer.
     stripped = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in stripped if len(line) > 1]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

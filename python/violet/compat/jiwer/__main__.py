@@ -1,0 +1,7 @@
+"""`python -m violet.compat.jiwer`."""
+
+import sys
+
+from violet.compat.jiwer.cli import cli
+
+sys.exit(cli())
