@@ -66,8 +66,9 @@ def shuffled(samples: Samples) -> Samples:
 
 def noise(samples: Samples) -> Samples:
     """White noise as loud as the clip."""
-    level = np.sqrt(np.mean(np.square(samples)))
-    return (level * np.random.default_rng(2).standard_normal(len(samples))).clip(-0.99, 0.99).astype(np.float32)
+    level = float(np.sqrt(np.mean(np.square(samples))))
+    white: Samples = np.random.default_rng(2).standard_normal(len(samples), dtype=np.float32)
+    return np.clip(level * white, -0.99, 0.99).astype(np.float32)
 
 
 CHEATS: dict[str, Callable[[Samples, Samples], Samples]] = {

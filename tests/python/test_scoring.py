@@ -237,7 +237,7 @@ def test_jiwers_outputs_are_equal_on_many_random_pairs() -> None:
             assert repr(ours.alignments) == repr(theirs.alignments)
             ours.alignments, theirs.alignments = [], []
             assert vars(ours) == vars(theirs)
-        counts, wanted = violet.score_words(texts[0], texts[1], "none"), original.process_words(*texts)
+        counts, wanted = violet.score_words(texts[0], texts[1], "none"), original.process_words(texts[0], texts[1])
         assert (counts.hits, counts.substitutions) == (wanted.hits, wanted.substitutions)
         assert (counts.deletions, counts.insertions, counts.wer) == (wanted.deletions, wanted.insertions, wanted.wer)
 
