@@ -68,7 +68,8 @@ def noise(samples: Samples) -> Samples:
     """White noise as loud as the clip."""
     level = float(np.sqrt(np.mean(np.square(samples))))
     white: Samples = np.random.default_rng(2).standard_normal(len(samples), dtype=np.float32)
-    return np.clip(level * white, -0.99, 0.99).astype(np.float32)
+    unclipped: Samples = np.clip(level * white, -0.99, 0.99).astype(np.float32)
+    return unclipped
 
 
 CHEATS: dict[str, Callable[[Samples, Samples], Samples]] = {
