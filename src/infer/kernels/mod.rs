@@ -14,6 +14,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
+mod fixed;
 mod isa;
 mod matmul;
 mod memory;
@@ -27,6 +28,7 @@ mod recurrent;
 mod tile;
 
 pub(super) use attention::{Attention, Heads, attend_places, attention};
+pub(super) use fixed::{Fixed, INPUT_BYTES, to_fixed};
 pub(super) use matmul::{Matrix, matmul_onto, matvec};
 pub(super) use memory::{MAX_HEAD_SIZE, Memory, MemoryPanel, Queries};
 pub(super) use packed::{Finish, Packed};
