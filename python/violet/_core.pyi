@@ -119,24 +119,26 @@ class AudioStream:
     def __next__(self) -> npt.NDArray[np.float32]: ...
 
 def encode(
-    samples: npt.NDArray[np.float32],
-    sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    samples: npt.NDArray[np.float32], sample_rate: int, choices: tuple[str, str, int | None, int | None]
 ) -> bytes: ...
 def save(
     path: str | PathLike[str],
     samples: npt.NDArray[np.float32],
     sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    choices: tuple[str, str, int | None, int | None],
 ) -> None: ...
+@final
+class AudioEncoder:
+    def __new__(
+        cls,
+        path: str | PathLike[str] | None,
+        sample_rate: int,
+        n_channels: int,
+        choices: tuple[str, str, int | None, int | None],
+    ) -> AudioEncoder: ...
+    def write(self, samples: npt.NDArray[np.float32]) -> bytes: ...
+    def finish(self) -> bytes: ...
+
 def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
 def wer(

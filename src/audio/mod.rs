@@ -11,6 +11,7 @@
 
 mod blocks;
 mod decode;
+mod discard;
 mod edit;
 mod edit_list;
 pub mod encode;
@@ -32,7 +33,7 @@ mod waveform;
 
 pub use blocks::Blocks;
 pub use decode::{Decoded, Sound, decode, load, read, read_from};
-pub use encode::{EncodeOptions, Encoder, Format, SampleType, encode, encoder, save};
+pub use encode::{EncodeOptions, Encoder, Format, SampleType, encode, encoder, live_encoder, save};
 pub use limits::Limits;
 pub use mel::log_mel;
 pub(crate) use mel_filters::{MelFilter, mel_filters};

@@ -18,7 +18,7 @@ use super::mix::{Mix, layout_name, mono_weights};
 use super::options::Options;
 use super::probe::{self, Info};
 use super::source::{self, ADVICE};
-use super::{Limits, edit_list, opus};
+use super::{Limits, discard, edit_list, opus};
 use crate::{Error, Result};
 
 /// Packets that a decoder may refuse in a row before it is replaced: some hold on to the channels that a stream began
@@ -63,6 +63,8 @@ pub(super) struct Stream<'s> {
     /// The stream was sought: packets' own times count until the start is reached.
     is_resyncing: bool,
     edit: Edit,
+    /// Padding in the last packet, nanoseconds.
+    last_padding_ns: u64,
     /// What lies behind the edit's claimed end, in case that more follows.
     held: Vec<f32>,
     /// Frames produced so far, before the edit: silence for damaged packets included.
@@ -88,10 +90,11 @@ impl<'s> Stream<'s> {
         let limits = &options.limits;
         let (n_bytes, n_read) = (input.n_bytes(), input.n_read());
         source::check_not_empty(n_bytes.unwrap_or(1), name)?;
-        let mut edits = Vec::new();
+        let (mut edits, mut paddings) = (Vec::new(), Vec::new());
         if let Some(n_bytes) = n_bytes {
             limits.check_bytes(n_bytes)?;
             edits = edit_list::read(&mut input, n_bytes).map_err(io_error)?;
+            paddings = discard::read(&mut input, n_bytes).map_err(io_error)?;
             input.rewind().map_err(io_error)?;
         }
         let mut format = source::new_demuxer(input, name).map_err(|error| match error {
@@ -108,6 +111,8 @@ impl<'s> Stream<'s> {
         let decoder = source::new_decoder(name, &track, opus, false)?;
         let sample_rate = if is_opus { opus::CLOCK_HZ } else { params.sample_rate.unwrap_or(0) };
         let is_mpeg_audio = source::is_mpeg_audio(&track);
+        let is_own = |padding: &&discard::Padding| padding.track == u64::from(track.id);
+        let last_padding_ns = paddings.iter().find(is_own).map_or(0, |padding| padding.ns);
         let edit = match edits.into_iter().find(|edit| edit.track_id == track.id) {
             Some(edit) => edit.at(sample_rate),
             None if is_opus => Edit::from_pre_skip(params.extra_data.as_deref()),
@@ -156,6 +161,7 @@ impl<'s> Stream<'s> {
             first_tick: None,
             is_resyncing: false,
             edit,
+            last_padding_ns,
             held: Vec::new(),
             position: 0,
             pending_silence: 0,
@@ -272,7 +278,9 @@ impl<'s> Stream<'s> {
                 continue;
             }
             let n_output = self.n_output().max(1);
-            let n_frames = self.samples.len() / n_output;
+            let n_padding = usize::try_from(self.last_padding()?).unwrap_or(usize::MAX);
+            let n_frames = (self.samples.len() / n_output).saturating_sub(n_padding);
+            self.samples.truncate(n_frames * n_output);
             let (start, end) = self.edit.cut(self.position, n_frames);
             self.position += n_frames as u64;
             self.limits.check_duration(self.position_s())?;
@@ -303,8 +311,18 @@ impl<'s> Stream<'s> {
         if self.edit.is_outrun(self.position) {
             self.edit.end = None;
         }
+        self.position = self.position.saturating_sub(self.last_padding()?);
         let (start, end) = self.edit.cut(0, usize::try_from(self.position).unwrap_or(usize::MAX));
         Ok((end - start) as f64 / f64::from(self.rate.max(1)))
+    }
+
+    /// Frames of padding in the packet that was taken last; 0 for all but the last of the stream.
+    fn last_padding(&mut self) -> Result<u64> {
+        if self.last_padding_ns == 0 {
+            return Ok(0);
+        }
+        self.peeked = self.next_packet()?;
+        Ok(if self.peeked.is_none() { rescale(self.last_padding_ns, self.rate, 1_000_000_000) } else { 0 })
     }
 
     fn check_header(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Fundamental frequency.
 
 mod difference;
+mod harmonicity;
 mod pyin;
 mod summary;
 mod viterbi;
