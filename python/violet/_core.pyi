@@ -10,6 +10,7 @@ import numpy.typing as npt
 __all__ = [
     "HAS_CUDA",
     "REWARD_VERSION",
+    "AudioEncoder",
     "AudioStream",
     "DistillMos",
     "DnsMos",
@@ -70,6 +71,7 @@ __all__ = [
     "snr",
     "speech_account",
     "stoi",
+    "syllable_nuclei",
     "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
@@ -476,4 +478,7 @@ def yin(
     trough_threshold: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
 def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
-def speech_account(segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None) -> str: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, syllables_s: Sequence[float]
+) -> str: ...
+def syllable_nuclei(samples: npt.NDArray[np.float32], sample_rate: int) -> list[float]: ...

@@ -18,22 +18,43 @@ const SINC_DEPTH: i64 = 70;
 /// How much lower than the highest a maximum between lags may look and still turn out to be it.
 const DOUBT: f64 = 0.03;
 
-/// The ratio in every frame (each `hop_s`, in the middle of the sound) that is not silence, dB, in order.
-pub(super) fn harmonicity_db(samples: &[f32], sample_rate: u32, hop_s: f64) -> Vec<f64> {
-    let rate = f64::from(sample_rate);
-    let samples: Vec<f64> = samples.iter().map(|&sample| f64::from(sample)).collect();
-    let mean = samples.iter().sum::<f64>() / samples.len().max(1) as f64;
-    let peak = samples.iter().map(|sample| (sample - mean).abs()).fold(0.0, f64::max);
-    let duration_s = samples.len() as f64 / rate;
-    let n_frames = ((duration_s - 2.0 / MIN_PITCH_HZ) / hop_s).floor() + 1.0;
-    // A constant differs from its mean by rounding.
-    if peak < 1e-9 || n_frames < 1.0 {
-        return Vec::new();
+/// How well the sound repeats itself, frame by frame.
+pub(in crate::analysis) struct Harmonicity {
+    /// Time of the first frame and between frames, seconds.
+    first_s: f64,
+    hop_s: f64,
+    /// Greatest correlation, 0 to 1; `None` in silence.
+    correlations: Vec<Option<f64>>,
+}
+
+impl Harmonicity {
+    /// Frames every `hop_s`, in the middle of the sound.
+    pub(in crate::analysis) fn of(samples: &[f32], sample_rate: u32, hop_s: f64) -> Self {
+        let rate = f64::from(sample_rate);
+        let samples: Vec<f64> = samples.iter().map(|&sample| f64::from(sample)).collect();
+        let mean = samples.iter().sum::<f64>() / samples.len().max(1) as f64;
+        let peak = samples.iter().map(|sample| (sample - mean).abs()).fold(0.0, f64::max);
+        let duration_s = samples.len() as f64 / rate;
+        let n_frames = ((duration_s - 2.0 / MIN_PITCH_HZ) / hop_s).floor() + 1.0;
+        // A constant differs from its mean by rounding.
+        let n_frames = if peak < 1e-9 { 0.0 } else { n_frames.max(0.0) };
+        let first_s = (duration_s - (n_frames - 1.0) * hop_s) / 2.0;
+        let mut meter = Meter::new(rate);
+        let frame = |index: usize| meter.correlation(&samples, first_s + index as f64 * hop_s, peak);
+        Self { first_s, hop_s, correlations: (0..n_frames as usize).map(frame).collect() }
     }
-    let first_s = (duration_s - (n_frames - 1.0) * hop_s) / 2.0;
-    let mut meter = Meter::new(rate);
-    let frame = |index: usize| meter.ratio_db(&samples, first_s + index as f64 * hop_s, peak);
-    (0..n_frames as usize).filter_map(frame).collect()
+
+    /// The ratio of periodic to other energy in every frame that is not silence, dB, in order.
+    pub(super) fn ratios_db(&self) -> Vec<f64> {
+        let ratio = |r: f64| if r < 1.0 - 1e-15 { 10.0 * (r / (1.0 - r)).log10() } else { 150.0 };
+        self.correlations.iter().flatten().map(|&r| ratio(r)).collect()
+    }
+
+    /// The correlation in the frame that is nearest to a time; 0 in silence and outside.
+    pub(in crate::analysis) fn correlation_at(&self, time: f64) -> f64 {
+        let index = ((time - self.first_s) / self.hop_s).round().max(0.0) as usize;
+        self.correlations.get(index).copied().flatten().unwrap_or(0.0)
+    }
 }
 
 struct Meter {
@@ -57,8 +78,8 @@ impl Meter {
         Self { rate, n_window, n_period, forward, inverse, correlations: Vec::new() }
     }
 
-    /// The ratio around a time; `None` where that is silence, or nothing repeats itself.
-    fn ratio_db(&mut self, samples: &[f64], time: f64, peak: f64) -> Option<f64> {
+    /// The correlation around a time; `None` where that is silence, or nothing repeats itself.
+    fn correlation(&mut self, samples: &[f64], time: f64, peak: f64) -> Option<f64> {
         // The sample at or before a time, which is in the middle of its own.
         let index = |time: f64| (time * self.rate - 0.5).floor() as i64;
         let inside = |from: i64, to: i64| {
@@ -78,7 +99,7 @@ impl Meter {
             inside(start, start + 2 * self.n_window as i64).iter().map(|sample| sample - mean).collect();
         self.correlate(&span);
         let r = self.greatest();
-        (r > least).then(|| if r < 1.0 - 1e-15 { 10.0 * (r / (1.0 - r)).log10() } else { 150.0 })
+        Some(r).filter(|&r| r > least)
     }
 
     /// Normalized correlations of the first window of the span with those after it.
@@ -172,6 +193,10 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn harmonicity_db(samples: &[f32], sample_rate: u32, hop_s: f64) -> Vec<f64> {
+        Harmonicity::of(samples, sample_rate, hop_s).ratios_db()
+    }
 
     /// A wave of 200 Hz whose periods are alike, in noise of a known share.
     fn noisy(noise_db: f64) -> Vec<f32> {

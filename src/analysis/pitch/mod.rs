@@ -8,6 +8,7 @@ mod viterbi;
 mod voice;
 mod yin;
 
+pub(super) use harmonicity::Harmonicity;
 pub use difference::{MAX_FRAME_LENGTH, Sample};
 pub use pyin::{PitchTracker, Pyin, VoicedFrame, pyin};
 pub use summary::Pitch;

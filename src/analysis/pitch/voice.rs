@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::statistics::percentile;
-use super::harmonicity::harmonicity_db;
+use super::harmonicity::Harmonicity;
 
 /// Periods that count, seconds, and how much successive ones may differ. Source: Praat's manual, "Voice 2. Jitter".
 const PERIODS_S: (f64, f64) = (0.000_1, 0.02);
@@ -62,7 +62,7 @@ pub(in crate::analysis) fn voice(samples: &[f32], sample_rate: u32, f0_hz: &[Opt
             }
         }
     }
-    let mut ratios = harmonicity_db(samples, sample_rate, hop_s);
+    let mut ratios = Harmonicity::of(samples, sample_rate, hop_s).ratios_db();
     ratios.sort_by(f64::total_cmp);
     Voice { jitter_local: jitter.value(), shimmer_local: shimmer.value(), hnr_db: percentile(&ratios, 0.5), n_pulses }
 }
