@@ -129,6 +129,7 @@ def save(
     sample_rate: int,
     choices: tuple[str, str, int | None, int | None],
 ) -> None: ...
+
 @final
 class AudioEncoder:
     def __new__(

@@ -287,7 +287,7 @@ def encode_stream(
     """The bytes of an audio file as they are made, for a listener who does not wait for the end.
 
     What a header says at the end is not said: wav has the greatest length, flac none, and mp3 keeps the encoder's delay
-    (25 to 70 ms) and padding. `save` and `encode` go back and write it.
+    (1,057 samples) and padding. `save` and `encode` go back and write it.
 
     Args:
         blocks: Blocks of samples, each as `encode` takes them, with as many channels as the first.

@@ -6,7 +6,7 @@ use pulp::Arch;
 
 use super::bandwidth::MeanSpectrum;
 use super::chroma::{ChromaFilters, N_CHROMA};
-use super::dispatch::Once;
+use crate::audio::Once;
 use super::mel::{Cepstrum, Mel, MelDecibels, N_MELS, N_MFCC};
 use super::result::Spectral;
 use super::rhythm::rhythm;

@@ -3,7 +3,7 @@
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
-use super::dispatch::Once;
+use crate::audio::Once;
 use super::statistics::amplitude_db;
 
 /// Samples whose sums are taken together in `f32`, few enough for six digits.

@@ -20,7 +20,6 @@
 mod analyzer;
 mod bandwidth;
 mod chroma;
-mod dispatch;
 mod features;
 mod field;
 mod file;

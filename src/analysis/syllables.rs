@@ -18,13 +18,16 @@ const MIN_DIP_DB: f64 = 2.0;
 /// Least correlation of voiced sound: Praat's voicing threshold.
 const MIN_VOICED: f64 = 0.45;
 
-/// Times of the nuclei, seconds, in order.
+/// Below this there is no speech, Hz.
+const MIN_SAMPLE_RATE: u32 = 1_000;
+
+/// Times of the nuclei, seconds, in order; none below a sample rate of 1 kHz.
 #[must_use]
 pub fn syllable_nuclei_s(samples: &[f32], sample_rate: u32) -> Vec<f64> {
     let rate = f64::from(sample_rate);
     let duration_s = samples.len() as f64 / rate;
     let (window_s, hop_s) = (6.4 / MIN_PITCH_HZ, 0.8 / MIN_PITCH_HZ);
-    if duration_s < window_s + 2.0 * hop_s {
+    if sample_rate < MIN_SAMPLE_RATE || duration_s < window_s + 2.0 * hop_s {
         return Vec::new();
     }
     let n_frames = ((duration_s - window_s) / hop_s) as usize + 1;

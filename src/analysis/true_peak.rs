@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::dispatch::Once;
+use crate::audio::Once;
 use super::statistics::amplitude_db;
 
 /// Samples that one value between samples depends on.

@@ -6,7 +6,7 @@ use symphonia::core::formats::{FormatReader, Track};
 
 use super::discard::Padding;
 use super::edit::Edit;
-use super::mix::layout_name;
+use super::mix::{Mix, layout_name};
 use super::options::Options;
 use super::probe::{self, Info};
 use super::{Limits, opus, source};

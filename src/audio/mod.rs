@@ -12,6 +12,7 @@
 mod blocks;
 mod decode;
 mod discard;
+mod dispatch;
 mod edit;
 mod edit_list;
 pub mod encode;
@@ -35,6 +36,7 @@ mod waveform;
 
 pub use blocks::Blocks;
 pub use decode::{Decoded, Sound, decode, load, read, read_from};
+pub(crate) use dispatch::Once;
 pub use encode::{EncodeOptions, Encoder, Format, SampleType, encode, encoder, live_encoder, save};
 pub use limits::Limits;
 pub use mel::log_mel;
