@@ -90,7 +90,8 @@ mod tests {
         let sample = |n: i32| {
             let t = f64::from(n) / 16_000.0;
             let loud = (std::f64::consts::PI * t * per_s).sin().powi(2);
-            let buzz: f64 = (1..8).map(|k| (std::f64::consts::TAU * 120.0 * f64::from(k) * t).sin() / f64::from(k)).sum();
+            let buzz: f64 =
+                (1..8).map(|k| (std::f64::consts::TAU * 120.0 * f64::from(k) * t).sin() / f64::from(k)).sum();
             ((0.001 + 0.2 * loud) * if is_voiced { buzz } else { noise() }) as f32
         };
         (0..(seconds * 16_000.0) as i32).map(sample).collect()

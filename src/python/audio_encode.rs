@@ -102,7 +102,10 @@ impl AudioEncoder {
         let (samples, n_channels) = interleaved(&samples)?;
         if n_channels != self.n_channels {
             let expected = self.n_channels;
-            return Err(Error::InvalidInput(format!("a block has {n_channels} channels; those before have {expected}")).into());
+            return Err(Error::InvalidInput(format!(
+                "a block has {n_channels} channels; those before have {expected}"
+            ))
+            .into());
         }
         py.detach(|| match &mut *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(encoder) => encoder.write(&samples),

@@ -8,8 +8,8 @@ mod viterbi;
 mod voice;
 mod yin;
 
-pub(super) use harmonicity::Harmonicity;
 pub use difference::{MAX_FRAME_LENGTH, Sample};
+pub(super) use harmonicity::Harmonicity;
 pub use pyin::{PitchTracker, Pyin, VoicedFrame, pyin};
 pub use summary::Pitch;
 pub use voice::Voice;
