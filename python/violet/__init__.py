@@ -25,7 +25,7 @@ from violet._core import (
     word_counts,
 )
 from violet.analysis import Analysis, analyze
-from violet.audio import AudioInfo, decode, encode, info, load, resample, save, stream
+from violet.audio import AudioInfo, decode, encode, encode_stream, info, load, resample, save, stream
 from violet.audio_scores import (
     log_f0_rmse,
     log_spectral_distance,
@@ -84,6 +84,7 @@ __all__ = [
     "cpwer",
     "decode",
     "encode",
+    "encode_stream",
     "info",
     "load",
     "log_f0_rmse",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 __all__ = [
     "HAS_CUDA",
     "REWARD_VERSION",
+    "AudioEncoder",
     "AudioStream",
     "DistillMos",
     "DnsMos",
@@ -70,6 +71,7 @@ __all__ = [
     "snr",
     "speech_account",
     "stoi",
+    "syllable_nuclei",
     "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
@@ -119,24 +121,27 @@ class AudioStream:
     def __next__(self) -> npt.NDArray[np.float32]: ...
 
 def encode(
-    samples: npt.NDArray[np.float32],
-    sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    samples: npt.NDArray[np.float32], sample_rate: int, choices: tuple[str, str, int | None, int | None]
 ) -> bytes: ...
 def save(
     path: str | PathLike[str],
     samples: npt.NDArray[np.float32],
     sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    choices: tuple[str, str, int | None, int | None],
 ) -> None: ...
+
+@final
+class AudioEncoder:
+    def __new__(
+        cls,
+        path: str | PathLike[str] | None,
+        sample_rate: int,
+        n_channels: int,
+        choices: tuple[str, str, int | None, int | None],
+    ) -> AudioEncoder: ...
+    def write(self, samples: npt.NDArray[np.float32]) -> bytes: ...
+    def finish(self) -> bytes: ...
+
 def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
 def wer(
@@ -474,4 +479,7 @@ def yin(
     trough_threshold: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
 def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
-def speech_account(segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None) -> str: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, syllables_s: Sequence[float]
+) -> str: ...
+def syllable_nuclei(samples: npt.NDArray[np.float32], sample_rate: int) -> list[float]: ...

@@ -4,6 +4,7 @@
 
 mod analysis;
 mod audio;
+mod audio_encode;
 mod audio_source;
 mod device;
 mod errors;
@@ -31,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     analysis::register(module)?;
     audio::register(module)?;
+    audio_encode::register(module)?;
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;

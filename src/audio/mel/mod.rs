@@ -1,12 +1,12 @@
 //! Log-mel features, equal to openai-whisper's `log_mel_spectrogram` (version 20250625).
 
-use std::sync::{Arc, OnceLock};
+mod fourier;
+mod frames;
 
-use ndarray::{Array2, ArrayViewMut2, Axis};
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
-use realfft::num_complex::Complex32;
-use realfft::{RealFftPlanner, RealToComplex};
 
+use self::frames::{Frames, Signal};
 use super::mel_filters::{MelFilter, mel_filters};
 use crate::{Error, Result};
 
@@ -26,12 +26,8 @@ const MAX_N_MELS: usize = N_BINS;
 /// Most frames: 2^24 (46 hours) times 128 bands of `f32` is 8 GiB.
 const MAX_N_FRAMES: usize = 1 << 24;
 const N_BINS: usize = N_FFT / 2 + 1;
-/// Frames that are transformed together: their power spectra fit into the first-level cache.
-const BLOCK: usize = 32;
 /// Frames in one unit of parallel work.
-const CHUNK: usize = 16 * BLOCK;
-/// Smallest power that is told from silence. Source: openai/whisper `audio.py`.
-const FLOOR: f32 = 1e-10;
+const CHUNK: usize = 512;
 
 /// Whisper's input features, `[n_mels, n_frames]`: log10 mel power, at most 8 below its maximum, moved to about [-1, 1].
 ///
@@ -149,152 +145,9 @@ impl LogMelStream {
     }
 }
 
-/// Samples, then silence up to `n_samples`, reflected at both ends.
-struct Signal<'s> {
-    samples: &'s [f32],
-    /// What the first of `samples` is the signal's how-manieth; frames that need earlier ones are not asked for.
-    first: usize,
-    n_samples: usize,
-}
-
-impl Signal<'_> {
-    /// The window of frame `index`, centred on its sample; `false` if all of it is silence.
-    fn frame(&self, index: usize, frame: &mut [f32]) -> bool {
-        let start = (index * HOP_LENGTH).checked_sub(N_FFT / 2);
-        let inside = start.and_then(|start| {
-            let start = start.checked_sub(self.first)?;
-            self.samples.get(start..start + N_FFT)
-        });
-        if let Some(samples) = inside {
-            frame.copy_from_slice(samples);
-            return true;
-        }
-        let last = self.n_samples - 1;
-        for (offset, value) in frame.iter_mut().enumerate() {
-            let position = (index * HOP_LENGTH + offset).abs_diff(N_FFT / 2);
-            let position = if position > last { 2 * last - position } else { position };
-            let sample = position.checked_sub(self.first).and_then(|position| self.samples.get(position));
-            *value = sample.copied().unwrap_or(0.0);
-        }
-        frame.iter().any(|&sample| sample != 0.0)
-    }
-}
-
-/// The working memory of one thread.
-struct Frames {
-    transform: Arc<dyn RealToComplex<f32>>,
-    window: &'static [f32],
-    frame: Vec<f32>,
-    spectrum: Vec<Complex32>,
-    scratch: Vec<Complex32>,
-    /// `[N_BINS, BLOCK]`: a bin's power in successive frames is contiguous, so the filters run along it.
-    power: Vec<f32>,
-}
-
-impl Frames {
-    fn new() -> Self {
-        static TRANSFORM: OnceLock<Arc<dyn RealToComplex<f32>>> = OnceLock::new();
-        let transform = TRANSFORM.get_or_init(|| RealFftPlanner::new().plan_fft_forward(N_FFT)).clone();
-        Self {
-            window: hann_window(),
-            frame: vec![0.0; N_FFT],
-            spectrum: transform.make_output_vec(),
-            scratch: transform.make_scratch_vec(),
-            power: vec![0.0; N_BINS * BLOCK],
-            transform,
-        }
-    }
-
-    /// Fills `mel` with the log10 power of its frames, of which the first is `first`; returns the maximum.
-    fn log_power(&mut self, signal: &Signal, first: usize, filters: &[MelFilter], mel: &mut ArrayViewMut2<f32>) -> f32 {
-        let mut maximum = f32::NEG_INFINITY;
-        for (index, mut block) in mel.axis_chunks_iter_mut(Axis(1), BLOCK).enumerate() {
-            let n_frames = block.ncols();
-            for offset in 0..n_frames {
-                self.power_spectrum(signal, first + index * BLOCK + offset, offset);
-            }
-            for (filter, mut row) in filters.iter().zip(block.rows_mut()) {
-                let mut sums = [0.0; BLOCK];
-                for (weight, power) in filter.weights.iter().zip(self.power[filter.first * BLOCK..].chunks_exact(BLOCK))
-                {
-                    for (sum, power) in sums.iter_mut().zip(power) {
-                        *sum += weight * power;
-                    }
-                }
-                for sum in &mut sums {
-                    *sum = log10(sum.max(FLOOR));
-                }
-                for (value, log_power) in row.iter_mut().zip(sums) {
-                    *value = log_power;
-                    maximum = maximum.max(log_power);
-                }
-            }
-        }
-        maximum
-    }
-
-    /// Writes the power spectrum of frame `index` into column `offset` of the block.
-    fn power_spectrum(&mut self, signal: &Signal, index: usize, offset: usize) {
-        let column = self.power.iter_mut().skip(offset).step_by(BLOCK);
-        if !signal.frame(index, &mut self.frame) {
-            column.for_each(|power| *power = 0.0);
-            return;
-        }
-        for (sample, weight) in self.frame.iter_mut().zip(self.window) {
-            *sample *= weight;
-        }
-        let result = self.transform.process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.scratch);
-        debug_assert!(result.is_ok(), "lengths are the transform's own");
-        for (power, bin) in column.zip(&self.spectrum) {
-            *power = bin.norm_sqr();
-        }
-    }
-}
-
-/// The periodic Hann window, as `torch.hann_window`.
-fn hann_window() -> &'static [f32] {
-    static WINDOW: OnceLock<Vec<f32>> = OnceLock::new();
-    WINDOW.get_or_init(|| {
-        let angle = |index: usize| std::f64::consts::TAU * index as f64 / N_FFT as f64;
-        (0..N_FFT).map(|index| (0.5 - 0.5 * angle(index).cos()) as f32).collect()
-    })
-}
-
-/// log10 of a positive, normal number, exact to two units in the last place; unlike `f32::log10` the compiler vectorises it.
-///
-/// The number is m * 2^e with m in [sqrt(1/2), sqrt(2)); ln m = 2 atanh((m - 1) / (m + 1)) by its series.
-#[inline]
-fn log10(x: f32) -> f32 {
-    const SQRT_HALF_BITS: u32 = 0x3f35_04f3;
-    let bits = x.to_bits().wrapping_sub(SQRT_HALF_BITS);
-    let exponent = (bits.cast_signed() >> 23) as f32;
-    let mantissa = f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF_BITS));
-    let r = (mantissa - 1.0) / (mantissa + 1.0);
-    let r2 = r * r;
-    let series = 2.0 + r2 * (2.0 / 3.0 + r2 * (2.0 / 5.0 + r2 * (2.0 / 7.0 + r2 * (2.0 / 9.0))));
-    exponent * std::f32::consts::LOG10_2 + r * series * std::f32::consts::LOG10_E
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fast_log10_equals_log10() {
-        let mut x = 1e-10_f32;
-        while x < 1e10 {
-            let (got, want) = (f64::from(log10(x)), f64::from(x).log10());
-            assert!((got - want).abs() <= 3e-7 + want.abs() * 2e-7, "log10({x}) = {got}, not {want}");
-            x *= 1.000_37;
-        }
-    }
-
-    #[test]
-    fn window_is_periodic() {
-        let window = hann_window();
-        assert!(window[0].abs() < 1e-9 && (window[N_FFT / 2] - 1.0).abs() < 1e-7);
-        assert!((window[1] - window[N_FFT - 1]).abs() < 1e-7);
-    }
 
     #[test]
     fn silence_is_flat_and_short_or_impossible_input_is_refused() {

@@ -2,10 +2,10 @@
 
 /// Moved into a closure that is dispatched, so that it can be called only once: one that could be called again is called
 /// through a shim, which is compiled for the oldest processors and not inlined.
-pub(super) struct Once;
+pub(crate) struct Once;
 
 impl Once {
     #[allow(clippy::inline_always, clippy::unused_self, reason = "it is moved, and nothing else")]
     #[inline(always)]
-    pub(super) fn spend(self) {}
+    pub(crate) fn spend(self) {}
 }
