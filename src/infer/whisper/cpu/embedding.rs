@@ -63,6 +63,9 @@ impl Embedding {
     fn score_again(&self, vector: &[f32], scores: &mut [f32], again: &mut Again) {
         let width = vector.len();
         find_likely(scores, &mut again.tokens);
+        if again.tokens.is_empty() {
+            return;
+        }
         again.weights.resize(again.tokens.len() * width, 0.0);
         for (weights, &token) in again.weights.chunks_exact_mut(width).zip(&again.tokens) {
             self.vector(token, weights);
@@ -108,8 +111,8 @@ mod tests {
     #[test]
     fn likely_tokens_have_the_scores_of_the_weights_as_they_are() {
         let (n_vocab, width) = (700, 48);
-        let weight: Vec<f32> =
-            (0..n_vocab * width).map(|n| f16::from_f32((n as f32 * 0.7).sin() * 3.0).to_f32()).collect();
+        let random = |n: u32| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0;
+        let weight: Vec<f32> = (0..(n_vocab * width) as u32).map(|n| f16::from_f32(3.0 * random(n)).to_f32()).collect();
         let mut packed = Packed::zeros(n_vocab, width, Numbers::Bytes);
         packed.panels_mut().for_each(|mut panel| {
             let outputs = panel.outputs.clone();
@@ -127,7 +130,7 @@ mod tests {
             let of_all = exact.iter().copied().fold(0.0, f32::max);
             let n_exact = exact.iter().zip(scores).filter(|(a, b)| (**a - **b).abs() < 1e-3).count();
             for (exact, score) in exact.iter().zip(scores) {
-                let tolerance = if *exact > of_all - 1.4 { 1e-3 } else { 1.5 };
+                let tolerance = if *exact > of_all - 2.5 { 1e-3 } else { 1.0 };
                 assert!((exact - score).abs() < tolerance, "{score} is not {exact}; the largest is {of_all}");
             }
             assert!(n_exact < n_vocab / 2, "{n_exact} scores are those of the weights as they are");
