@@ -13,6 +13,8 @@ mod neuron;
 mod crashes;
 #[path = "proxy/events.rs"]
 mod events;
+#[path = "proxy/kinds.rs"]
+mod kinds;
 #[path = "proxy/leases.rs"]
 mod leases;
 #[path = "proxy/path.rs"]

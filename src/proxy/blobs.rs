@@ -53,6 +53,11 @@ impl Incoming {
         &self.path
     }
 
+    /// SHA-256 of the bytes so far, lower-case hex.
+    pub(crate) fn sha256(&self) -> String {
+        hex::encode(self.hash.clone().finalize())
+    }
+
     /// Number of bytes so far.
     pub(crate) fn n_bytes(&self) -> u64 {
         self.n_bytes
@@ -109,7 +114,7 @@ impl Blobs {
     pub(crate) async fn keep(&self, mut incoming: Incoming) -> ApiResult<Stored> {
         incoming.flush().await?;
         incoming.file.sync_all().await.map_err(ApiError::internal)?;
-        let sha256 = hex::encode(incoming.hash.clone().finalize());
+        let sha256 = incoming.sha256();
         let (from, to, dir) = (incoming.path.clone(), self.dir.join(&sha256), self.dir.clone());
         // The rename is durable once the directory is.
         let moved = tokio::task::spawn_blocking(move || {
@@ -121,18 +126,23 @@ impl Blobs {
         Ok(Stored { sha256, bytes: incoming.n_bytes })
     }
 
+    /// Stores a whole stream of at most `limit_bytes`.
+    pub(crate) async fn receive_at_most<E: std::fmt::Display>(
+        &self,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        limit_bytes: u64,
+    ) -> ApiResult<Incoming> {
+        let mut incoming = self.begin().await?;
+        incoming.limit_bytes = limit_bytes.min(self.limit_bytes);
+        fill(incoming, body).await
+    }
+
     /// Stores a whole stream.
     pub(crate) async fn receive<E: std::fmt::Display>(
         &self,
-        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> ApiResult<Incoming> {
-        let mut incoming = self.begin().await?;
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk
-                .map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
-            incoming.write(&chunk).await?;
-        }
-        Ok(incoming)
+        self.receive_at_most(body, self.limit_bytes).await
     }
 
     /// Bytes `start..start + len` of an input; `None` if it is not there.
@@ -147,6 +157,12 @@ impl Blobs {
         Ok(Some(file.take(len)))
     }
 
+    /// A blob as a file of its own, for decoders; `None` if it is not there.
+    pub(crate) async fn open_file(&self, sha256: &str) -> ApiResult<Option<std::fs::File>> {
+        let Some(file) = self.read(sha256, 0, u64::MAX).await? else { return Ok(None) };
+        Ok(Some(file.into_inner().into_std().await))
+    }
+
     /// Number of bytes of an input; `None` if it is not there.
     pub(crate) async fn len(&self, sha256: &str) -> Option<u64> {
         tokio::fs::metadata(self.path(sha256)?).await.ok().map(|meta| meta.len())
@@ -154,8 +170,13 @@ impl Blobs {
 
     /// Query of the URL under which `holder` may fetch an input until `expires_ms`.
     pub(crate) fn query(&self, sha256: &str, holder: &str, expires_ms: i64) -> String {
-        let signature = hex::encode(self.mac("GET", sha256, holder, expires_ms).finalize().into_bytes());
+        let signature = self.sign("GET", sha256, holder, expires_ms);
         format!("expires={expires_ms}&holder={holder}&signature={signature}")
+    }
+
+    /// The proxy's signature of one use of a blob: what is done with it, by whom, until when.
+    pub(crate) fn sign(&self, method: &str, sha256: &str, holder: &str, expires_ms: i64) -> String {
+        hex::encode(self.mac(method, sha256, holder, expires_ms).finalize().into_bytes())
     }
 
     /// Whether the proxy signed this; the comparison takes constant time.
@@ -176,6 +197,18 @@ impl Blobs {
         let is_hash = sha256.len() == 64 && sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         is_hash.then(|| self.dir.join(sha256))
     }
+}
+
+async fn fill<E: std::fmt::Display>(
+    mut incoming: Incoming,
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+) -> ApiResult<Incoming> {
+    while let Some(chunk) = body.next().await {
+        let chunk =
+            chunk.map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
+        incoming.write(&chunk).await?;
+    }
+    Ok(incoming)
 }
 
 #[cfg(test)]

@@ -79,8 +79,7 @@ pub(crate) fn owner(app: &App, headers: &HeaderMap) -> ApiResult<String> {
 /// A whole body of at most `limit_bytes`.
 pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> ApiResult<Bytes> {
     let too_large = || ApiError::too_large("body_too_large", format!("the body has more than {limit_bytes} bytes"));
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|n| n > limit_bytes) {
+    if content_length(headers).is_some_and(|n| n > limit_bytes as u64) {
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
@@ -96,6 +95,11 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
     Ok(bytes.freeze())
 }
 
+/// The number of bytes that a body is said to have.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// JSON as a type that refuses unknown fields.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
@@ -105,6 +109,13 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
         serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             ApiError::malformed("malformed_json", format!("the body is not JSON: {error}"))
         }
+    })
+}
+
+/// A JSON value as a type that refuses unknown fields.
+pub(crate) fn json_value<T: DeserializeOwned>(value: serde_json::Value) -> ApiResult<T> {
+    serde_json::from_value(value).map_err(|error| {
+        ApiError::invalid("invalid_body", format!("the body is not what this route takes: {error}"))
     })
 }
 

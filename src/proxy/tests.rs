@@ -1,10 +1,14 @@
 //! What the router refuses, and that one command's failure is its own.
 
+mod kinds;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clap::Parser;
 use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
 use serde_json::{Value, json};
@@ -186,7 +190,10 @@ async fn forms_that_are_wrong_are_refused_by_name() {
         ("deadline_s", "9"),
         ("deadline_s", "3601"),
         ("language", "English"),
+        ("kind", "singing"),
         ("kind", "synthesis"),
+        ("voice", "joe"),
+        ("word_timestamps", "perhaps"),
     ] {
         assert_eq!(with(name, value).await, (code("invalid_value", 422), Value::from(name)), "{name}={value}");
     }
@@ -290,7 +297,11 @@ async fn openais_errors_name_the_field() {
     let model: (&str, Option<&str>, &[u8]) = ("model", None, b"whisper-1");
     assert_eq!(with(&[file, model, ("response_format", None, b"xml")]).await.error(), code("invalid_value", 422));
     let words = ("timestamp_granularities[]", None, b"word".as_slice());
-    assert_eq!(with(&[file, model, words]).await.error(), code("unsupported_value", 422));
+    assert_eq!(with(&[file, model, words]).await.error(), code("invalid_value", 422), "json has no place for them");
+    assert_eq!(with(&[file, model, ("timestamp_granularities[]", None, b"phone")]).await.error().0, 422);
+    let streamed: (&str, Option<&str>, &[u8]) = ("stream", None, b"true");
+    assert_eq!(with(&[file, model, streamed, ("response_format", None, b"srt")]).await.error().0, 422);
+    assert_eq!(with(&[file, model, ("stream", None, b"perhaps")]).await.error().0, 422);
     let answer = with(&[file, model, ("temperature", None, b"2")]).await;
     assert_eq!(answer.json()["error"]["param"], "temperature");
     assert_eq!(bench.post("/v1/audio/transcriptions", "application/json", "{}").await.error().0, 415);

@@ -6,9 +6,9 @@ use super::app::App;
 use super::error::ApiResult;
 use super::store;
 use crate::subnet::consensus::Verdict;
-use crate::subnet::task::{Slot, SlotState, Task, seconds};
+use crate::subnet::task::{Kind, Slot, SlotState, Task, seconds};
 
-/// The task, with the text of its answer.
+/// The task, with the text or the audio of its answer.
 pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
     let mut view = json!({
         "id": task.id, "kind": task.kind, "state": task.state, "reason": task.reason, "version": task.version,
@@ -19,10 +19,17 @@ pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
         "answer": null, "verdict": task.verdict.as_ref().map(verdict),
     });
     if let Some(id) = &task.answer {
-        let wanted = id.clone();
-        let text = app.store.read(move |sql| store::response_text(sql, &wanted)).await?;
-        let miner = task.submissions().find(|submission| &submission.response_id == id).map(|s| &s.miner);
-        view["answer"] = json!({"response_id": id, "miner": miner, "text": text.unwrap_or_default().trim()});
+        let submission = task.submissions().find(|submission| &submission.response_id == id);
+        view["answer"] = json!({"response_id": id, "miner": submission.map(|s| &s.miner)});
+        match task.kind {
+            Kind::Transcription => {
+                let wanted = id.clone();
+                let text = app.store.read(move |sql| store::response_text(sql, &wanted)).await?;
+                view["answer"]["text"] = Value::from(text.unwrap_or_default().trim());
+            }
+            Kind::Synthesis => view["answer"]["audio"] = json!(submission.and_then(|s| s.output.as_ref())),
+            Kind::Analysis => {}
+        }
     }
     Ok(view)
 }

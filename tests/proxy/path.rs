@@ -150,7 +150,7 @@ fn openais_route_answers_as_soon_as_a_miner_did() {
     assert_eq!(verbose["segments"][0]["avg_logprob"], -0.1);
     let models = get(network.url(), "/v1/models").expect(200);
     let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["tiny.en", "whisper-1"], "what the miners run is listed");
+    assert_eq!(ids, ["tiny.en", "tts-1", "whisper-1"], "what the miners run is listed");
 }
 
 #[test]

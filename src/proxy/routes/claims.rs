@@ -14,6 +14,7 @@ use crate::proxy::app::App;
 use crate::proxy::blobs::URL_LIFE_MS;
 use crate::proxy::clock;
 use crate::proxy::error::{ApiError, ApiResult};
+use crate::proxy::options::MAX_VOICE_BYTES;
 use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
 use crate::proxy::store::Tx;
@@ -22,6 +23,9 @@ use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Slot, Task, Terms};
 
 /// Longest name of a claim, bytes.
 const MAX_CLAIM_ID_BYTES: usize = 128;
+
+/// Most voices of a miner that are noted.
+const MAX_VOICES: usize = 64;
 
 /// Longest `wait_s`.
 const MAX_WAIT_S: f64 = 30.0;
@@ -32,6 +36,8 @@ struct ClaimBody {
     claim_id: String,
     kinds: Vec<String>,
     capacity: u32,
+    #[serde(default)]
+    voices: Vec<String>,
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
@@ -45,6 +51,7 @@ struct Wanted {
     coldkey: Coldkey,
     claim_id: String,
     kinds: Vec<Kind>,
+    voices: Vec<String>,
     capacity: u32,
 }
 
@@ -61,17 +68,18 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
             ApiError::invalid("invalid_value", "capacity is 0; expected how many leases to hold in all").at("capacity")
         );
     }
-    let known = |kind: &String| (kind == "transcription").then_some(Kind::Transcription);
     let wanted = Wanted {
         miner: signed.hotkey.clone(),
         coldkey: signed.neuron.coldkey.clone(),
         claim_id: body.claim_id,
         // Kinds that this proxy does not have are no error: a miner may be newer.
-        kinds: body.kinds.iter().filter_map(known).collect(),
+        kinds: body.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect(),
+        voices: body.voices.into_iter().take(MAX_VOICES).filter(|voice| voice.len() <= MAX_VOICE_BYTES).collect(),
         capacity: body.capacity,
     };
     let seen = Seen {
         kinds: body.kinds.into_iter().take(16).map(|kind| kind.chars().take(40).collect()).collect(),
+        voices: wanted.voices.clone(),
         capacity: body.capacity.min(MAX_CAPACITY),
         model: body.model.map(|model| model.chars().take(80).collect()),
         last_seen_ms: clock::now_ms(),
@@ -155,6 +163,7 @@ fn choose<'a>(
     let claimant = Claimant {
         coldkey: &wanted.coldkey,
         kinds: &wanted.kinds,
+        voices: &wanted.voices,
         capacity: wanted.capacity,
         held: u32::try_from(held).unwrap_or(u32::MAX),
         quality,
@@ -184,9 +193,25 @@ fn lease_view(app: &App, task: &Task, slot: u8) -> Option<Value> {
 /// A task's input as its holder may fetch it.
 pub(super) fn input_view(app: &App, task: &Task, holder: &Hotkey) -> Value {
     let input = &task.input;
-    let query = app.blobs.query(&input.sha256, holder.as_str(), clock::now_ms() + URL_LIFE_MS);
-    let url = format!("{}/v1/blobs/{}?{query}", app.public_url, input.sha256);
-    json!({"url": url, "sha256": input.sha256, "bytes": input.bytes, "duration_s": input.duration_s})
+    let url = blob_url(app, &input.sha256, holder);
+    json!({
+        "url": url, "sha256": input.sha256, "bytes": input.bytes, "duration_s": input.duration_s,
+        "characters": input.characters,
+    })
+}
+
+/// The URL under which `holder` may fetch a blob for a while.
+pub(super) fn blob_url(app: &App, sha256: &str, holder: &Hotkey) -> String {
+    let query = app.blobs.query(sha256, holder.as_str(), clock::now_ms() + URL_LIFE_MS);
+    format!("{}/v1/blobs/{sha256}?{query}", app.public_url)
+}
+
+/// Refuses what is no SHA-256.
+pub(super) fn check_hash(param: &'static str, text: &str) -> ApiResult<()> {
+    if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    Err(ApiError::invalid("invalid_value", format!("{param} is not a SHA-256 in lower-case hex")).at(param))
 }
 
 /// Refuses a claim's name or wait that is out of range.

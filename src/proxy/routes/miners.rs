@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::proxy::app::{App, no_task};
 use crate::proxy::error::{ApiError, ApiResult};
-use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES};
+use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES, Usable};
 use crate::proxy::request::{self, SMALL_BODY_BYTES, Signed};
 use crate::proxy::store::{ResponseRow, Tx};
 use crate::proxy::{clock, reaper};
@@ -71,16 +71,16 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
     let task = app.task(&body.task_id).await?;
     app.presence.touch(&signed.hotkey, clock::now_ms());
     let miner = signed.hotkey.clone();
-    let (body, checked) = app
+    let body = app
         .on_cpu(move || {
             let (task_id, slot) = (body.task_id.as_str(), body.slot);
             let claimed =
                 Claimed { task_id, slot, result: &body.result, digest: &body.digest, signature: &body.signature };
             quality::check_signature(miner.as_str(), &claimed)?;
-            let checked = quality::check_result(&task, &body.result);
-            Ok::<_, ApiError>((body, checked))
+            Ok::<_, ApiError>(body)
         })
         .await??;
+    let checked = quality::check_result(&app, task, body.slot, body.result.as_str().into()).await?;
     let (committee, terms) = (app.committee(), app.terms);
     let store = app.store.clone();
     let receipt = store.write(move |tx| {
@@ -114,14 +114,14 @@ fn take_result(
     tx: &mut Tx<'_>,
     signed: &Signed,
     body: SubmitBody,
-    checked: Result<String, String>,
+    checked: Result<Usable, String>,
     now_ms: i64,
 ) -> ApiResult<Receipt> {
     let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;
     let mut after = (*before).clone();
     let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
     let (verdict, text) = match checked {
-        Ok(text) => (Ok(()), text),
+        Ok(Usable { text, output }) => (Ok(output), text),
         Err(reason) => (Err(reason), String::new()),
     };
     let response_id = ResponseId::from(format!("resp_{}", ulid::Ulid::new().to_string().to_ascii_lowercase()));

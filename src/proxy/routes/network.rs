@@ -27,7 +27,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
             let row = rows.get(hotkey);
             json!({
                 "uid": metagraph.as_ref().and_then(|m| m.neuron(hotkey.as_str())).map(|neuron| neuron.uid),
-                "hotkey": hotkey, "kinds": seen.kinds, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
+                "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
                 "last_seen_ms": seen.last_seen_ms,

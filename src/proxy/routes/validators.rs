@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::claims::{check_claim, input_view};
+use super::claims::{blob_url, check_claim, check_hash, input_view};
 use crate::proxy::app::{App, no_task};
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, Name, Signed};
 use crate::proxy::store::{self, EvaluationRow, ResponseRow};
 use crate::proxy::{clock, views};
-use crate::subnet::task::{Hotkey, Phase, Scores, Standing, Task, TaskId, seconds};
+use crate::subnet::task::{Hotkey, Kind, Phase, ResponseId, Scores, Standing, Task, TaskId, seconds};
 
 /// Evaluations that one claim may get.
 const MAX_EVALUATIONS: usize = 8;
@@ -50,12 +50,12 @@ pub(super) async fn lease(State(app): State<Arc<App>>, request: Request) -> ApiR
         return Err(ApiError::invalid("invalid_value", message).at("max"));
     }
     let until = Instant::now() + Duration::from_secs_f64(body.wait_s);
-    let can_judge = body.kinds.iter().any(|kind| kind == "transcription");
+    let kinds: Vec<Kind> = body.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect();
     loop {
         let woken = app.hub.evaluations.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        let lent = if can_judge { take_evaluations(&app, &signed.hotkey, &body).await? } else { Vec::new() };
+        let lent = take_evaluations(&app, &signed.hotkey, &body, &kinds).await?;
         if !lent.is_empty() || Instant::now() >= until {
             let mut evaluations = Vec::with_capacity(lent.len());
             for task in &lent {
@@ -74,17 +74,27 @@ pub(super) async fn lease(State(app): State<Arc<App>>, request: Request) -> ApiR
 /// How often a waiting validator looks for evaluations whose lease ran out; that wakes nobody.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-async fn take_evaluations(app: &App, validator: &Hotkey, body: &LeaseBody) -> ApiResult<Vec<Arc<Task>>> {
-    let is_free = |task: &Arc<Task>, now_ms| task.standing(validator, &body.claim_id, now_ms) == Standing::Judge;
+async fn take_evaluations(
+    app: &App,
+    validator: &Hotkey,
+    body: &LeaseBody,
+    kinds: &[Kind],
+) -> ApiResult<Vec<Arc<Task>>> {
+    let is_free = |task: &Arc<Task>, now_ms| {
+        kinds.contains(&task.kind) && task.standing(validator, &body.claim_id, now_ms) == Standing::Judge
+    };
     let now_ms = clock::now_ms();
     if !app.store.board().tasks().iter().any(|task| is_free(task, now_ms)) {
         return Ok(Vec::new());
     }
     let (validator, claim_id, max, terms) = (validator.clone(), body.claim_id.clone(), body.max, app.terms);
+    let kinds = kinds.to_owned();
     app.store
         .write(move |tx| {
             let now_ms = clock::now_ms();
-            let is_free = |task: &&Arc<Task>| task.standing(&validator, &claim_id, now_ms) == Standing::Judge;
+            let is_free = |task: &&Arc<Task>| {
+                kinds.contains(&task.kind) && task.standing(&validator, &claim_id, now_ms) == Standing::Judge
+            };
             let mut free: Vec<Arc<Task>> = tx.open_tasks().filter(is_free).cloned().collect();
             // What this claim has already comes first: the same claim gets the same.
             let has = |task: &Task| {
@@ -110,10 +120,15 @@ async fn evaluation_view(app: &App, task: &Task, validator: &Hotkey) -> ApiResul
     let rows = app.store.read(move |sql| store::responses(sql, &id)).await?;
     let evaluation =
         task.evaluation.as_ref().ok_or_else(|| ApiError::internal(format!("{} lost its evaluation", task.id)))?;
+    let audio = |id: &ResponseId| {
+        let output = task.submissions().find(|submission| &submission.response_id == id)?.output.as_ref()?;
+        let url = blob_url(app, &output.sha256, validator);
+        Some(json!({"url": url, "sha256": output.sha256, "bytes": output.bytes, "duration_s": output.duration_s}))
+    };
     let response = |row: ResponseRow| {
         json!({
             "response_id": row.id, "miner": row.miner, "slot": row.slot, "result": row.result, "digest": row.digest,
-            "signature": row.signature, "latency_s": seconds(row.latency_ms),
+            "signature": row.signature, "latency_s": seconds(row.latency_ms), "audio": audio(&row.id),
         })
     };
     Ok(json!({
@@ -134,11 +149,7 @@ struct CommitBody {
 pub(super) async fn commit(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
     let signed = request::signed_by_validator(&app, request).await?;
     let body: CommitBody = signed.json()?;
-    let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if !is_hash(&body.commitment) {
-        let message = "commitment is not a SHA-256 in lower-case hex";
-        return Err(ApiError::invalid("invalid_value", message).at("commitment"));
-    }
+    check_hash("commitment", &body.commitment)?;
     let committed = app.store.write(move |tx| {
         let now_ms = clock::now_ms();
         let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;

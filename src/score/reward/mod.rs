@@ -23,7 +23,7 @@ pub use agreement::{Agreement, transcription_without_reference};
 pub use analysis::{Analysis, Field, Measure, Tolerance, analysis};
 pub use breakdown::Reward;
 pub use delivery::{Delivery, Kind, latency_factor, response_reward};
-pub use synthesis::{Synthesis, synthesis};
+pub use synthesis::{Synthesis, synthesis, synthesis_refusal};
 pub use transcription::{
     CHARACTER_LANGUAGES, Transcription, is_character_language, n_units, transcription, transcription_error_rate,
     word_quality,

@@ -13,6 +13,31 @@ use crate::subnet::consensus::Verdict;
 pub enum Kind {
     /// Speech to text.
     Transcription,
+    /// Text to speech.
+    Synthesis,
+    /// Audio to measurements.
+    Analysis,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Transcription, Self::Synthesis, Self::Analysis];
+
+    /// The kind's word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transcription => "transcription",
+            Self::Synthesis => "synthesis",
+            Self::Analysis => "analysis",
+        }
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// Where a task stands.
@@ -77,22 +102,55 @@ pub enum SlotState {
     Rejected,
 }
 
-/// How the work is to be done.
+/// In which language a transcript is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The one that was spoken.
+    #[default]
+    Transcribe,
+    /// English.
+    Translate,
+}
+
+/// How the work is to be done; what another kind of task takes has its default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Language code of the speech; absent to detect it.
     #[serde(default)]
     pub language: Option<String>,
-    /// Text that comes before the speech.
+    /// Transcription: text that comes before the speech.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// Sampling temperature, 0 to 1.
+    /// Transcription: sampling temperature, 0 to 1.
     #[serde(default)]
     pub temperature: f64,
+    /// Transcription: in which language.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub task: Target,
+    /// Transcription: whether each word's time is asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub word_timestamps: bool,
+    /// Synthesis: name of the voice; absent for the miner's own choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<String>,
+    /// Synthesis: how fast, 1 is the voice's own speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    /// Synthesis: file format in which the user gets the audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Analysis: what to measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
 }
 
-/// The bytes that a task is about.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The bytes that a task is about: audio, or the text of a synthesis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// SHA-256 of the bytes, lower-case hex.
@@ -103,6 +161,22 @@ pub struct Input {
     pub duration_s: Option<f64>,
     /// The user's name for it.
     pub name: Option<String>,
+    /// Characters of a text; absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<u64>,
+}
+
+/// Audio that a miner made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Length, seconds.
+    pub duration_s: f64,
+    /// Hz.
+    pub sample_rate: u32,
 }
 
 /// The times that rule a task, ms.
@@ -150,6 +224,9 @@ pub struct Submission {
     pub submitted_at_ms: i64,
     /// Time from the lease to the answer, ms.
     pub latency_ms: i64,
+    /// The audio that belongs to the answer of a synthesis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
 }
 
 /// An answer that the proxy refused; kept so that the same submit gets the same reply.

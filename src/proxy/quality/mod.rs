@@ -1,18 +1,20 @@
 //! The proxy's own cheap checks of a result, before anybody else spends time on it.
 
+mod analysis;
+mod speech;
+mod transcript;
+
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
+use super::app::App;
 use super::auth::is_signed_by;
 use super::error::{ApiError, ApiResult};
-use crate::subnet::task::{Kind, Task};
-use crate::text::transcript::Transcript;
-use crate::{Error, score};
+use crate::subnet::task::{Kind, Output, Task};
 
 /// Largest result, bytes of its JSON text.
 pub(crate) const MAX_RESULT_BYTES: usize = 4 << 20;
-
-/// How far a transcript's duration may be from that of the input: containers round, and decoders trim their delay.
-const DURATION_SLACK_S: f64 = 2.0;
 
 /// A miner's result as it came.
 #[derive(Debug, Clone)]
@@ -42,24 +44,34 @@ pub(crate) fn check_signature(hotkey: &str, result: &Claimed<'_>) -> ApiResult<(
     Ok(())
 }
 
-/// The text of a usable result; `Err` says what is wrong with it.
-pub(crate) fn check_result(task: &Task, result: &str) -> Result<String, String> {
+/// What a usable result brings: the text that is shown of it, and the audio that belongs to it.
+#[derive(Debug, Default)]
+pub(crate) struct Usable {
+    pub(crate) text: String,
+    pub(crate) output: Option<Output>,
+}
+
+/// What a usable result brings; the inner `Err` says what is wrong with it.
+pub(crate) async fn check_result(
+    app: &App,
+    task: Arc<Task>,
+    slot: u8,
+    result: Arc<str>,
+) -> ApiResult<Result<Usable, String>> {
     match task.kind {
-        Kind::Transcription => check_transcript(task, result),
+        Kind::Transcription => app.on_cpu(move || transcript::check(&task, &result)).await,
+        Kind::Analysis => app.on_cpu(move || analysis::check(&task, &result)).await,
+        Kind::Synthesis => speech::check(app, task, slot, &result).await,
     }
 }
 
-fn check_transcript(task: &Task, result: &str) -> Result<String, String> {
-    let transcript = Transcript::from_json(result).map_err(|error: Error| error.to_string())?;
-    if let Some(duration_s) = task.input.duration_s
-        && (transcript.duration_s - duration_s).abs() > DURATION_SLACK_S.max(duration_s * 0.02)
-    {
-        let got_s = transcript.duration_s;
-        return Err(format!("the transcript is of {got_s:.1} s of audio; the input has {duration_s:.1} s"));
+/// How far a result's duration may be from that of the input, seconds: containers round, and decoders trim their delay.
+fn check_duration(task: &Task, got_s: f64) -> Result<(), String> {
+    const SLACK_S: f64 = 2.0;
+    match task.input.duration_s {
+        Some(duration_s) if (got_s - duration_s).abs() > SLACK_S.max(duration_s * 0.02) => {
+            Err(format!("the result is of {got_s:.1} s of audio; the input has {duration_s:.1} s"))
+        }
+        _ => Ok(()),
     }
-    let spoken_s = task.input.duration_s.unwrap_or(transcript.duration_s);
-    if let Some(reason) = score::degenerate(&transcript.text, spoken_s) {
-        return Err(format!("the text is degenerate: {reason}"));
-    }
-    Ok(transcript.text)
 }
