@@ -1,4 +1,4 @@
-"""The whole network on this machine, shown: real speech in, verified transcripts out, and who earns what."""
+"""The whole network on this machine, shown: tasks of every kind in, verified answers out, and who earns what."""
 
 import argparse
 import asyncio
@@ -21,6 +21,7 @@ from violet import wer, word_counts
 from violet.challenge import Clip, packaged_clips
 from violet.errors import VioletError
 from violet.local_network import LocalNetwork, Member
+from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION
 
 NORMALIZER = "whisper-basic"
 """What texts go through before their words are compared."""
@@ -30,6 +31,12 @@ TASK_TIMEOUT_S = 240.0
 
 EMISSION_TIMEOUT_S = 120.0
 """Longest wait for an epoch in which every validator's weights count."""
+
+ANALYSED = "level,loudness,pitch"
+"""Fields of the analysis that is shown."""
+
+SPOKEN = "The quick brown fox jumps over the lazy dog."
+"""Text of the speech that is shown."""
 
 FINAL = frozenset({"verified", "unverified", "failed", "cancelled"})
 """States in which a task stays."""
@@ -43,11 +50,24 @@ class DemoError(VioletError, RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A clip and what became of its task."""
+class Job:
+    """What is sent to the network."""
 
-    clip: Clip
+    name: str
+    kind: str
+    fields: Mapping[str, str]
+    """The task's options, or its text."""
+    clip: Clip | None = None
+    """The task's audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A job and what became of its task."""
+
+    job: Job
     task: Mapping[str, Any]
+    result: Mapping[str, Any] | None
     duration_s: float
 
 
@@ -56,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="violet demo",
         description="Starts a whole Violet network on this machine (local chain, proxy, 3 miners of which one is bad, "
-        "2 validators), sends it speech, and shows the transcripts, the verdicts and who earns what.",
+        "2 validators), sends it speech and text, and shows the answers, the verdicts and who earns what.",
     )
     parser.add_argument("--keep", action="store_true", help="leave the network running and say how to talk to it")
     parser.add_argument(
@@ -96,7 +116,7 @@ def _run(directory: Path, arguments: argparse.Namespace) -> None:
     port = arguments.port or (KEEP_PORT if arguments.keep and _is_free(KEEP_PORT) else None)
     with LocalNetwork(directory, model=arguments.model, port=port) as network:
         _say(f"network is up after {time.monotonic() - began:.1f} s; the proxy is at {network.url}")
-        outcomes = asyncio.run(_transcribe_all(network, packaged_clips()))
+        outcomes = asyncio.run(_send_all(network, _jobs(network)))
         for outcome in outcomes:
             _show_outcome(network, outcome)
         _wait_for_emission(network)
@@ -107,14 +127,27 @@ def _run(directory: Path, arguments: argparse.Namespace) -> None:
             _keep(network)
 
 
-async def _transcribe_all(network: LocalNetwork, clips: Sequence[Clip]) -> list[Outcome]:
-    formats = ", ".join(sorted({clip.path.suffix.removeprefix(".") for clip in clips}))
-    _say(f"sending {len(clips)} clips of speech ({formats})\n")
-    display = _Display([clip.path.name for clip in clips])
+def _jobs(network: LocalNetwork) -> list[Job]:
+    clips = packaged_clips()
+    jobs = [Job(clip.path.name, TRANSCRIPTION, {}, clip) for clip in clips]
+    jobs.append(Job(f"analysis of {clips[0].path.name}", ANALYSIS, {"fields": ANALYSED}, clips[0]))
+    miners = (network.get("/v1/network") or {"miners": []})["miners"]
+    if any(SYNTHESIS in miner["kinds"] for miner in miners):
+        jobs.append(Job("speech", SYNTHESIS, {"text": SPOKEN}))
+    else:
+        _say("no voice is on this machine, so no miner speaks: violet models fetch joe")
+    return jobs
+
+
+async def _send_all(network: LocalNetwork, jobs: Sequence[Job]) -> list[Outcome]:
+    formats = ", ".join(sorted({job.clip.path.suffix.removeprefix(".") for job in jobs if job.clip}))
+    kinds = ", ".join(dict.fromkeys(job.kind for job in jobs))
+    _say(f"sending {len(jobs)} tasks ({kinds}; audio as {formats})\n")
+    display = _Display([job.name for job in jobs])
     timeout = aiohttp.ClientTimeout(total=TASK_TIMEOUT_S)
     async with aiohttp.ClientSession(network.url, timeout=timeout) as session:
         try:
-            return list(await asyncio.gather(*(_transcribe(session, clip, display.update) for clip in clips)))
+            return list(await asyncio.gather(*(_send(session, job, display.update) for job in jobs)))
         except TimeoutError as error:
             message = f"a task was not verified within {TASK_TIMEOUT_S:.0f} s"
             raise DemoError(message) from error
@@ -122,15 +155,18 @@ async def _transcribe_all(network: LocalNetwork, clips: Sequence[Clip]) -> list[
             display.end()
 
 
-async def _transcribe(session: aiohttp.ClientSession, clip: Clip, show: Callable[[str, str], None]) -> Outcome:
+async def _send(session: aiohttp.ClientSession, job: Job, show: Callable[[str, str], None]) -> Outcome:
     form = aiohttp.FormData()
-    with clip.path.open("rb") as file:
-        form.add_field("kind", "transcription")
-        form.add_field("file", file, filename=clip.path.name)
-        async with session.post("/v1/tasks", data=form) as reply:
-            task = await reply.json()
-            if reply.status not in {200, 201}:
-                raise DemoError(f"{clip.path.name}: {task['error']['message']}")
+    form.add_field("kind", job.kind)
+    for name, value in job.fields.items():
+        form.add_field(name, value)
+    if job.clip is not None:
+        # FormData keeps the file open as long as it is sent; clips are small.
+        form.add_field("file", job.clip.path.read_bytes(), filename=job.clip.path.name)
+    async with session.post("/v1/tasks", data=form) as reply:
+        task = await reply.json()
+        if reply.status not in {200, 201}:
+            raise DemoError(f"{job.name}: {task['error']['message']}")
     began = time.monotonic()
     async with session.get(f"/v1/tasks/{task['id']}/events") as stream:
         kind = ""
@@ -142,14 +178,17 @@ async def _transcribe(session: aiohttp.ClientSession, clip: Clip, show: Callable
                 data = json.loads(line.removeprefix("data:"))
                 if kind == "state":
                     task = data
-                    show(clip.path.name, task["state"])
+                    show(job.name, task["state"])
                 elif kind == "progress":
-                    show(clip.path.name, f"{task['state']} {data['progress']:4.0%} {data['partial'] or ''}")
+                    show(job.name, f"{task['state']} {data['progress']:4.0%} {data['partial'] or ''}")
     if task["state"] not in FINAL:
         async with session.get(f"/v1/tasks/{task['id']}?wait=30") as reply:
             task = await reply.json()
-    show(clip.path.name, task["state"])
-    return Outcome(clip, task, time.monotonic() - began)
+    show(job.name, task["state"])
+    duration_s = time.monotonic() - began
+    async with session.get(f"/v1/tasks/{task['id']}/result") as reply:
+        result = await reply.json() if reply.status == 200 else None
+    return Outcome(job, task, result, duration_s)
 
 
 class _Display:
@@ -187,18 +226,24 @@ class _Display:
 
 
 def _show_outcome(network: LocalNetwork, outcome: Outcome) -> None:
-    task, clip = outcome.task, outcome.clip
-    heard = (task.get("answer") or {}).get("text", "").strip()
-    _say(
-        f"{clip.path.name}  {task['input']['duration_s']:.1f} s of speech, "
-        f"{task['state']} after {outcome.duration_s:.1f} s"
-    )
-    _say(f"  heard  {heard}")
-    _say(f"  truth  {clip.text}")
-    rate = wer(clip.text, heard, NORMALIZER)
-    hits, substitutions, deletions, insertions = word_counts(clip.text, heard, NORMALIZER)
-    errors, words = substitutions + deletions + insertions, hits + substitutions + deletions
-    _say(f"  WER    {'none' if rate is None else f'{rate:.1%}'} ({errors} errors in {words} words)")
+    task, job = outcome.task, outcome.job
+    size = f"{task['input']['characters']} characters" if job.clip is None else f"{task['input']['duration_s']:.1f} s"
+    _say(f"{job.name}  {size}, {task['state']} after {outcome.duration_s:.1f} s")
+    if job.kind == TRANSCRIPTION and job.clip is not None:
+        _show_transcript(job.clip, (task.get("answer") or {}).get("text", "").strip())
+    elif job.kind == ANALYSIS and outcome.result is not None:
+        found = outcome.result
+        _say(
+            f"  found  {found['loudness']['integrated_lufs']:.1f} LUFS, peak {found['level']['peak_dbfs']:.1f} dBFS, "
+            f"pitch {found['pitch']['median_hz']:.0f} Hz"
+        )
+    elif job.kind == SYNTHESIS and outcome.result is not None:
+        spoken = outcome.result
+        _say(f"  text   {SPOKEN}")
+        _say(
+            f"  audio  {spoken['duration_s']:.1f} s by {spoken['voice']}: "
+            f"{network.url}/v1/tasks/{task['id']}/audio?format=wav"
+        )
     verdict = task.get("verdict") or {}
     names = {member.hotkey: member for member in network.members if member.hotkey}
     for slot in task["slots"]:
@@ -217,6 +262,15 @@ def _show_outcome(network: LocalNetwork, outcome: Outcome) -> None:
             f"   verdict {'-' if final is None else f'{final:.2f}'} {slot['state']}{best}"
         )
     _say("")
+
+
+def _show_transcript(clip: Clip, heard: str) -> None:
+    _say(f"  heard  {heard}")
+    _say(f"  truth  {clip.text}")
+    rate = wer(clip.text, heard, NORMALIZER)
+    hits, substitutions, deletions, insertions = word_counts(clip.text, heard, NORMALIZER)
+    errors, words = substitutions + deletions + insertions, hits + substitutions + deletions
+    _say(f"  WER    {'none' if rate is None else f'{rate:.1%}'} ({errors} errors in {words} words)")
 
 
 def _label(member: Member) -> str:
@@ -265,7 +319,7 @@ def _check(network: LocalNetwork, outcomes: Sequence[Outcome]) -> None:
     """
     for outcome in outcomes:
         if outcome.task["state"] != "verified":
-            message = f"{outcome.clip.path.name} is {outcome.task['state']}: {outcome.task['reason']}"
+            message = f"{outcome.job.name} is {outcome.task['state']}: {outcome.task['reason']}"
             raise DemoError(message)
     by_uid = {neuron.uid: neuron for neuron in network.chain.metagraph().neurons}
     miners = [member for member in network.members if member.role == "miner" and member.uid is not None]
@@ -274,7 +328,7 @@ def _check(network: LocalNetwork, outcomes: Sequence[Outcome]) -> None:
     if min(honest.values()) <= max(bad.values()):
         message = f"an honest miner earns no more than the bad one: {honest} against {bad}"
         raise DemoError(message)
-    _say(f"checked: every transcript is verified, and every honest miner earns more than {', '.join(bad)}")
+    _say(f"checked: every answer is verified, and every honest miner earns more than {', '.join(bad)}")
 
 
 def _keep(network: LocalNetwork) -> None:
@@ -284,7 +338,10 @@ The network goes on until you press Ctrl-C. Talk to it:
 
   curl {network.url}/v1/audio/transcriptions -F model=whisper-1 -F file=@{clip.path}
 
-  curl {network.url}/v1/tasks -F file=@{clip.path}
+  curl {network.url}/v1/audio/speech -H 'Content-Type: application/json' -o hello.wav \\
+      -d '{{"model": "tts-1", "voice": "alloy", "input": "Hello there.", "response_format": "wav"}}'
+
+  curl {network.url}/v1/tasks -F file=@{clip.path} -F kind=analysis -F fields=loudness,pitch
   curl {network.url}/v1/network
 
   from openai import OpenAI
