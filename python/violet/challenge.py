@@ -102,3 +102,19 @@ def draw_sound(generator: random.Random) -> Sound:
     }
     more = generator.sample(("loudness", "true_peak", "mel", "mfcc"), 2)
     return Sound(encode(samples, SOUND_RATE, dither=generator.getrandbits(32)), ("level", "pitch", *more), known)
+
+
+_NAMES = ("Amelia Hart", "Oscar Lindqvist", "Doctor Okafor", "Miss Delacroix", "Captain Ferrari", "Professor Nakamura")
+_DEEDS = ("sold", "painted", "repaired", "borrowed", "photographed", "promised us")
+_THINGS = ("wooden chairs", "silver lanterns", "old maps", "garden gates", "copper kettles", "fishing boats")
+_PLACES = ("near the harbour", "behind the library", "outside the station", "under the bridge", "at the market")
+
+
+def draw_text(generator: random.Random) -> str:
+    """A sentence to speak, with a name, a number and a date; hardly ever the same twice."""
+    day, hour = generator.randint(1, 28), generator.randint(2, 11)
+    month = generator.choice(("January", "March", "June", "August", "October", "December"))
+    return (
+        f"On {month} {day}, {generator.choice(_NAMES)} {generator.choice(_DEEDS)} {generator.randint(2, 99)} "
+        f"{generator.choice(_THINGS)} {generator.choice(_PLACES)} before {hour} o'clock."
+    )

@@ -14,7 +14,8 @@ from pathlib import Path
 from violet import _core
 from violet.analysis import Analysis, analyze
 from violet.errors import ProtocolError
-from violet.protocol import TRANSCRIPTION, Options
+from violet.protocol import SYNTHESIS, TRANSCRIPTION, Options
+from violet.speaking import Spoken, Voices
 from violet.transcriber import DEFAULT_TEMPERATURES, SAMPLE_RATE, Transcriber
 
 type Progress = Callable[[float, str], None]
@@ -31,10 +32,12 @@ class Engine:
     Args:
         transcriber: Hears speech; None for a neuron that does not.
         workers: Requests at once; further ones wait for a thread.
+        voices: Speak; None for a neuron that does not.
     """
 
-    def __init__(self, transcriber: Transcriber | None, workers: int) -> None:
+    def __init__(self, transcriber: Transcriber | None, workers: int, voices: Voices | None = None) -> None:
         self._transcriber = transcriber
+        self._voices = voices
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
     async def transcribe(
@@ -85,6 +88,21 @@ class Engine:
                 return analyze(file.name, fields)
 
         return await self._run(work, None)
+
+    async def synthesize(self, text: str, options: Options, seed: int, progress: Progress | None = None) -> Spoken:
+        """A text as speech; other seeds make other renderings of it. Cancelling the call stops the work.
+
+        Raises:
+            ValueError: A text that cannot be spoken, or a voice that is not here.
+        """
+        voices = self._voices
+        if voices is None:
+            raise ProtocolError(_not_here(SYNTHESIS))
+
+        def work(tick: Progress) -> Spoken:
+            return voices.speak(text, options.voice, speed=options.speed, seed=seed, progress=tick)
+
+        return await self._run(work, progress)
 
     async def _run[T](self, work: Callable[[Progress], T], progress: Progress | None) -> T:
         stop = threading.Event()

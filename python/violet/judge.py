@@ -98,6 +98,11 @@ def score_measures(
     return Score(found.value, None)
 
 
+def score_speech(text: str, speech: reward.Speech, language: str, elapsed_s: float) -> Score:
+    """Score of speech that was measured, and the recognizer's word error rate."""
+    return Score(reward.synthesis(text, speech, language=language, elapsed_s=elapsed_s).value, speech.wer)
+
+
 def _tolerance(field: str) -> reward.Relative:
     if field not in AGREEMENT:
         return HEARD_TOLERANCE

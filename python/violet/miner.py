@@ -1,6 +1,7 @@
 """A miner: it does what the proxy leases to it and what validators ask over the axon, with one engine."""
 
 import asyncio
+import base64
 import contextlib
 import random
 import tempfile
@@ -15,10 +16,20 @@ from violet.config import ANY_IP, MinerConfig
 from violet.engine import Engine
 from violet.errors import ProtocolError, ProxyError, VioletError
 from violet.neuron import MetagraphCache, Neuron, log, run_neuron
-from violet.protocol import ANALYSIS, TRANSCRIPTION, Lease, Options, canonical_json, sha256_hex, sign_response
+from violet.protocol import (
+    ANALYSIS,
+    SYNTHESIS,
+    TRANSCRIPTION,
+    Lease,
+    Options,
+    canonical_json,
+    sha256_hex,
+    sign_response,
+)
 from violet.proxy_client import ProxyClient
-from violet.sabotage import spoil
-from violet.transport import AudioRequest, Capabilities, Forwards, MinerAxon
+from violet.sabotage import drop_words, spoil
+from violet.speaking import Spoken, Voices, own_seed, voices_here
+from violet.transport import AudioRequest, Capabilities, Forwards, MinerAxon, TextRequest
 
 HEARTBEATS_PER_LEASE = 4
 """A lease is extended this often before it would end, so that one lost request costs nothing."""
@@ -32,9 +43,6 @@ DRAIN_S = 20.0
 RETRY_S = 2.0
 """Pause after a proxy that did not answer or refused."""
 
-
-KINDS_HERE = (TRANSCRIPTION, ANALYSIS)
-"""The kinds of task that every machine can do."""
 
 PROXY_PRIORITY = 0.0
 """Place of the proxy's tasks in the queue; direct requests have their caller's stake."""
@@ -63,8 +71,12 @@ class Miner(Neuron):
         metagraph = MetagraphCache(self.chain, config.sync_interval_s)
         await metagraph.refresh()
         self.registered_uid(metagraph.now)
-        kinds = config.kinds or KINDS_HERE
-        engine = Engine(await self.load_model() if TRANSCRIPTION in kinds else None, config.capacity)
+        voices = Voices(voices_here())
+        kinds = config.kinds or (TRANSCRIPTION, *((SYNTHESIS,) if voices.names else ()), ANALYSIS)
+        if SYNTHESIS in kinds and not voices.names:
+            message = "no voice is on this machine, so nothing can be spoken; get one with: violet models fetch joe"
+            raise ProtocolError(message)
+        engine = Engine(await self.load_model() if TRANSCRIPTION in kinds else None, config.capacity, voices)
         log.info("mines %s", ", ".join(kinds))
         axon = MinerAxon(
             self.wallet,
@@ -77,13 +89,14 @@ class Miner(Neuron):
                 self._capabilities,
                 transcribe=self._transcribe_directly if TRANSCRIPTION in kinds else None,
                 analyze=self._analyze_directly if ANALYSIS in kinds else None,
+                synthesize=self._synthesize_directly if SYNTHESIS in kinds else None,
             ),
             min_stake=config.min_stake,
             capacity=config.capacity,
             max_waiting=config.max_waiting,
         )
         async with self.proxy_client() as client:
-            self._doors = _Doors(kinds, engine, client, axon)
+            self._doors = _Doors(kinds, voices.names if SYNTHESIS in kinds else (), engine, client, axon)
             await axon.start()
             try:
                 await self._publish()
@@ -127,6 +140,7 @@ class Miner(Neuron):
                 leases = await doors.client.claim(
                     claim_id=uuid.uuid4().hex,
                     kinds=doors.kinds,
+                    voices=doors.voices,
                     capacity=self._config.capacity,
                     model=self._model,
                     wait_s=self._config.poll_wait_s,
@@ -184,8 +198,23 @@ class Miner(Neuron):
         left_s = max(0.0, lease.deadline_ms / 1000 - time.time())
         # The same gate as for direct requests: together they never exceed the capacity.
         async with doors.axon.gate.enter(PROXY_PRIORITY, left_s):
-            result = await self._answer(lease.kind, path, lease.options, progress)
-        return self._spoil(lease.kind, result)
+            if lease.kind == SYNTHESIS:
+                spoken = await self._speak(path.read_text(encoding="utf-8"), lease.options, lease.task_id, progress)
+            else:
+                return self._spoil(lease.kind, await self._answer(lease.kind, path, lease.options, progress))
+        file = await asyncio.to_thread(spoken.flac)
+        await doors.client.store(lease, file)
+        return canonical_json(spoken.result({"sha256": sha256_hex(file), "bytes": len(file)}))
+
+    async def _speak(
+        self, text: str, options: Options, task_id: str, progress: "_Progress | None" = None
+    ) -> Spoken:
+        if (share := self._config.drop_words) > 0:
+            # At least a word is left: nothing to say is no bad answer, but none.
+            text = drop_words(text, share, self._random).strip() or text
+        return await self._doors.engine.synthesize(
+            text, options, own_seed(self.wallet.hotkey.ss58_address, task_id), progress
+        )
 
     async def _answer(
         self, kind: str, audio: Path | bytes, options: Options, progress: "_Progress | None" = None
@@ -212,6 +241,15 @@ class Miner(Neuron):
     async def _analyze_directly(self, request: AudioRequest) -> str:
         return await self._answer_directly(ANALYSIS, request)
 
+    async def _synthesize_directly(self, request: TextRequest) -> str:
+        try:
+            spoken = await self._speak(request.text, request.options, request.task_id)
+            file = await asyncio.to_thread(spoken.opus)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+        about = {"sha256": sha256_hex(file), "bytes": len(file), "base64": base64.b64encode(file).decode()}
+        return canonical_json(spoken.result(about))
+
     async def _answer_directly(self, kind: str, request: AudioRequest) -> str:
         """The result that a validator asked for over the axon, which has let the request through its gate."""
         try:
@@ -234,6 +272,7 @@ class Miner(Neuron):
             capacity=self._config.capacity,
             free=self._doors.axon.gate.free,
             version=__version__,
+            voices=self._doors.voices,
         )
 
     def _spoil(self, kind: str, result: str) -> str:
@@ -247,6 +286,7 @@ class _Doors:
     """What is done, the engine, and the two ways by which work comes to it."""
 
     kinds: tuple[str, ...]
+    voices: tuple[str, ...]
     engine: Engine
     client: ProxyClient
     axon: MinerAxon

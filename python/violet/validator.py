@@ -15,10 +15,12 @@ from violet.config import PRIVATE_NETWORKS, ValidatorConfig
 from violet.engine import Engine
 from violet.errors import ProxyError, VioletError, WeightsTooSoonError
 from violet.evaluator import Evaluator
+from violet.listener import MODELS, Listener, can_listen
 from violet.neuron import MetagraphCache, Neuron, log, run_neuron
 from violet.protocol import Evaluation, commitment, new_salt, scores_text
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
+from violet.speaking import Voices, voices_here
 from violet.transport import Answer, Capabilities, ValidatorDendrite
 
 MAX_EVALUATIONS = 8
@@ -54,18 +56,22 @@ class Validator(Neuron):
         if config.publish_axon and config.published_ip is not None:
             await asyncio.to_thread(self.chain.serve, config.published_ip, config.axon_external_port)
         # One at a time: two references at once would take twice as long each.
-        engine = Engine(await self.load_model(), 1)
+        voices = Voices(voices_here())
+        engine = Engine(await self.load_model(), 1, voices)
+        listener = Listener(engine, voices) if can_listen() else None
+        if listener is None:
+            log.warning("no speech is judged here: get the models with: violet models fetch %s", " ".join(MODELS))
         log.info("uid %d judges for %s", uid, config.proxy_url)
         try:
             async with (
                 self.proxy_client() as client,
                 _closing(self._dendrite()) as dendrite,
             ):
-                evaluator = Evaluator(engine, client)
+                evaluator = Evaluator(engine, client, listener)
                 background = [
                     asyncio.create_task(metagraph.refresh_forever()),
                     asyncio.create_task(self._evaluate_forever(evaluator, client)),
-                    asyncio.create_task(self._challenge_forever(dendrite, metagraph)),
+                    asyncio.create_task(self._challenge_forever(dendrite, metagraph, listener)),
                     asyncio.create_task(self._set_weights_forever(metagraph)),
                 ]
                 await self.until_stopped(stop, background)
@@ -136,8 +142,10 @@ class Validator(Neuron):
             else:
                 return
 
-    async def _challenge_forever(self, dendrite: ValidatorDendrite, metagraph: MetagraphCache) -> None:
-        challenger = Challenger(dendrite, self._clips, self._random)
+    async def _challenge_forever(
+        self, dendrite: ValidatorDendrite, metagraph: MetagraphCache, listener: Listener | None
+    ) -> None:
+        challenger = Challenger(dendrite, self._clips, self._random, listener)
         while True:
             miners = [n for n in metagraph.now.neurons if n.is_serving and n.hotkey != self.wallet.hotkey.ss58_address]
             capabilities = await dendrite.capabilities(miners)
@@ -152,7 +160,7 @@ class Validator(Neuron):
         if found.value is None:
             log.info("uid %d does not answer: %s", miner.uid, found.error)
             return
-        outcome = await challenger.ask(miner, found.value.kinds)
+        outcome = await challenger.ask(miner, found.value)
         if outcome is None:
             return
         self._scores.add_challenge(miner.hotkey, passed=outcome.passed)

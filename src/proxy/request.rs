@@ -114,9 +114,8 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
 
 /// A JSON value as a type that refuses unknown fields.
 pub(crate) fn json_value<T: DeserializeOwned>(value: serde_json::Value) -> ApiResult<T> {
-    serde_json::from_value(value).map_err(|error| {
-        ApiError::invalid("invalid_body", format!("the body is not what this route takes: {error}"))
-    })
+    serde_json::from_value(value)
+        .map_err(|error| ApiError::invalid("invalid_body", format!("the body is not what this route takes: {error}")))
 }
 
 /// The media type of a body without its parameters, in lower case; empty when there is none.

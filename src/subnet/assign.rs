@@ -46,8 +46,7 @@ impl Claimant<'_> {
     }
 
     fn can_do(&self, task: &Task) -> bool {
-        self.kinds.contains(&task.kind)
-            && task.options.voice.as_ref().is_none_or(|voice| self.voices.contains(voice))
+        self.kinds.contains(&task.kind) && task.options.voice.as_ref().is_none_or(|voice| self.voices.contains(voice))
     }
 }
 

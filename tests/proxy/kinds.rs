@@ -68,10 +68,16 @@ fn an_analysis_goes_to_miners_of_its_kind_and_comes_back_as_signed() {
     assert_eq!(task["options"]["fields"], json!(["level", "loudness"]));
     assert!(claim(hearing, &network.peer, "transcription", 0.0).is_none(), "another kind of miner does not see it");
     let lease = claim(measuring, &network.peer, "analysis", 20.0).unwrap();
-    assert_eq!((lease["kind"].as_str(), &lease["options"]["fields"]), (Some("analysis"), &json!(["level", "loudness"])));
+    assert_eq!(
+        (lease["kind"].as_str(), &lease["options"]["fields"]),
+        (Some("analysis"), &json!(["level", "loudness"]))
+    );
 
     let receipt = measuring.submit(&network.peer, &lease, &transcript("hello")).expect(200);
-    assert_eq!((receipt["state"].as_str(), receipt["reason"].as_str().unwrap()), (Some("rejected"), "the analysis lacks the field level"));
+    assert_eq!(
+        (receipt["state"].as_str(), receipt["reason"].as_str().unwrap()),
+        (Some("rejected"), "the analysis lacks the field level")
+    );
     let mut analyzer = Analyzer::new(8_000, 1, Options::default()).unwrap();
     analyzer.push(&[0.25; 8_000]);
     let analysis = serde_json::to_string(&analyzer.finish().unwrap().0).unwrap();
@@ -107,14 +113,19 @@ fn a_text_becomes_audio_in_the_format_that_the_user_wants() {
     // A copy of it, softer, is nobody's own work; another rendering is.
     let lease = claim(second, &network.peer, "synthesis", 20.0).unwrap();
     let copied = answer(second, &network.peer, &lease, &speech(1, 0.3));
-    assert_eq!((copied["state"].as_str(), copied["reason"].as_str()), (Some("rejected"), Some("the same audio was handed in before")));
+    assert_eq!(
+        (copied["state"].as_str(), copied["reason"].as_str()),
+        (Some("rejected"), Some("the same audio was handed in before"))
+    );
     let lease = claim(third, &network.peer, "synthesis", 20.0).unwrap();
     assert_eq!(answer(third, &network.peer, &lease, &speech(2, 0.5))["state"], "submitted");
 
     let shown = network.task(&id(&task));
     assert_eq!(shown["answer"]["audio"]["sha256"], sha256(&audio).as_str());
     assert_eq!(shown["answer"]["audio"]["duration_s"], 2.0);
-    let with = |query: &str, headers: &[(&str, &str)]| send(network.url(), "GET", &format!("{path}/audio{query}"), headers, b"");
+    let with = |query: &str, headers: &[(&str, &str)]| {
+        send(network.url(), "GET", &format!("{path}/audio{query}"), headers, b"")
+    };
     let flac = with("?format=flac", &[]);
     assert_eq!((flac.body.as_slice(), flac.header("content-type")), (audio.as_slice(), Some("audio/flac")));
     let etag = flac.header("etag").unwrap().to_owned();
@@ -124,7 +135,11 @@ fn a_text_becomes_audio_in_the_format_that_the_user_wants() {
     let other = with("?format=flac", &[("range", "bytes=0-3"), ("if-range", "\"another\"")]);
     assert_eq!((other.status, other.body.len()), (200, audio.len()), "a range of another file is none");
     let result = get(network.url(), &format!("{path}/result?format=audio"));
-    assert_eq!((&result.body[..4], result.header("content-type")), (b"RIFF".as_slice(), Some("audio/wav")), "the task's format");
+    assert_eq!(
+        (&result.body[..4], result.header("content-type")),
+        (b"RIFF".as_slice(), Some("audio/wav")),
+        "the task's format"
+    );
     assert_eq!(result.body.len(), 44 + 2 * 44_100);
     assert_eq!(&with("?format=opus", &[]).body[..4], b"OggS");
     assert_eq!(with("?format=pcm", &[]).body.len(), 2 * 48_000, "bare samples are at 24 kHz");
@@ -164,7 +179,11 @@ fn only_the_declared_file_is_stored_and_only_under_a_live_lease() {
     let mut tampered = audio.clone();
     tampered[n / 2] ^= 1;
     assert_eq!(put(peer, &url, &tampered).error(422), "hash_mismatch");
-    assert_eq!(send(&peer.url, "GET", url.strip_prefix(peer.url.as_str()).unwrap(), &[], b"").error(403), "bad_signature", "it is for PUT");
+    assert_eq!(
+        send(&peer.url, "GET", url.strip_prefix(peer.url.as_str()).unwrap(), &[], b"").error(403),
+        "bad_signature",
+        "it is for PUT"
+    );
     let receipt = miner.submit(peer, &lease, &result(&audio)).expect(200);
     assert_eq!(receipt["state"], "rejected", "what was never stored is no answer");
     assert_eq!(put(peer, &url, &audio).error(410), "lease_ended");
@@ -173,7 +192,9 @@ fn only_the_declared_file_is_stored_and_only_under_a_live_lease() {
     let sound = wav(1.0);
     let declared = declare(other, peer, &lease, &sha256(&sound), sound.len()).expect(200);
     assert_eq!(put(peer, declared["url"].as_str().unwrap(), &sound).error(422), "wrong_output_format");
-    let silence = encode(&vec![0.0; 44_100], 22_050, 1, &EncodeOptions { format: Format::Flac, ..EncodeOptions::default() }).unwrap();
+    let silence =
+        encode(&vec![0.0; 44_100], 22_050, 1, &EncodeOptions { format: Format::Flac, ..EncodeOptions::default() })
+            .unwrap();
     let receipt = answer(other, peer, &lease, &silence);
     assert!(receipt["reason"].as_str().unwrap().contains("below full scale"), "{receipt}");
 }
@@ -201,8 +222,11 @@ fn openais_speech_route_speaks_with_a_voice_that_is_here() {
     let spoken = speak(body("flac", "audio"));
     assert_eq!(spoken.header("content-type"), Some("audio/flac"));
     let streamed = speak(body("wav", "sse")).text();
-    let events: Vec<Value> =
-        streamed.lines().filter_map(|line| line.strip_prefix("data:")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let events: Vec<Value> = streamed
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
     let (done, deltas) = events.split_last().unwrap();
     assert_eq!((done["type"].as_str(), done["usage"]["input_tokens"].as_u64()), (Some("speech.audio.done"), Some(29)));
     assert!(deltas.len() > 1 && deltas.iter().all(|event| event["type"] == "speech.audio.delta"));
@@ -223,10 +247,16 @@ fn a_streamed_transcription_tells_the_words_as_they_are_heard() {
     miner.heartbeat(&network.peer, &lease, 0.6, " Well, hello there,").expect(200);
     miner.submit(&network.peer, &lease, &transcript(" Well, hello there, friend.")).expect(200);
     let text = asked.join().unwrap();
-    let events: Vec<Value> =
-        text.lines().filter_map(|line| line.strip_prefix("data:")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
     let (done, deltas) = events.split_last().unwrap();
-    assert_eq!((done["type"].as_str(), done["text"].as_str()), (Some("transcript.text.done"), Some("Well, hello there, friend.")));
+    assert_eq!(
+        (done["type"].as_str(), done["text"].as_str()),
+        (Some("transcript.text.done"), Some("Well, hello there, friend."))
+    );
     let told: String = deltas.iter().map(|event| event["delta"].as_str().unwrap()).collect();
     assert_eq!(told, "Well, hello there, friend.");
 }
@@ -238,7 +268,11 @@ fn words_and_translations_are_asked_of_the_miner() {
     let ask = |path: &'static str, more: Vec<(&'static str, &'static [u8])>| {
         let (url, sound) = (network.url().to_owned(), wav(1.0));
         std::thread::spawn(move || {
-            let mut parts: Vec<(&str, Option<&str>, &[u8])> = vec![("model", None, b"whisper-1"), ("response_format", None, b"verbose_json"), ("file", Some("a.wav"), &sound)];
+            let mut parts: Vec<(&str, Option<&str>, &[u8])> = vec![
+                ("model", None, b"whisper-1"),
+                ("response_format", None, b"verbose_json"),
+                ("file", Some("a.wav"), &sound),
+            ];
             parts.extend(more.into_iter().map(|(name, value)| (name, None, value)));
             crate::http::post_form(&url, path, &[], &parts).expect(200)
         })
@@ -251,7 +285,10 @@ fn words_and_translations_are_asked_of_the_miner() {
         {"word": " there", "start": 0.4, "end": 0.9, "probability": 0.8}]);
     miner.submit(&network.peer, &lease, &timed.to_string()).expect(200);
     let answer = asked.join().unwrap();
-    assert_eq!(answer["words"], json!([{"word": "hello", "start": 0.1, "end": 0.4}, {"word": "there", "start": 0.4, "end": 0.9}]));
+    assert_eq!(
+        answer["words"],
+        json!([{"word": "hello", "start": 0.1, "end": 0.4}, {"word": "there", "start": 0.4, "end": 0.9}])
+    );
     assert!(answer.get("segments").is_none(), "only what was asked for");
 
     let asked = ask("/v1/audio/translations", vec![]);

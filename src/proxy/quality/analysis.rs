@@ -32,8 +32,7 @@ mod tests {
     use crate::subnet::task::{self, Input, Kind, NewTask, TaskId};
 
     fn task(fields: &[&str]) -> Task {
-        let input =
-            Input { sha256: "00".to_owned(), bytes: 1, duration_s: Some(1.0), name: None, characters: None };
+        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: Some(1.0), name: None, characters: None };
         let fields = fields.iter().map(|&field| field.to_owned()).collect();
         let new = NewTask {
             id: TaskId::from("t"),

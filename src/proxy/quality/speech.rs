@@ -80,7 +80,8 @@ fn measure(
 ) -> Result<Output, String> {
     let undecodable = |error: crate::Error| format!("the audio does not decode: {error}");
     let again = file.try_clone().map_err(|error| error.to_string())?;
-    let mut blocks = Blocks::from_reader(file, "the audio", &audio::Options::mono(None, limits)).map_err(undecodable)?;
+    let mut blocks =
+        Blocks::from_reader(file, "the audio", &audio::Options::mono(None, limits)).map_err(undecodable)?;
     let sample_rate = blocks.sample_rate();
     let wanted = Options { fields: BTreeSet::from([Field::Level]), ..Options::default() };
     let mut analyzer = Analyzer::new(sample_rate, 1, wanted).map_err(undecodable)?;
@@ -111,17 +112,13 @@ fn measure(
     });
     match refusal {
         Some(reason) => Err(reason),
-        None => {
-            Ok(Output { sha256: audio.sha256, bytes: audio.bytes, duration_s: found.duration_s, sample_rate })
-        }
+        None => Ok(Output { sha256: audio.sha256, bytes: audio.bytes, duration_s: found.duration_s, sample_rate }),
     }
 }
 
 /// The first seconds, at a low rate.
 fn beginning(mut file: File, limits: &Limits) -> crate::Result<Vec<f32>> {
-    std::io::Seek::rewind(&mut file)
-        .map_err(|source| crate::Error::Io { path: "the audio".into(), source })?;
-    let options =
-        audio::Options { duration_s: Some(COMPARED_S), ..audio::Options::mono(Some(COMPARED_HZ), limits) };
+    std::io::Seek::rewind(&mut file).map_err(|source| crate::Error::Io { path: "the audio".into(), source })?;
+    let options = audio::Options { duration_s: Some(COMPARED_S), ..audio::Options::mono(Some(COMPARED_HZ), limits) };
     Ok(audio::read_from(file, "the audio", &options)?.samples)
 }

@@ -154,14 +154,7 @@ pub(super) async fn store(
     Ok((StatusCode::CREATED, Json(json!({"sha256": stored.sha256, "bytes": stored.bytes}))))
 }
 
-fn check_grant(
-    app: &App,
-    method: &str,
-    sha256: &str,
-    holder: &str,
-    expires_ms: i64,
-    signature: &str,
-) -> ApiResult<()> {
+fn check_grant(app: &App, method: &str, sha256: &str, holder: &str, expires_ms: i64, signature: &str) -> ApiResult<()> {
     if !app.blobs.is_signed(method, sha256, holder, expires_ms, signature) {
         let message = "the signature is not the proxy's for this blob, holder, method and time";
         return Err(ApiError::forbidden("bad_signature", message));

@@ -117,16 +117,16 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
 async fn uploaded(app: &App, owner: &str, id: String) -> ApiResult<Probed> {
     let (owner, wanted) = (owner.to_owned(), id.clone());
     let row = app.store.read(move |sql| store::upload(sql, &owner, &wanted)).await?;
-    let row = row
-        .ok_or_else(|| ApiError::not_found("no_such_upload", format!("there is no upload {id:.80}")).at("input"))?;
+    let row =
+        row.ok_or_else(|| ApiError::not_found("no_such_upload", format!("there is no upload {id:.80}")).at("input"))?;
     let stored = Stored { sha256: row.sha256, bytes: row.bytes };
     Ok(Probed { stored, name: row.name, content: Content::Audio(row.audio) })
 }
 
 async fn inline(app: &App, base64: &str) -> ApiResult<Incoming> {
-    let bytes = BASE64_STANDARD.decode(base64).map_err(|error| {
-        ApiError::invalid("not_base64", format!("input.base64 is not base64: {error}")).at("input")
-    })?;
+    let bytes = BASE64_STANDARD
+        .decode(base64)
+        .map_err(|error| ApiError::invalid("not_base64", format!("input.base64 is not base64: {error}")).at("input"))?;
     if bytes.len() > MAX_INLINE_BYTES {
         let message =
             format!("input.base64 has {} bytes; the limit is {MAX_INLINE_BYTES}: use /v1/uploads", bytes.len());

@@ -98,11 +98,18 @@ async fn a_voice_that_no_miner_has_is_refused_with_those_that_they_have() {
     let claim = json!({"claim_id": "c", "kinds": ["synthesis"], "voices": ["joe", "kathleen"], "capacity": 1});
     bench.signed(&miner, "/v1/miner/claim", claim.to_string().into_bytes()).await;
     let refused = speak("amy").await;
-    assert!(refused.json()["error"]["message"].as_str().unwrap().ends_with("have: joe, kathleen"), "{}", refused.json());
+    assert!(
+        refused.json()["error"]["message"].as_str().unwrap().ends_with("have: joe, kathleen"),
+        "{}",
+        refused.json()
+    );
     assert_eq!(refused.error(), code("unknown_voice", 422));
     assert_eq!(speak("joe").await.status, StatusCode::CREATED);
     let network = bench.get("/v1/network").await.json();
-    assert_eq!((&network["miners"][0]["kinds"], &network["miners"][0]["voices"]), (&json!(["synthesis"]), &json!(["joe", "kathleen"])));
+    assert_eq!(
+        (&network["miners"][0]["kinds"], &network["miners"][0]["voices"]),
+        (&json!(["synthesis"]), &json!(["joe", "kathleen"]))
+    );
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 mod models;
 mod speech;
-mod transcriptions;
 mod transcript_stream;
+mod transcriptions;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -18,10 +18,7 @@ pub(super) const HEARING_MODEL: &str = "whisper-1";
 pub(super) const SPEAKING_MODEL: &str = "tts-1";
 
 /// OpenAI's list of models: the defaults, and those that the miners here run.
-pub(in crate::proxy::routes) async fn models(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> ApiResult<Json<Value>> {
+pub(in crate::proxy::routes) async fn models(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
     request::owner(&app, request.headers())?;
     let ids = hearing(&app).into_iter().chain([SPEAKING_MODEL.to_owned()]).collect::<BTreeSet<_>>();
     let data: Vec<Value> = ids.iter().map(|id| model_view(&app, id)).collect();
@@ -42,10 +39,7 @@ pub(in crate::proxy::routes) async fn model(
 }
 
 /// The voices that miners here speak with.
-pub(in crate::proxy::routes) async fn voices(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> ApiResult<Json<Value>> {
+pub(in crate::proxy::routes) async fn voices(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
     request::owner(&app, request.headers())?;
     let voices = app.presence.voices(clock::now_ms()).unwrap_or_default();
     let data: Vec<Value> = voices.iter().map(|id| json!({"id": id, "object": "audio.voice", "name": id})).collect();

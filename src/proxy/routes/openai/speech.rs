@@ -19,9 +19,8 @@ use crate::proxy::routes::results::{converted, media_type, output};
 use crate::proxy::{clock, inputs, request, tasks as work};
 
 /// OpenAI's names of voices; each stands for one of the voices here.
-const OPENAI_VOICES: [&str; 13] = [
-    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse",
-];
+const OPENAI_VOICES: [&str; 13] =
+    ["alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"];
 
 /// Audio in one event of a stream, bytes.
 const EVENT_BYTES: usize = 24 << 10;

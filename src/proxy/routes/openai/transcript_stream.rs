@@ -30,13 +30,7 @@ pub(super) fn stream(app: Arc<App>, task: &Task) -> Response {
     response
 }
 
-async fn feed(
-    app: &App,
-    id: &TaskId,
-    deadline_ms: i64,
-    events: &Events,
-    guard: &mut CancelOnDrop,
-) -> ApiResult<()> {
+async fn feed(app: &App, id: &TaskId, deadline_ms: i64, events: &Events, guard: &mut CancelOnDrop) -> ApiResult<()> {
     let mut changes = app.hub.subscribe(id);
     let mut told = Told::default();
     let delta = |text: &str| json!({"type": "transcript.text.delta", "delta": text});

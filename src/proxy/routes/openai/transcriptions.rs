@@ -87,10 +87,7 @@ impl Wish {
 }
 
 /// Transcribes a file and waits for the first accepted answer.
-pub(in crate::proxy::routes) async fn transcribe(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> ApiResult<Response> {
+pub(in crate::proxy::routes) async fn transcribe(State(app): State<Arc<App>>, request: Request) -> ApiResult<Response> {
     hear(app, request, Target::Transcribe).await
 }
 
