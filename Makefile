@@ -34,7 +34,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
-	@$(call FETCH,tiny.en silero-vad)
+	@$(call FETCH,tiny.en joe distillmos dnsmos ge2e silero-vad)
 	@$(RUN)/violet demo $(ARGS)
 
 build: $(VENV)/.installed ## Compile the core and install the package into .venv

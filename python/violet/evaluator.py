@@ -52,7 +52,9 @@ class Evaluator:
                 analysis = await self._engine.analyze(path, evaluation.options.fields)
                 return await asyncio.to_thread(score_responses, responses, task_id, score_analysis, analysis)
             if evaluation.kind == SYNTHESIS and self._listener is not None:
-                return await self._speech_scores(evaluation, path.read_text(encoding="utf-8"), directory, self._listener)
+                return await self._speech_scores(
+                    evaluation, path.read_text(encoding="utf-8"), directory, self._listener
+                )
         message = f"{task_id} is of kind {evaluation.kind}; this validator judges {', '.join(self.kinds)}"
         raise ProtocolError(message)
 

@@ -121,5 +121,3 @@ def _is_here(model: str) -> bool:
     except (_core.VioletError, OSError):
         return False
     return True
-
-

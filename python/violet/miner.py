@@ -206,9 +206,7 @@ class Miner(Neuron):
         await doors.client.store(lease, file)
         return canonical_json(spoken.result({"sha256": sha256_hex(file), "bytes": len(file)}))
 
-    async def _speak(
-        self, text: str, options: Options, task_id: str, progress: "_Progress | None" = None
-    ) -> Spoken:
+    async def _speak(self, text: str, options: Options, task_id: str, progress: "_Progress | None" = None) -> Spoken:
         if (share := self._config.drop_words) > 0:
             # At least a word is left: nothing to say is no bad answer, but none.
             text = drop_words(text, share, self._random).strip() or text

@@ -140,6 +140,27 @@ def test_an_analysis_is_measured_verified_and_delivered(network: LocalNetwork) -
     assert min(verdict["scores"].values()) > 0.9
 
 
+def test_a_text_is_spoken_verified_and_delivered_by_openais_client(
+    network: LocalNetwork, client: openai.OpenAI, tmp_path: Path
+) -> None:
+    text = "The birch canoe slid on the smooth planks."
+    path = tmp_path / "speech.wav"
+    client.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format="wav").write_to_file(path)
+    with path.open("rb") as file:
+        heard = client.audio.transcriptions.create(model="whisper-1", file=file).text
+    rate = violet.wer(text, heard, "whisper-en")
+    assert rate is not None
+    assert rate <= 0.25
+    tasks = (network.get("/v1/tasks?limit=20") or {"data": []})["data"]
+    spoken = next(found for found in tasks if found["kind"] == "synthesis")
+    until(lambda: task(network, spoken["id"])["state"] == "verified", "the speech is verified")
+    result = network.get(f"/v1/tasks/{spoken['id']}/result")
+    assert result is not None
+    assert [word["word"] for word in result["words"]][:3] == ["The", "birch", "canoe"]
+    with pytest.raises(openai.UnprocessableEntityError, match="joe"):
+        client.audio.speech.create(model="tts-1", voice="nobody", input=text)
+
+
 def test_words_have_times_and_a_stream_tells_the_text_as_it_comes(client: openai.OpenAI) -> None:
     with JFK.path.open("rb") as file:
         timed = client.audio.transcriptions.create(
