@@ -191,7 +191,6 @@ async fn forms_that_are_wrong_are_refused_by_name() {
         ("deadline_s", "3601"),
         ("language", "English"),
         ("kind", "singing"),
-        ("kind", "synthesis"),
         ("voice", "joe"),
         ("word_timestamps", "perhaps"),
     ] {
