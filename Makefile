@@ -48,7 +48,7 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 	@rm -f $(VENV)/.installed
 
 models: build ## Fetch the small models that the tests use
-	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e)
+	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e joe)
 
 test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)

@@ -11,13 +11,16 @@ __all__ = [
     "HAS_CUDA",
     "REWARD_VERSION",
     "AudioStream",
+    "AudioWriter",
     "DistillMos",
     "DnsMos",
     "LimitError",
     "Scores",
     "Segment",
     "SpeakerEncoder",
+    "SpeechStream",
     "Stream",
+    "Synthesizer",
     "Transcriber",
     "Transcript",
     "Vad",
@@ -53,8 +56,10 @@ __all__ = [
     "miner_score",
     "miner_weights",
     "normalize",
+    "normalize_loudness",
     "normalizers",
     "pesq",
+    "phonemize",
     "prepare_voice",
     "probe",
     "pyin",
@@ -119,6 +124,14 @@ class AudioStream:
     def skipped_packets(self) -> int: ...
     def __iter__(self) -> AudioStream: ...
     def __next__(self) -> npt.NDArray[np.float32]: ...
+
+@final
+class AudioWriter:
+    def __new__(
+        cls, path: str | PathLike[str], sample_rate: int, format: str, allow_ffmpeg: bool = False
+    ) -> AudioWriter: ...
+    def write(self, samples: npt.NDArray[np.float32]) -> None: ...
+    def finish(self) -> None: ...
 
 def encode(
     samples: npt.NDArray[np.float32],
@@ -250,6 +263,31 @@ def yuma_epoch(
     emission: float,
     owner: int | None = None,
 ) -> dict[str, Any]: ...
+
+@final
+class Synthesizer:
+    def __new__(
+        cls, path: str | PathLike[str], device: str = "auto", num_threads: int | None = None
+    ) -> Synthesizer: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def speakers(self) -> list[str]: ...
+    def speak(self, text: str, options: Mapping[str, object]) -> SpeechStream: ...
+
+@final
+class SpeechStream:
+    @property
+    def sample_rate(self) -> int: ...
+    def __iter__(self) -> SpeechStream: ...
+    def __next__(self) -> tuple[str, npt.NDArray[np.float32], list[tuple[str, float, float]], list[str]]: ...
+
+def phonemize(text: str, phonemizer: str = "violet", lexicon: str | None = None) -> list[tuple[str, str]]: ...
+def normalize_loudness(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def hub_snapshot(
     id: str,
     revision: str = "main",

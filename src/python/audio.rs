@@ -204,7 +204,7 @@ fn log_mel<'py>(
     Ok(features.into_pyarray(py))
 }
 
-fn encode_options(
+pub(super) fn encode_options(
     format: &str,
     bits: &str,
     bit_rate: Option<u32>,

@@ -5,6 +5,7 @@
 mod analysis;
 mod audio;
 mod audio_source;
+mod audio_writer;
 mod device;
 mod errors;
 mod hub;
@@ -19,6 +20,7 @@ mod signal;
 mod stream;
 mod subnet;
 mod texts;
+mod tts;
 mod vad;
 mod whisper;
 
@@ -31,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     analysis::register(module)?;
     audio::register(module)?;
+    audio_writer::register(module)?;
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
@@ -40,6 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     whisper::register(module)?;
     memory::register(module)?;
     mos::register(module)?;
+    tts::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)
