@@ -34,7 +34,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
-	@$(call FETCH,tiny.en silero-vad)
+	@$(call FETCH,tiny.en joe distillmos dnsmos ge2e silero-vad)
 	@$(RUN)/violet demo $(ARGS)
 
 build: $(VENV)/.installed ## Compile the core and install the package into .venv
@@ -48,7 +48,7 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 	@rm -f $(VENV)/.installed
 
 models: build ## Fetch the small models that the tests use
-	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e)
+	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e joe)
 
 test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)

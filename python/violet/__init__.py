@@ -1,4 +1,4 @@
-"""Violet: speech recognition, its scoring, and a Bittensor subnet for audio.
+"""Violet: speech recognition and synthesis, their scoring, and a Bittensor subnet for audio.
 
 >>> import violet
 >>> violet.wer("hello world", "hello word")
@@ -55,6 +55,7 @@ from violet.scoring import (
     score_words,
     tcpwer,
 )
+from violet.synthesizer import Speech, Synthesizer, phonemize, voices
 from violet.transcriber import Transcriber
 from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
@@ -68,7 +69,9 @@ __all__ = [
     "MeetingScores",
     "MosScores",
     "Segment",
+    "Speech",
     "SpeechSpan",
+    "Synthesizer",
     "Transcriber",
     "Transcript",
     "VadOptions",
@@ -96,6 +99,7 @@ __all__ = [
     "normalize",
     "normalizers",
     "pesq",
+    "phonemize",
     "resample",
     "save",
     "score_characters",
@@ -110,6 +114,7 @@ __all__ = [
     "stream",
     "tcpwer",
     "voice",
+    "voices",
     "wer",
     "wil",
     "wip",

@@ -18,7 +18,9 @@ __all__ = [
     "Scores",
     "Segment",
     "SpeakerEncoder",
+    "SpeechStream",
     "Stream",
+    "Synthesizer",
     "Transcriber",
     "Transcript",
     "Vad",
@@ -26,6 +28,7 @@ __all__ = [
     "Word",
     "__version__",
     "align_tokens",
+    "analysis_agreement",
     "analysis_fields",
     "analyze_file",
     "analyze_samples",
@@ -42,6 +45,7 @@ __all__ = [
     "hub_download",
     "hub_snapshot",
     "latency_factor",
+    "likeness",
     "load",
     "log_f0_rmse",
     "log_mel",
@@ -52,8 +56,10 @@ __all__ = [
     "miner_score",
     "miner_weights",
     "normalize",
+    "normalize_loudness",
     "normalizers",
     "pesq",
+    "phonemize",
     "prepare_voice",
     "probe",
     "pyin",
@@ -253,6 +259,31 @@ def yuma_epoch(
     emission: float,
     owner: int | None = None,
 ) -> dict[str, Any]: ...
+
+@final
+class Synthesizer:
+    def __new__(
+        cls, path: str | PathLike[str], device: str = "auto", num_threads: int | None = None
+    ) -> Synthesizer: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def speakers(self) -> list[str]: ...
+    def speak(self, text: str, options: Mapping[str, object]) -> SpeechStream: ...
+
+@final
+class SpeechStream:
+    @property
+    def sample_rate(self) -> int: ...
+    def __iter__(self) -> SpeechStream: ...
+    def __next__(self) -> tuple[str, npt.NDArray[np.float32], list[tuple[str, float, float]], list[str]]: ...
+
+def phonemize(text: str, phonemizer: str = "violet", lexicon: str | None = None) -> list[tuple[str, str]]: ...
+def normalize_loudness(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def hub_snapshot(
     id: str,
     revision: str = "main",
@@ -452,8 +483,10 @@ def log_spectral_distance(clips: _Clips, num_threads: int | None = None) -> list
 def mel_cepstral_distortion(
     clips: _Clips, align: bool, parametrisation: str, num_threads: int | None = None
 ) -> list[float | None]: ...
+def likeness(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float: ...
 def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
 def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...
+def analysis_agreement() -> dict[str, tuple[float, float, bool]]: ...
 def analysis_fields() -> list[str]: ...
 def analyze_file(
     path: str | PathLike[str], fields: Sequence[str] | None, frames: bool, tracks: bool

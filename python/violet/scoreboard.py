@@ -16,8 +16,8 @@ VERSION = 1
 MAX_COUNT = 200
 """Counts are halved when they pass this: old outages fade, and a new one is noticed."""
 
-KIND_WEIGHTS = {"transcription": 1.0}
-"""Share of the reward of each kind of task that this version judges."""
+KIND_WEIGHTS = {"transcription": 0.5, "synthesis": 0.3, "analysis": 0.2}
+"""Share of the reward of each kind of task; among the kinds that the network trades, see `Scoreboard.score`."""
 
 
 class StateError(VioletError, ValueError):
@@ -121,12 +121,17 @@ class Scoreboard:
             record.failed //= 2
 
     def score(self, hotkey: Hotkey) -> float:
-        """The miner's score in [0, 1]; 0 for one that is not known yet."""
+        """The miner's score in [0, 1]; 0 for one that is not known yet.
+
+        A kind that no miner was measured in has no share: the others' shares are scaled to 1.
+        """
         record = self._records.get(hotkey)
         if record is None:
             return 0.0
+        traded = {kind for known in self._records.values() for kind in known.qualities}
+        whole = sum(weight for kind, weight in KIND_WEIGHTS.items() if kind in traded)
         kinds = [
-            (weight, record.qualities[kind].confidence, record.qualities[kind].value)
+            (weight / whole, record.qualities[kind].confidence, record.qualities[kind].value)
             for kind, weight in KIND_WEIGHTS.items()
             if kind in record.qualities
         ]

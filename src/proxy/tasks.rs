@@ -40,6 +40,7 @@ pub(crate) async fn create(
             kind,
             options: wanted,
             input: probed.into_input(kind)?,
+            metadata: options.metadata,
             priority: options.priority.unwrap_or(5),
             redundancy: options.redundancy.unwrap_or(app.config.redundancy),
             deadline_ms: now_ms + i64::from(options.deadline_s.unwrap_or(DEFAULT_DEADLINE_S)) * 1_000,
@@ -91,6 +92,39 @@ pub(crate) async fn wait(
             () = app.shutdown.cancelled() => return Ok(task),
         }
     }
+}
+
+/// Makes a new task of one that ended: the same work on the same input, with as much time.
+pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
+    if !ended.state.is_final() {
+        let message = format!("the task is {}; it can be retried once it ended", ended.state.as_str());
+        return Err(ApiError::conflict("task_open", message));
+    }
+    let now_ms = clock::now_ms();
+    let task = Task::new(
+        NewTask {
+            id: TaskId::from(format!("task_{}", ulid::Ulid::new().to_string().to_ascii_lowercase())),
+            owner: ended.owner.clone(),
+            kind: ended.kind,
+            options: ended.options.clone(),
+            input: ended.input.clone(),
+            metadata: ended.metadata.clone(),
+            priority: ended.priority,
+            redundancy: u8::try_from(ended.slots.len()).unwrap_or(u8::MAX),
+            deadline_ms: now_ms + ended.deadline_ms - ended.created_at_ms,
+        },
+        now_ms,
+    );
+    let max_open = app.config.max_open_tasks as usize;
+    app.store
+        .write(move |tx| {
+            if tx.open_tasks().len() >= max_open {
+                return Err(queue_full(max_open));
+            }
+            tx.create(task.clone())?;
+            Ok(Arc::new(task))
+        })
+        .await
 }
 
 /// Ends a task for its user.

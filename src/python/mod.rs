@@ -20,6 +20,7 @@ mod signal;
 mod stream;
 mod subnet;
 mod texts;
+mod tts;
 mod vad;
 mod whisper;
 
@@ -42,6 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     whisper::register(module)?;
     memory::register(module)?;
     mos::register(module)?;
+    tts::register(module)?;
     subnet::register(module)?;
     hub::register(module)?;
     proxy::register(module)

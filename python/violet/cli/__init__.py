@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "transcribe": ("violet.cli.transcribe", "speech to text on this machine"),
+    "speak": ("violet.cli.speak", "text to speech on this machine"),
+    "voices": ("violet.cli.voices", "the voices that are known by name"),
     "info": ("violet.cli.info", "what audio files are: length, rate, channels, codec, tags"),
     "convert": ("violet.cli.convert", "write the audio of a file as wav, flac, opus or mp3"),
     "analyze": ("violet.cli.analyze", "what a recording is like: levels, loudness, pitch, spectrum, speech"),
@@ -90,7 +92,7 @@ def _help() -> str:
     commands = "\n".join(f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items())
     return f"""usage: violet COMMAND [OPTION ..]
 
-Violet: speech recognition, its scoring, and a Bittensor subnet for audio.
+Violet: speech recognition and synthesis, their scoring, and a Bittensor subnet for audio.
 
 {commands}
 

@@ -47,6 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/tasks", post(tasks::create).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/retry", post(tasks::retry))
         .route("/v1/tasks/{id}/result", get(results::result))
         .route("/v1/tasks/{id}/audio", get(results::listen))
         .route("/v1/tasks/{id}/events", get(events::watch))

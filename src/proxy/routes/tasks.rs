@@ -213,6 +213,14 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, Name(id): Name, headers:
     Ok(Json(views::task(&app, &task).await?))
 }
 
+/// The same work again, as a task of its own.
+pub(super) async fn retry(State(app): State<Arc<App>>, Name(id): Name, headers: HeaderMap) -> ApiResult<Response> {
+    let ended = owned(&app, &headers, id).await?;
+    let task = work::retry(&app, &ended).await?;
+    let location = [(header::LOCATION, format!("/v1/tasks/{}", task.id))];
+    Ok((StatusCode::CREATED, location, Json(views::task(&app, &task).await?)).into_response())
+}
+
 /// The task, if it belongs to the user who asks.
 pub(super) async fn owned(app: &App, headers: &HeaderMap, id: String) -> ApiResult<Arc<Task>> {
     let (owner, id) = (request::owner(app, headers)?, TaskId::from(id));

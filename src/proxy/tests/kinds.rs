@@ -141,3 +141,32 @@ async fn openais_speech_errors_name_the_member() {
     assert_eq!(speak(with("colour", json!("red"))).await.0, code("invalid_body", 422));
     assert_eq!(bench.post("/v1/audio/speech", "text/plain", "x").await.error(), code("unsupported_media_type", 415));
 }
+
+#[tokio::test]
+async fn what_a_user_notes_stays_with_the_task_and_its_retry() {
+    let bench = Bench::new(&[]);
+    let body = json!({"kind": "synthesis", "input": {"text": "Hello."}, "metadata": {"call": "17"}, "priority": 7});
+    let task = json_task(&bench, body).await.json();
+    assert_eq!(task["metadata"], json!({"call": "17"}));
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    let post = async |route: &str| bench.post(&format!("{path}/{route}"), "application/json", "").await;
+    assert_eq!(post("retry").await.error(), code("task_open", 409));
+    assert_eq!(post("cancel").await.status, StatusCode::OK);
+    let again = post("retry").await;
+    assert_eq!(again.status, StatusCode::CREATED);
+    let again = again.json();
+    assert_ne!(again["id"], task["id"]);
+    for member in ["kind", "options", "input", "metadata", "priority", "redundancy"] {
+        assert_eq!(again[member], task[member], "{member}");
+    }
+    assert_eq!(bench.get(&path).await.json()["state"], "cancelled", "the old one stays as it ended");
+    let form = [("metadata", None, br#"{"a": "b"}"#.as_slice()), ("file", Some("a.wav"), &wav())];
+    assert_eq!(bench.form("/v1/tasks", &form).await.json()["metadata"], json!({"a": "b"}));
+    for metadata in [json!({"": "x"}), json!({"x": "y".repeat(513)}), json!({"n".repeat(65): "x"})] {
+        let answer =
+            json_task(&bench, json!({"kind": "synthesis", "input": {"text": "a"}, "metadata": metadata})).await;
+        assert_eq!(answer.error(), code("invalid_value", 422), "{metadata}");
+    }
+    let form = [("metadata", None, b"[]".as_slice()), ("file", Some("a.wav"), &wav())];
+    assert_eq!(bench.form("/v1/tasks", &form).await.error(), code("invalid_value", 422));
+}

@@ -387,6 +387,9 @@ pub struct Task {
     pub options: Options,
     /// The bytes that it is about.
     pub input: Input,
+    /// What the user noted about it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Places for miners; their number is the redundancy.
     pub slots: Vec<Slot>,
     /// Operators that wait before they get it again.
@@ -415,6 +418,8 @@ pub struct NewTask {
     pub options: Options,
     /// With what.
     pub input: Input,
+    /// What the user notes about it.
+    pub metadata: BTreeMap<String, String>,
     /// 0 (last) to 9 (first).
     pub priority: u8,
     /// Number of miners; at least 1 is used.
@@ -442,6 +447,7 @@ impl Task {
             priority: new.priority,
             options: new.options,
             input: new.input,
+            metadata: new.metadata,
             slots,
             deferrals: Vec::new(),
             settled_at_ms: None,
