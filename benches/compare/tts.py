@@ -37,7 +37,7 @@ def violet_voice(model: Path, threads: int) -> tuple[Say, Callable[[list[tuple[s
     voice = violet.Synthesizer(model, num_threads=threads)
 
     def first(pairs: list[tuple[str, str]]) -> None:
-        next(iter(voice.stream(" ".join(text for text, _ in pairs))))
+        next(iter(voice.stream(". ".join(text for text, _ in pairs))))
 
     return lambda pair: voice.synthesize(pair[0]).samples, first
 

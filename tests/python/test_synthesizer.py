@@ -21,16 +21,14 @@ def joe() -> Synthesizer:
 
 
 def test_what_is_said_is_heard(joe: Synthesizer, tiny_en: Path) -> None:
-    speech = joe.synthesize(TEXT)
+    text = "The quick brown fox jumps over the lazy dog. Everybody was happy to hear the good news this morning."
+    speech = joe.synthesize(text)
     assert speech.samples.dtype == np.float32
     assert speech.sample_rate == joe.sample_rate == 22_050
     assert 4 < speech.duration_s < 12
     assert 0.1 < np.abs(speech.samples).max() <= 1
     heard = Transcriber(tiny_en).transcribe(violet.resample(speech.samples, 22_050, 16_000)).text
-    said = (
-        "the train to london leaves at seven forty five doctor smith paid five dollars and fifty cents for his ticket"
-    )
-    assert violet.wer(said, heard, normalizer="violet-en") < 0.2
+    assert violet.wer(text, heard, normalizer="whisper-en") < 0.15
 
 
 def test_words_have_times(joe: Synthesizer) -> None:
@@ -60,8 +58,8 @@ def test_speed_changes_the_length_and_not_the_pitch(joe: Synthesizer) -> None:
         for speed in (0.5, 1.0, 2.0)
     }
     lengths = {speed: speech.duration_s for speed, speech in said.items()}
-    assert lengths[0.5] / lengths[1.0] == pytest.approx(2, abs=0.3)
-    assert lengths[1.0] / lengths[2.0] == pytest.approx(2, abs=0.4)
+    assert lengths[0.5] / lengths[1.0] == pytest.approx(2, abs=0.05)
+    assert lengths[1.0] / lengths[2.0] == pytest.approx(2, abs=0.05)
     pitch = {
         speed: violet.analyze(speech.samples, ["pitch"], sample_rate=22_050).pitch for speed, speech in said.items()
     }
@@ -175,7 +173,7 @@ def test_an_espeak_on_the_path_may_be_chosen(joe: Synthesizer, tmp_path: Path, m
     monkeypatch.setenv("PATH", "")
     with pytest.raises(violet.VioletError, match="no espeak-ng on PATH"):
         joe.synthesize("Two.", phonemizer="espeak")
-    with pytest.raises(ValueError, match="phonemizer is 'sphinx'; expected violet or espeak"):
+    with pytest.raises(ValueError, match='phonemizer is "sphinx"; expected violet or espeak'):
         violet.phonemize("Two.", phonemizer="sphinx")  # type: ignore[arg-type]
 
 
