@@ -22,6 +22,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
 FULL := --features infer,proxy,hub,pesq,cuda-on-host
+# Tests use the dependencies that the package was compiled with, which are most of a first build; Violet itself is
+# compiled for them with its assertions.
+CHECKS := --release --config 'profile.release.package.violet.debug-assertions=true' --config 'profile.release.package.violet.overflow-checks=true'
 # The last word is with a patient try: some package indexes fetch a file themselves before they answer.
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
@@ -55,10 +58,10 @@ test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the
 	@.ci/check-rust
 	@echo "== the bare core (no Python, HTTP or tensor crate)"
 	@.ci/bare-core
-	@set -o pipefail; cargo test --locked --no-default-features 2>&1 | tee $(LOGS)/core.log
+	@set -o pipefail; cargo test --locked $(CHECKS) --no-default-features 2>&1 | tee $(LOGS)/core.log
 	@$(MAKE) models
 	@echo "== the whole crate"
-	@set -o pipefail; cargo test --locked $(FULL) 2>&1 | tee $(LOGS)/crate.log
+	@set -o pipefail; cargo test --locked $(CHECKS) $(FULL) 2>&1 | tee $(LOGS)/crate.log
 	@echo "== the package"
 	@# stubtest passes on an extension that is not there: import it first.
 	@$(RUN)/python -c 'import violet._core'
