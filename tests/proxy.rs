@@ -15,6 +15,8 @@ mod crashes;
 mod events;
 #[path = "proxy/leases.rs"]
 mod leases;
+#[path = "proxy/openapi.rs"]
+mod openapi;
 #[path = "proxy/path.rs"]
 mod path;
 #[path = "proxy/process.rs"]
