@@ -23,6 +23,15 @@ fn routed() -> BTreeSet<(String, String)> {
     found
 }
 
+const PAGES: [(&str, &str); 6] = [
+    ("/", "text/html"),
+    ("/docs", "text/html"),
+    ("/sw.js", "text/javascript"),
+    ("/web/app.js", "text/javascript"),
+    ("/web/docs.css", "text/css"),
+    ("/web/icon.svg", "image/svg+xml"),
+];
+
 fn document() -> Value {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -67,12 +76,47 @@ fn the_document_and_its_page_are_served() {
     let served = get(network.url(), "/openapi.json");
     assert_eq!(served.status, 200);
     assert_eq!(served.json(), document());
-    for (path, kind) in [("/docs", "text/html"), ("/docs.js", "text/javascript"), ("/docs.css", "text/css")] {
+    for (path, kind) in PAGES {
         let reply = get(network.url(), path);
         assert_eq!(reply.status, 200, "{path}");
         assert!(reply.header("content-type").unwrap().starts_with(kind), "{path}");
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     }
+    assert_eq!(get(network.url(), "/web/no.js").error(404), "no_such_route");
     assert_eq!(send(network.url(), "POST", "/openapi.json", &[], b"").status, 405);
+}
+
+/// The files of the page in its directory.
+fn files_of_the_page() -> BTreeSet<String> {
+    let directory = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/proxy/web")).unwrap();
+    directory.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_file_of_the_page_is_served_and_small() {
+    let network = Network::start(&[]);
+    let mut bytes = 0;
+    for name in files_of_the_page() {
+        let path = match name.as_str() {
+            "index.html" => "/".to_owned(),
+            "docs.html" => "/docs".to_owned(),
+            "sw.js" => "/sw.js".to_owned(),
+            other => format!("/web/{other}"),
+        };
+        let reply = get(network.url(), &path);
+        assert_eq!(reply.status, 200, "{path}");
+        bytes += reply.body.len();
+    }
+    assert!(bytes < 150_000, "{bytes}");
+}
+
+#[test]
+fn the_worker_keeps_all_that_the_page_needs_without_a_network() {
+    let worker = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/proxy/web/sw.js")).unwrap();
+    for name in files_of_the_page() {
+        if !["index.html", "docs.html", "docs.css", "docs.js", "sw.js"].contains(&name.as_str()) {
+            assert!(worker.contains(&format!("\"/web/{name}\"")), "{name}");
+        }
+    }
 }
