@@ -28,7 +28,7 @@ function group(name, value) {
 
 /** Spans of speech, coloured by speaker where speakers were told apart. */
 function spans(found) {
-  const turns = found.speakers?.turns ?? found.speech?.segments ?? [];
+  const turns = found.speakers?.turns ?? found.speech?.segments_s ?? [];
   return turns.map((turn) => ({ start: turn.start_s ?? turn[0], end: turn.end_s ?? turn[1], colour: colour(`speaker-${(turn.speaker ?? 0) % 6}`) }));
 }
 
