@@ -1,5 +1,6 @@
 """The files for containers and services start Violet's commands with flags and variables that these know."""
 
+import json
 import os
 import re
 import shlex
@@ -92,3 +93,16 @@ def test_what_a_container_keeps_is_in_a_volume() -> None:
         for mount in service["volumes"]:
             source = mount.split(":")[0]
             assert source in volumes or source.startswith("${WALLETS"), mount
+
+
+def test_the_dashboard_shows_metrics_that_the_proxy_has() -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana.json").read_text(encoding="utf-8"))
+    shown = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"violet_\w+", target["expr"])
+    }
+    known = re.findall(r'describe_\w+!\("(\w+)"', (ROOT / "src/proxy/metrics.rs").read_text(encoding="utf-8"))
+    assert len(shown) > 8
+    assert shown <= set(known)
