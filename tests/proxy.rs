@@ -22,6 +22,8 @@ mod events;
 mod kinds;
 #[path = "proxy/leases.rs"]
 mod leases;
+#[path = "proxy/openapi.rs"]
+mod openapi;
 #[path = "proxy/path.rs"]
 mod path;
 #[path = "proxy/process.rs"]
