@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "MAX_TALLY",
     "REWARD_VERSION",
     "AudioEncoder",
     "AudioStream",
@@ -62,6 +63,7 @@ __all__ = [
     "phonemize",
     "prepare_voice",
     "probe",
+    "proven",
     "pyin",
     "resample",
     "reward_agreement",
@@ -74,10 +76,12 @@ __all__ = [
     "score_texts",
     "ser",
     "si_sdr",
+    "simulate",
     "snr",
     "speech_account",
     "stoi",
     "syllable_nuclei",
+    "tally_add",
     "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
@@ -92,6 +96,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+MAX_TALLY: int
 REWARD_VERSION: str
 __version__: str
 
@@ -242,12 +247,15 @@ def reward_analysis(
 ) -> _Reward: ...
 def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
+def proven(weight: float, work: tuple[float, float], direct: tuple[float, float]) -> tuple[float, float, float]: ...
+def tally_add(tally: tuple[int, int], is_good: bool) -> tuple[int, int]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
 def credibility(passed: int, failed: int) -> float: ...
 def miner_weights(
-    miners: Sequence[tuple[int, float, str, str | None]], burn_uid: int | None = None
+    miners: Sequence[tuple[int, float, str, str | None, int | None]], burn_uid: int | None = None
 ) -> list[tuple[int, float]]: ...
+def simulate(seed: int, epochs: int, colluding_stake: float, colluders: int) -> tuple[str, str, str]: ...
 def weights_to_u16(weights: Sequence[tuple[int, float]]) -> list[tuple[int, int]]: ...
 def yuma_permits(stake: Sequence[float], count: int) -> list[bool]: ...
 def yuma_epoch(

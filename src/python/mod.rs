@@ -17,6 +17,7 @@ mod reward;
 mod score;
 mod scores;
 mod signal;
+mod simulate;
 mod stream;
 mod subnet;
 mod texts;
@@ -45,6 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mos::register(module)?;
     tts::register(module)?;
     subnet::register(module)?;
+    simulate::register(module)?;
     hub::register(module)?;
     proxy::register(module)
 }

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "proxy": ("violet.cli.proxy", "the service between users, miners and validators"),
     "metagraph": ("violet.cli.metagraph", "who is registered on the subnet, once or kept up to date in a file"),
     "localnet": ("violet.cli.localnet", "a chain in a file, to try things without a chain"),
+    "simulate": ("violet.cli.simulate", "what miners and validators of every kind earn under the subnet's rules"),
     "demo": ("violet.demo", "a whole network on this machine, shown at work"),
     "doctor": ("violet.doctor", "what is missing here, and how to mend it"),
 }
