@@ -116,15 +116,7 @@ pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
         now_ms,
     );
     let max_open = app.config.max_open_tasks as usize;
-    app.store
-        .write(move |tx| {
-            if tx.open_tasks().len() >= max_open {
-                return Err(queue_full(max_open));
-            }
-            tx.create(task.clone())?;
-            Ok(Arc::new(task))
-        })
-        .await
+    app.store.create(task, None, max_open).await?.ok_or_else(|| queue_full(max_open))
 }
 
 /// Ends a task for its user.

@@ -85,7 +85,7 @@ mod tests {
     /// Miners with the loads of these machines, in 30 rounds.
     fn rounds(machines: &[u32]) -> Vec<Vec<Option<f64>>> {
         let load = |machine: u32, round: u32| f64::from((round + 1) * (machine * 37 + 11) % 101) / 25.0;
-        let latency = |machine, miner, round| {
+        let latency = |machine: u32, miner: u32, round: u32| {
             let network = 1.0 + f64::from(round % 7);
             Some(network * (load(machine, round) + 0.01 * load(miner + 50, round)).exp())
         };

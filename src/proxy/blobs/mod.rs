@@ -79,13 +79,6 @@ pub(crate) struct Meta {
     pub(crate) keep_until_ms: i64,
 }
 
-impl Meta {
-    /// The strong validator of HTTP; the bytes of a name never change.
-    pub(crate) fn etag(&self) -> String {
-        format!("\"{}\"", self.sha256)
-    }
-}
-
 /// Bytes of a blob as they come.
 pub(crate) type Bytestream = BoxStream<'static, std::io::Result<Bytes>>;
 

@@ -1,5 +1,6 @@
 //! What every store must do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -35,6 +36,7 @@ pub(super) fn new_task(id: &str, owner: &str, blob_n: u8, redundancy: u8, now_ms
         kind: Kind::Transcription,
         options: Options::default(),
         input,
+        metadata: BTreeMap::default(),
         priority: 5,
         redundancy,
         deadline_ms: now_ms + 60_000,

@@ -144,7 +144,7 @@ async fn openais_speech_errors_name_the_member() {
 
 #[tokio::test]
 async fn what_a_user_notes_stays_with_the_task_and_its_retry() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let body = json!({"kind": "synthesis", "input": {"text": "Hello."}, "metadata": {"call": "17"}, "priority": 7});
     let task = json_task(&bench, body).await.json();
     assert_eq!(task["metadata"], json!({"call": "17"}));

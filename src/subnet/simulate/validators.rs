@@ -111,15 +111,15 @@ impl Validator {
         let own = OWN_ERROR_RATE * request.difficulty * random.factor(0.2);
         let mut scores = Scores::new();
         for (id, miner, answer) in &worked.answers {
-            let known = &mut self.known[*miner];
+            let record = &mut self.known[*miner];
             let truth = if knows {
                 Truth::Known
             } else {
                 let peer = lower_median(peers(id, &worked.answers).map(|peer| between(answer.error_rate, peer)));
-                Truth::Heard { own: between(answer.error_rate, own), peer, shown: known.shown.value }
+                Truth::Heard { own: between(answer.error_rate, own), peer, shown: record.shown.value }
             };
             let reward = rules.response(answer, request.duration_s, truth);
-            known.add(answer, reward, if knows { Route::Challenge } else { Route::Work }, now_s);
+            record.add(answer, reward, if knows { Route::Challenge } else { Route::Work }, now_s);
             scores.insert(id.clone(), Score { score: reward, error_rate: None });
         }
         scores
