@@ -4,6 +4,7 @@
 
 mod analysis;
 mod audio;
+mod audio_encode;
 mod audio_source;
 mod device;
 mod errors;
@@ -16,9 +17,11 @@ mod reward;
 mod score;
 mod scores;
 mod signal;
+mod simulate;
 mod stream;
 mod subnet;
 mod texts;
+mod tts;
 mod vad;
 mod whisper;
 
@@ -31,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     analysis::register(module)?;
     audio::register(module)?;
+    audio_encode::register(module)?;
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
@@ -40,7 +44,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     whisper::register(module)?;
     memory::register(module)?;
     mos::register(module)?;
+    tts::register(module)?;
     subnet::register(module)?;
+    simulate::register(module)?;
     hub::register(module)?;
     proxy::register(module)
 }
