@@ -11,6 +11,7 @@ __all__ = [
     "HAS_CUDA",
     "MAX_TALLY",
     "REWARD_VERSION",
+    "AudioEncoder",
     "AudioStream",
     "DistillMos",
     "DnsMos",
@@ -18,7 +19,9 @@ __all__ = [
     "Scores",
     "Segment",
     "SpeakerEncoder",
+    "SpeechStream",
     "Stream",
+    "Synthesizer",
     "Transcriber",
     "Transcript",
     "Vad",
@@ -26,6 +29,7 @@ __all__ = [
     "Word",
     "__version__",
     "align_tokens",
+    "analysis_agreement",
     "analysis_fields",
     "analyze_file",
     "analyze_samples",
@@ -42,6 +46,7 @@ __all__ = [
     "hub_download",
     "hub_snapshot",
     "latency_factor",
+    "likeness",
     "load",
     "log_f0_rmse",
     "log_mel",
@@ -52,8 +57,10 @@ __all__ = [
     "miner_score",
     "miner_weights",
     "normalize",
+    "normalize_loudness",
     "normalizers",
     "pesq",
+    "phonemize",
     "prepare_voice",
     "probe",
     "proven",
@@ -73,6 +80,7 @@ __all__ = [
     "snr",
     "speech_account",
     "stoi",
+    "syllable_nuclei",
     "tally_add",
     "to_16_khz",
     "transcription_error_rate",
@@ -124,24 +132,27 @@ class AudioStream:
     def __next__(self) -> npt.NDArray[np.float32]: ...
 
 def encode(
-    samples: npt.NDArray[np.float32],
-    sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    samples: npt.NDArray[np.float32], sample_rate: int, choices: tuple[str, str, int | None, int | None]
 ) -> bytes: ...
 def save(
     path: str | PathLike[str],
     samples: npt.NDArray[np.float32],
     sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    choices: tuple[str, str, int | None, int | None],
 ) -> None: ...
+
+@final
+class AudioEncoder:
+    def __new__(
+        cls,
+        path: str | PathLike[str] | None,
+        sample_rate: int,
+        n_channels: int,
+        choices: tuple[str, str, int | None, int | None],
+    ) -> AudioEncoder: ...
+    def write(self, samples: npt.NDArray[np.float32]) -> bytes: ...
+    def finish(self) -> bytes: ...
+
 def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
 def wer(
@@ -236,9 +247,7 @@ def reward_analysis(
 ) -> _Reward: ...
 def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
-def proven(
-    weight: float, work: tuple[float, float], direct: tuple[float, float]
-) -> tuple[float, float, float]: ...
+def proven(weight: float, work: tuple[float, float], direct: tuple[float, float]) -> tuple[float, float, float]: ...
 def tally_add(tally: tuple[int, int], is_good: bool) -> tuple[int, int]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
@@ -258,6 +267,31 @@ def yuma_epoch(
     emission: float,
     owner: int | None = None,
 ) -> dict[str, Any]: ...
+
+@final
+class Synthesizer:
+    def __new__(
+        cls, path: str | PathLike[str], device: str = "auto", num_threads: int | None = None
+    ) -> Synthesizer: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def speakers(self) -> list[str]: ...
+    def speak(self, text: str, options: Mapping[str, object]) -> SpeechStream: ...
+
+@final
+class SpeechStream:
+    @property
+    def sample_rate(self) -> int: ...
+    def __iter__(self) -> SpeechStream: ...
+    def __next__(self) -> tuple[str, npt.NDArray[np.float32], list[tuple[str, float, float]], list[str]]: ...
+
+def phonemize(text: str, phonemizer: str = "violet", lexicon: str | None = None) -> list[tuple[str, str]]: ...
+def normalize_loudness(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def hub_snapshot(
     id: str,
     revision: str = "main",
@@ -457,8 +491,10 @@ def log_spectral_distance(clips: _Clips, num_threads: int | None = None) -> list
 def mel_cepstral_distortion(
     clips: _Clips, align: bool, parametrisation: str, num_threads: int | None = None
 ) -> list[float | None]: ...
+def likeness(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float: ...
 def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
 def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...
+def analysis_agreement() -> dict[str, tuple[float, float, bool]]: ...
 def analysis_fields() -> list[str]: ...
 def analyze_file(
     path: str | PathLike[str], fields: Sequence[str] | None, frames: bool, tracks: bool
@@ -484,4 +520,7 @@ def yin(
     trough_threshold: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
 def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
-def speech_account(segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None) -> str: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, syllables_s: Sequence[float]
+) -> str: ...
+def syllable_nuclei(samples: npt.NDArray[np.float32], sample_rate: int) -> list[float]: ...

@@ -14,8 +14,8 @@ from violet.files import write_atomic
 VERSION = 1
 """Version of the state file; another one is refused rather than misread."""
 
-KIND_WEIGHTS = {"transcription": 1.0}
-"""Share of the reward of each kind of task that this version judges."""
+KIND_WEIGHTS = {"transcription": 0.5, "synthesis": 0.3, "analysis": 0.2}
+"""Share of the reward of each kind of task; among the kinds that the network trades, see `Scoreboard.score`."""
 
 
 class StateError(VioletError, ValueError):
@@ -119,12 +119,20 @@ class Scoreboard:
         record.passed, record.failed = _core.tally_add((record.passed, record.failed), passed)
 
     def score(self, hotkey: Hotkey) -> float:
-        """The miner's score in [0, 1]; 0 for one that is not known yet."""
+        """The miner's score in [0, 1]; 0 for one that is not known yet.
+
+        A kind that no miner was measured in has no share: the others' shares are scaled to 1.
+        """
         record = self._records.get(hotkey)
         if record is None:
             return 0.0
+        traded = {kind for known in self._records.values() for kind in (*known.qualities, *known.direct)}
+        whole = sum(weight for kind, weight in KIND_WEIGHTS.items() if kind in traded)
         kinds = [
-            _core.proven(weight, *(by_kind.get(kind, Quality()).known for by_kind in (record.qualities, record.direct)))
+            _core.proven(
+                weight / whole,
+                *(by_kind.get(kind, Quality()).known for by_kind in (record.qualities, record.direct)),
+            )
             for kind, weight in KIND_WEIGHTS.items()
             if kind in record.qualities or kind in record.direct
         ]

@@ -1,5 +1,7 @@
 //! What users may say about a task, and which of it belongs to which kind.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, ApiResult};
@@ -12,6 +14,11 @@ const MAX_PROMPT_CHARS: usize = 4_000;
 
 /// Longest name of a voice, bytes.
 pub(crate) const MAX_VOICE_BYTES: usize = 64;
+
+/// Most members of a task's metadata, and the longest name and text, bytes; OpenAI's.
+const MAX_METADATA: usize = 16;
+const MAX_METADATA_NAME_BYTES: usize = 64;
+const MAX_METADATA_BYTES: usize = 512;
 
 /// How fast synthesized speech may be, 1 is the voice's own speed.
 const SPEEDS: std::ops::RangeInclusive<f64> = 0.25..=4.0;
@@ -36,6 +43,8 @@ pub(crate) struct TaskOptions {
     pub(crate) priority: Option<u8>,
     pub(crate) redundancy: Option<u8>,
     pub(crate) deadline_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 impl TaskOptions {
@@ -62,6 +71,10 @@ impl TaskOptions {
             "priority" => self.priority = Some(value("priority", text, "a whole number from 0 to 9")?),
             "redundancy" => self.redundancy = Some(value("redundancy", text, "a whole number from 1 to 8")?),
             "deadline_s" => self.deadline_s = Some(value("deadline_s", text, "a whole number from 10 to 3600")?),
+            "metadata" => {
+                self.metadata = serde_json::from_str(text)
+                    .map_err(|error| refused("metadata", format!("metadata is no JSON object of texts: {error}")))?;
+            }
             _ => return Err(ApiError::invalid("unknown_field", format!("field {name:.40} is not known here"))),
         }
         Ok(())
@@ -132,6 +145,15 @@ impl TaskOptions {
         }
         if let Some(deadline_s) = self.deadline_s.filter(|s| !(10..=3600).contains(s)) {
             return Err(refused("deadline_s", format!("deadline_s is {deadline_s}; expected 10 to 3600")));
+        }
+        let fits = |(name, text): (&String, &String)| {
+            (1..=MAX_METADATA_NAME_BYTES).contains(&name.len()) && text.len() <= MAX_METADATA_BYTES
+        };
+        if self.metadata.len() > MAX_METADATA || !self.metadata.iter().all(fits) {
+            let message = format!(
+                "metadata has at most {MAX_METADATA} members, names of 1 to {MAX_METADATA_NAME_BYTES} bytes and texts of {MAX_METADATA_BYTES}"
+            );
+            return Err(refused("metadata", message));
         }
         Ok(())
     }

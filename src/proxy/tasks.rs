@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::app::{App, no_task};
-use super::clock;
+use super::app::App;
 use super::error::{ApiError, ApiResult};
 use super::inputs::Probed;
 use super::options::TaskOptions;
 use super::store::{self, IdempotencyKey};
+use super::{clock, fault};
 use crate::subnet::task::{NewTask, Task, TaskId};
 
 /// Time in which an answer is due unless the user says otherwise, seconds.
@@ -40,30 +40,30 @@ pub(crate) async fn create(
             kind,
             options: wanted,
             input: probed.into_input(kind)?,
+            metadata: options.metadata,
             priority: options.priority.unwrap_or(5),
             redundancy: options.redundancy.unwrap_or(app.config.redundancy),
             deadline_ms: now_ms + i64::from(options.deadline_s.unwrap_or(DEFAULT_DEADLINE_S)) * 1_000,
         },
         now_ms,
     );
+    if let Some(key) = &key
+        && let Some(earlier) = earlier(app, key).await?
+    {
+        return Ok((earlier, false));
+    }
+    fault::point("before_insert");
     let max_open = app.config.max_open_tasks as usize;
-    app.store
-        .write(move |tx| {
-            if let Some(key) = &key
-                && let Some(earlier) = earlier(tx, key)?
-            {
-                return Ok((earlier, false));
-            }
-            if tx.open_tasks().len() >= max_open {
-                return Err(queue_full(max_open));
-            }
-            if let Some(key) = &key {
-                tx.put_idempotent(key, &task.id, now_ms)?;
-            }
-            tx.create(task.clone())?;
-            Ok((Arc::new(task), true))
-        })
-        .await
+    match (app.store.create(task, key.clone(), max_open).await, &key) {
+        (Ok(Some(task)), _) => Ok((task, true)),
+        (Ok(None), _) => Err(queue_full(max_open)),
+        // The same request came twice at the same time; the other was first.
+        (Err(store::Error::Exists(_)), Some(key)) => {
+            let earlier = earlier(app, key).await?;
+            Ok((earlier.ok_or_else(|| ApiError::internal("a key is there and is not"))?, false))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// Refuses before an upload what would be refused after it.
@@ -94,27 +94,49 @@ pub(crate) async fn wait(
     }
 }
 
-/// Ends a task for its user.
-pub(crate) async fn cancel(app: &App, id: &TaskId) -> ApiResult<Arc<Task>> {
-    let (id, now_ms) = (id.clone(), clock::now_ms());
-    app.store
-        .write(move |tx| {
-            let before = tx.task(&id)?.ok_or_else(|| no_task(&id))?;
-            let mut after = (*before).clone();
-            after.cancel(now_ms).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))?;
-            tx.update(&before, after.clone(), now_ms)?;
-            Ok(Arc::new(after))
-        })
-        .await
+/// Makes a new task of one that ended: the same work on the same input, with as much time.
+pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
+    if !ended.state.is_final() {
+        let message = format!("the task is {}; it can be retried once it ended", ended.state.as_str());
+        return Err(ApiError::conflict("task_open", message));
+    }
+    let now_ms = clock::now_ms();
+    let task = Task::new(
+        NewTask {
+            id: TaskId::from(format!("task_{}", ulid::Ulid::new().to_string().to_ascii_lowercase())),
+            owner: ended.owner.clone(),
+            kind: ended.kind,
+            options: ended.options.clone(),
+            input: ended.input.clone(),
+            metadata: ended.metadata.clone(),
+            priority: ended.priority,
+            redundancy: u8::try_from(ended.slots.len()).unwrap_or(u8::MAX),
+            deadline_ms: now_ms + ended.deadline_ms - ended.created_at_ms,
+        },
+        now_ms,
+    );
+    let max_open = app.config.max_open_tasks as usize;
+    app.store.create(task, None, max_open).await?.ok_or_else(|| queue_full(max_open))
 }
 
-fn earlier(tx: &store::Tx<'_>, key: &IdempotencyKey) -> ApiResult<Option<Arc<Task>>> {
-    let Some((body_sha256, id)) = store::find_idempotent(tx.sql(), &key.owner, &key.key)? else { return Ok(None) };
+/// Ends a task for its user.
+pub(crate) async fn cancel(app: &App, id: &TaskId) -> ApiResult<Arc<Task>> {
+    let cancelled = app.change(id, |task, _| {
+        task.cancel(clock::now_ms()).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))
+    });
+    Ok(cancelled.await?.0)
+}
+
+async fn earlier(app: &App, key: &IdempotencyKey) -> ApiResult<Option<Arc<Task>>> {
+    let Some((body_sha256, id)) = app.store.records().key(&key.owner, &key.key).await? else { return Ok(None) };
+    let refused = |message: &str| Err(ApiError::invalid("idempotency_mismatch", message).at("idempotency-key"));
     if body_sha256 != key.body_sha256 {
-        let message = "this Idempotency-Key was used for another request; use a new key";
-        return Err(ApiError::invalid("idempotency_mismatch", message).at("idempotency-key"));
+        return refused("this Idempotency-Key was used for another request; use a new key");
     }
-    Ok(tx.task(&id)?)
+    match app.store.task(&id).await? {
+        Some(task) => Ok(Some(task)),
+        None => refused("the task of this Idempotency-Key was deleted; use a new key"),
+    }
 }
 
 /// Refuses a voice that no miner here has; while none is here that speaks, nobody knows.

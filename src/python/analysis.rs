@@ -1,5 +1,6 @@
 //! Bindings of [`crate::analysis`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use numpy::ndarray::Array2;
@@ -10,7 +11,7 @@ use pyo3::types::PyDict;
 use serde::Serialize;
 
 use crate::analysis::pitch::{self, Pyin, VoicedFrame, Yin};
-use crate::analysis::{self, Analyzer, Field, LoudnessTrack, Options, Tracks};
+use crate::analysis::{self, Agreement, Analyzer, Field, LoudnessTrack, Options, Tracks};
 use crate::audio::Limits;
 
 /// The header (`None` for samples), the analysis as JSON, what happens over time, damaged packets.
@@ -144,10 +145,17 @@ fn cluster_speakers(py: Python<'_>, vectors: PyReadonlyArray2<'_, f32>, threshol
     py.detach(|| analysis::cluster_speakers(&vectors, threshold))
 }
 
-/// The account of stretches of speech, as JSON.
+/// Times of the syllables' nuclei, seconds.
 #[pyfunction]
-fn speech_account(segments_s: Vec<(f64, f64)>, duration_s: f64, n_words: Option<usize>) -> PyResult<String> {
-    json(&analysis::speech(&segments_s, duration_s, n_words))
+fn syllable_nuclei(py: Python<'_>, samples: PyReadonlyArray1<'_, f32>, sample_rate: u32) -> Vec<f64> {
+    let samples = samples.as_array().to_vec();
+    py.detach(|| analysis::syllable_nuclei_s(&samples, sample_rate))
+}
+
+/// The account of stretches of speech with these syllables, as JSON.
+#[pyfunction]
+fn speech_account(segments_s: Vec<(f64, f64)>, duration_s: f64, syllables_s: Vec<f64>) -> PyResult<String> {
+    json(&analysis::speech(&segments_s, duration_s, &syllables_s))
 }
 
 /// Names of the fields that are measured without a model.
@@ -156,12 +164,25 @@ fn analysis_fields() -> Vec<&'static str> {
     Field::ALL.map(Field::name).to_vec()
 }
 
+/// Of every field that is measured without a model: how far another machine's value may be off, absolutely and as a share,
+/// and whether it is exact.
+#[pyfunction]
+fn analysis_agreement() -> BTreeMap<&'static str, (f64, f64, bool)> {
+    let of = |field: Field| {
+        let Agreement::Within { absolute, relative } = field.agreement();
+        (field.name(), (absolute, relative, field.is_exact()))
+    };
+    Field::ALL.into_iter().map(of).collect()
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(analysis_agreement, module)?)?;
     module.add_function(wrap_pyfunction!(analysis_fields, module)?)?;
     module.add_function(wrap_pyfunction!(analyze_file, module)?)?;
     module.add_function(wrap_pyfunction!(analyze_samples, module)?)?;
     module.add_function(wrap_pyfunction!(cluster_speakers, module)?)?;
     module.add_function(wrap_pyfunction!(pyin, module)?)?;
     module.add_function(wrap_pyfunction!(speech_account, module)?)?;
+    module.add_function(wrap_pyfunction!(syllable_nuclei, module)?)?;
     module.add_function(wrap_pyfunction!(yin, module)?)
 }

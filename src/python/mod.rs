@@ -4,6 +4,7 @@
 
 mod analysis;
 mod audio;
+mod audio_encode;
 mod audio_source;
 mod device;
 mod errors;
@@ -20,6 +21,7 @@ mod simulate;
 mod stream;
 mod subnet;
 mod texts;
+mod tts;
 mod vad;
 mod whisper;
 
@@ -32,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     analysis::register(module)?;
     audio::register(module)?;
+    audio_encode::register(module)?;
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
@@ -41,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     whisper::register(module)?;
     memory::register(module)?;
     mos::register(module)?;
+    tts::register(module)?;
     subnet::register(module)?;
     simulate::register(module)?;
     hub::register(module)?;

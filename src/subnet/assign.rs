@@ -144,6 +144,7 @@ mod tests {
             kind: Kind::Transcription,
             options: Options::default(),
             input,
+            metadata: std::collections::BTreeMap::new(),
             priority,
             redundancy: 2,
             deadline_ms: created_at_ms + 600_000,

@@ -40,6 +40,7 @@ mod tests {
             kind: Kind::Analysis,
             options: task::Options { fields, ..task::Options::default() },
             input,
+            metadata: std::collections::BTreeMap::new(),
             priority: 5,
             redundancy: 1,
             deadline_ms: 1_000,

@@ -12,6 +12,7 @@ mod results;
 mod tasks;
 mod uploads;
 mod validators;
+mod web;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/tasks", post(tasks::create).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/retry", post(tasks::retry))
         .route("/v1/tasks/{id}/result", get(results::result))
         .route("/v1/tasks/{id}/audio", get(results::listen))
         .route("/v1/tasks/{id}/events", get(events::watch))
@@ -67,6 +69,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/validator/tasks/{id}", get(validators::show))
         .route("/v1/blobs/{sha256}", get(blobs::fetch).put(blobs::store))
         .route("/v1/network", get(network::show))
+        .route("/", get(web::index))
+        .route("/docs", get(web::docs))
+        .route("/sw.js", get(web::worker))
+        .route("/web/{name}", get(web::asset))
+        .route("/openapi.json", get(web::openapi))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

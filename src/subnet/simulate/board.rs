@@ -1,7 +1,7 @@
 //! The proxy: tasks from their creation to the beginning of their judgement, by the rules that it runs.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::agents::{Agent, Answer, Conduct, Moment, Request};
 use super::random::Random;
@@ -233,6 +233,7 @@ fn new_task(name: &str, request: &Request, now_ms: i64) -> Task {
         kind: Kind::Transcription,
         options: Options::default(),
         input: Input { sha256: String::new(), bytes: 0, duration_s, name: None, characters: None },
+        metadata: BTreeMap::default(),
         priority: 5,
         redundancy: REDUNDANCY,
         deadline_ms: now_ms + DEADLINE_MS,

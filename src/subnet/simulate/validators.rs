@@ -121,7 +121,7 @@ impl Validator {
         let own = OWN_ERROR_RATE * request.difficulty * random.factor(OWN_SPREAD);
         let mut scores = Scores::new();
         for (id, miner, answer) in &worked.answers {
-            let known = &mut self.known[*miner];
+            let record = &mut self.known[*miner];
             let truth = if knows {
                 Truth::Known
             } else {
@@ -129,7 +129,7 @@ impl Validator {
                 Truth::Heard { own: between(answer.error_rate, own), peer }
             };
             let reward = rules.response(answer, request.duration_s, truth);
-            known.add(answer, reward, if knows { Route::Challenge } else { Route::Work }, now_s);
+            record.add(answer, reward, if knows { Route::Challenge } else { Route::Work }, now_s);
             scores.insert(id.clone(), Score { score: reward, error_rate: None });
         }
         scores

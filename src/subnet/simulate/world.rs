@@ -154,7 +154,7 @@ impl World {
             }
         }
         self.n_tasks += 1;
-        let now_ms = (now_s * 1_000.0) as i64;
+        let at_ms = (now_s * 1_000.0) as i64;
         let request = Request::draw(false, &mut self.random);
         let who = self.random.uniform();
         let owner = (who < CHALLENGES).then(|| (who / CHALLENGES * self.validators.len() as f64) as usize);
@@ -162,7 +162,7 @@ impl World {
         let members: Vec<Member> = self.validators.iter().map(Validator::member).collect();
         let name = format!("task {}", self.n_tasks);
         let miners = (&self.agents[..], &drifts[..]);
-        let mut worked = self.board.work(&name, &request, now_ms, &members, miners, &mut self.random);
+        let mut worked = self.board.work(&name, &request, at_ms, &members, miners, &mut self.random);
         for (miner, answered) in &worked.leases {
             for validator in &mut self.validators {
                 validator.accounts[*miner].proxy = validator.accounts[*miner].proxy.add(*answered);
@@ -174,7 +174,7 @@ impl World {
     /// Validators commit and reveal; the verdict counts for miners and validators.
     fn judge(&mut self, worked: &mut Worked, (request, owner): (&Request, Option<usize>), now_s: f64) {
         let Some(evaluation) = &worked.task.evaluation else { return };
-        let (now_ms, members) = (evaluation.started_at_ms, evaluation.committee.clone());
+        let (at_ms, members) = (evaluation.started_at_ms, evaluation.committee.clone());
         let crony = self.agents.iter().position(|agent| agent.conduct == Conduct::Garbage);
         let (mut honest, mut said) = (Vec::new(), Vec::new());
         for (at, validator) in self.validators.iter_mut().enumerate() {
@@ -189,12 +189,12 @@ impl World {
             };
             // The proxy compares hashes; any text that only the same scores have will do.
             let commitment = format!("{lies:?}");
-            if worked.task.commit(&validator.hotkey, &commitment, now_ms).is_ok() {
+            if worked.task.commit(&validator.hotkey, &commitment, at_ms).is_ok() {
                 honest.push((validator.hotkey.clone(), truth));
                 said.push((at, commitment, lies));
             }
         }
-        let reveal_ms = worked.task.evaluation.as_ref().map_or(now_ms, |evaluation| evaluation.commit_by_ms);
+        let reveal_ms = worked.task.evaluation.as_ref().map_or(at_ms, |evaluation| evaluation.commit_by_ms);
         worked.task.tick(reveal_ms, &super::board::TERMS, &[]);
         for (at, commitment, scores) in &said {
             let hotkey = &self.validators[*at].hotkey;

@@ -367,6 +367,9 @@ pub struct Task {
     pub id: TaskId,
     /// Grows by one with every change.
     pub version: u64,
+    /// Number of the last event that users were told; a store counts it with the change that it tells of.
+    #[serde(default)]
+    pub last_event: u64,
     /// The user's name in the list of API keys; empty where none are asked for.
     pub owner: String,
     /// What is to be done.
@@ -387,6 +390,9 @@ pub struct Task {
     pub options: Options,
     /// The bytes that it is about.
     pub input: Input,
+    /// What the user noted about it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Places for miners; their number is the redundancy.
     pub slots: Vec<Slot>,
     /// Operators that wait before they get it again.
@@ -415,6 +421,8 @@ pub struct NewTask {
     pub options: Options,
     /// With what.
     pub input: Input,
+    /// What the user notes about it.
+    pub metadata: BTreeMap<String, String>,
     /// 0 (last) to 9 (first).
     pub priority: u8,
     /// Number of miners; at least 1 is used.
@@ -431,6 +439,7 @@ impl Task {
         Self {
             id: new.id,
             version: 1,
+            last_event: 0,
             owner: new.owner,
             kind: new.kind,
             state: TaskState::Queued,
@@ -441,6 +450,7 @@ impl Task {
             priority: new.priority,
             options: new.options,
             input: new.input,
+            metadata: new.metadata,
             slots,
             deferrals: Vec::new(),
             settled_at_ms: None,
@@ -448,6 +458,12 @@ impl Task {
             answer: None,
             verdict: None,
         }
+    }
+
+    /// Names of the blobs that must stay as long as the task does.
+    pub fn blobs(&self) -> impl Iterator<Item = &str> {
+        let outputs = self.submissions().filter_map(|submission| submission.output.as_ref());
+        std::iter::once(self.input.sha256.as_str()).chain(outputs.map(|output| output.sha256.as_str()))
     }
 
     /// The answers that passed the proxy's checks, in the order of the slots.

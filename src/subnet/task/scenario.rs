@@ -13,6 +13,7 @@ pub(super) fn task(redundancy: u8) -> Task {
         kind: Kind::Transcription,
         options: Options::default(),
         input,
+        metadata: std::collections::BTreeMap::new(),
         priority: 5,
         redundancy,
         deadline_ms: 10_000,

@@ -99,6 +99,7 @@ mod tests {
             kind: Kind::Transcription,
             options: Options::default(),
             input,
+            metadata: std::collections::BTreeMap::new(),
             priority: 5,
             redundancy: 2,
             deadline_ms: 1_000,
