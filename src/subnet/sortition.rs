@@ -17,14 +17,15 @@ pub const SEATS: u16 = 32;
 /// it before the task exists. Order: as given.
 #[must_use]
 pub fn committee(validators: &[Member], seed: &str) -> Vec<Member> {
-    let total: f64 = validators.iter().map(|member| member.stake.max(0.0)).sum();
     let with_stake = validators.iter().filter(|member| member.stake > 0.0).count();
-    if with_stake <= usize::from(SEATS) || !total.is_finite() {
-        return validators.to_vec();
-    }
     let mut line: Vec<(u64, usize)> =
         validators.iter().enumerate().map(|(at, member)| (draw(seed, member.validator.as_str()), at)).collect();
     line.sort_unstable();
+    // Summed along the line: the order in which the validators are given must not change a bit.
+    let total: f64 = line.iter().map(|&(_, at)| validators[at].stake.max(0.0)).sum();
+    if with_stake <= usize::from(SEATS) || !total.is_finite() {
+        return validators.to_vec();
+    }
     let distance = total / f64::from(SEATS);
     #[allow(clippy::cast_precision_loss, reason = "the top 53 bits, as a number in [0, 1)")]
     let start = (draw(seed, "") >> 11) as f64 / (1_u64 << 53) as f64;
