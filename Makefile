@@ -4,6 +4,7 @@
 # PYTHON=/path/to/python3.12   which interpreter to use (found by itself otherwise)
 # CARGO_TARGET_DIR=DIR         where Rust builds (target)
 # VIOLET_BUILD_CACHE=DIR       the same, for machines that keep builds between checkouts
+# PROFILE=dev                  compile the package in the tests' profile: dependencies are compiled once for both
 
 SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -21,7 +22,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
-FULL := --features infer,proxy,hub,pesq,cuda-on-host
+FULL := --features infer,firebase,hub,pesq,cuda-on-host
+# How the package is compiled: `release`, as users get it, or `dev`, which shares the tests' compiled dependencies, most of
+# a first build; Violet itself is optimised in both.
+PROFILE ?= release
 # The last word is with a patient try: some package indexes fetch a file themselves before they answer.
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
@@ -34,7 +38,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
-	@$(call FETCH,tiny.en silero-vad)
+	@$(call FETCH,tiny.en joe distillmos dnsmos ge2e silero-vad)
 	@$(RUN)/violet demo $(ARGS)
 
 build: $(VENV)/.installed ## Compile the core and install the package into .venv
@@ -48,7 +52,7 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 	@rm -f $(VENV)/.installed
 
 models: build ## Fetch the small models that the tests use
-	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e)
+	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e joe)
 
 test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
@@ -125,6 +129,6 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.locked
 	@.ci/check-rust
 	@echo "== compiling the package (some minutes the first time)"
 	@rm -rf $(VENV)/wheels
-	@$(RUN)/maturin build --release --locked --compatibility linux --interpreter "$$(cat $(VENV)/.interpreter)" --out $(VENV)/wheels
+	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 $(RUN)/maturin build --profile $(PROFILE) --locked --compatibility linux --interpreter "$$(cat $(VENV)/.interpreter)" --out $(VENV)/wheels
 	@$(RUN)/python -m pip install --quiet --no-deps --force-reinstall $(VENV)/wheels/*.whl
 	@touch $@

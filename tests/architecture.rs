@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("subnet", &["score", "text"]),
     ("infer", &["audio", "text"]),
     ("hub", &[]),
-    ("proxy", &["audio", "score", "subnet", "text"]),
+    ("proxy", &["analysis", "audio", "score", "subnet", "text"]),
     ("python", &["analysis", "audio", "espeak", "hub", "infer", "proxy", "score", "subnet", "text"]),
 ];
 

@@ -209,8 +209,8 @@ fn ten_hours_in_a_few_kilobytes_stop_at_the_limit() {
     assert!(matches!(read(&honest, Limits::default()), Err(Error::TooLong { got_s, .. }) if got_s > 35_000.0));
     let mut flac = data("clip.flac");
     // The length in the description of the stream: 36 bits that end at byte 26.
-    flac[21] &= 0xf0;
-    flac[22..26].copy_from_slice(&[0x22, 0x55, 0x10, 0x00]);
+    let low = flac[21] & 0xf0;
+    flac[21..26].copy_from_slice(&[low, 0x22, 0x55, 0x10, 0x00]);
     assert!(matches!(read(&flac, Limits::default()), Err(Error::TooLong { got_s, .. }) if got_s > 35_000.0));
     // Where it may be as long, what is not there is noticed.
     let long = Limits { max_duration_s: 40_000.0, ..Limits::default() };

@@ -1,9 +1,11 @@
-"""Violet: speech recognition, its scoring, and a Bittensor subnet for audio.
+"""Violet: speech recognition and synthesis, their scoring, and a Bittensor subnet for audio.
 
 >>> import violet
 >>> violet.wer("hello world", "hello word")
 0.5
 """
+
+from typing import TYPE_CHECKING, Any
 
 from violet._core import (
     LimitError,
@@ -55,20 +57,28 @@ from violet.scoring import (
     score_words,
     tcpwer,
 )
+from violet.synthesizer import Speech, Synthesizer, phonemize, voices
 from violet.transcriber import Transcriber
 from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
+if TYPE_CHECKING:
+    from violet.client import AsyncClient, Client
+
 __all__ = [
     "Analysis",
+    "AsyncClient",
     "AudioInfo",
     "CharacterScores",
+    "Client",
     "Comparison",
     "DnsMosScores",
     "LimitError",
     "MeetingScores",
     "MosScores",
     "Segment",
+    "Speech",
     "SpeechSpan",
+    "Synthesizer",
     "Transcriber",
     "Transcript",
     "VadOptions",
@@ -96,6 +106,7 @@ __all__ = [
     "normalize",
     "normalizers",
     "pesq",
+    "phonemize",
     "resample",
     "save",
     "score_characters",
@@ -110,8 +121,19 @@ __all__ = [
     "stream",
     "tcpwer",
     "voice",
+    "voices",
     "wer",
     "wil",
     "wip",
     "word_counts",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - what modules' __getattr__ returns
+    """The clients, imported when they are first used: their HTTP library takes longer to import than all the rest."""
+    if name in {"AsyncClient", "Client"}:
+        from violet import client
+
+        return getattr(client, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

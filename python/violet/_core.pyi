@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "MAX_TALLY",
     "REWARD_VERSION",
     "AudioEncoder",
     "AudioStream",
@@ -18,7 +19,9 @@ __all__ = [
     "Scores",
     "Segment",
     "SpeakerEncoder",
+    "SpeechStream",
     "Stream",
+    "Synthesizer",
     "Transcriber",
     "Transcript",
     "Vad",
@@ -26,6 +29,7 @@ __all__ = [
     "Word",
     "__version__",
     "align_tokens",
+    "analysis_agreement",
     "analysis_fields",
     "analyze_file",
     "analyze_samples",
@@ -42,6 +46,7 @@ __all__ = [
     "hub_download",
     "hub_snapshot",
     "latency_factor",
+    "likeness",
     "load",
     "log_f0_rmse",
     "log_mel",
@@ -52,10 +57,13 @@ __all__ = [
     "miner_score",
     "miner_weights",
     "normalize",
+    "normalize_loudness",
     "normalizers",
     "pesq",
+    "phonemize",
     "prepare_voice",
     "probe",
+    "proven",
     "pyin",
     "resample",
     "reward_agreement",
@@ -68,10 +76,12 @@ __all__ = [
     "score_texts",
     "ser",
     "si_sdr",
+    "simulate",
     "snr",
     "speech_account",
     "stoi",
     "syllable_nuclei",
+    "tally_add",
     "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
@@ -86,6 +96,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+MAX_TALLY: int
 REWARD_VERSION: str
 __version__: str
 
@@ -236,12 +247,15 @@ def reward_analysis(
 ) -> _Reward: ...
 def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
+def proven(weight: float, work: tuple[float, float], direct: tuple[float, float]) -> tuple[float, float, float]: ...
+def tally_add(tally: tuple[int, int], is_good: bool) -> tuple[int, int]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
 def credibility(passed: int, failed: int) -> float: ...
 def miner_weights(
-    miners: Sequence[tuple[int, float, str, str | None]], burn_uid: int | None = None
+    miners: Sequence[tuple[int, float, str, str | None, int | None]], burn_uid: int | None = None
 ) -> list[tuple[int, float]]: ...
+def simulate(seed: int, epochs: int, colluding_stake: float, colluders: int) -> tuple[str, str, str]: ...
 def weights_to_u16(weights: Sequence[tuple[int, float]]) -> list[tuple[int, int]]: ...
 def yuma_permits(stake: Sequence[float], count: int) -> list[bool]: ...
 def yuma_epoch(
@@ -253,6 +267,31 @@ def yuma_epoch(
     emission: float,
     owner: int | None = None,
 ) -> dict[str, Any]: ...
+
+@final
+class Synthesizer:
+    def __new__(
+        cls, path: str | PathLike[str], device: str = "auto", num_threads: int | None = None
+    ) -> Synthesizer: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def speakers(self) -> list[str]: ...
+    def speak(self, text: str, options: Mapping[str, object]) -> SpeechStream: ...
+
+@final
+class SpeechStream:
+    @property
+    def sample_rate(self) -> int: ...
+    def __iter__(self) -> SpeechStream: ...
+    def __next__(self) -> tuple[str, npt.NDArray[np.float32], list[tuple[str, float, float]], list[str]]: ...
+
+def phonemize(text: str, phonemizer: str = "violet", lexicon: str | None = None) -> list[tuple[str, str]]: ...
+def normalize_loudness(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float32]: ...
 def hub_snapshot(
     id: str,
     revision: str = "main",
@@ -452,8 +491,10 @@ def log_spectral_distance(clips: _Clips, num_threads: int | None = None) -> list
 def mel_cepstral_distortion(
     clips: _Clips, align: bool, parametrisation: str, num_threads: int | None = None
 ) -> list[float | None]: ...
+def likeness(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float: ...
 def log_f0_rmse(clips: _Clips, align: bool, num_threads: int | None = None) -> list[float | None]: ...
 def pesq(clips: _Clips, mode: str, num_threads: int | None = None) -> list[float | None]: ...
+def analysis_agreement() -> dict[str, tuple[float, float, bool]]: ...
 def analysis_fields() -> list[str]: ...
 def analyze_file(
     path: str | PathLike[str], fields: Sequence[str] | None, frames: bool, tracks: bool

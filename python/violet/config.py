@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from violet.chain import LOCALNET
+from violet.protocol import KINDS
 from violet.wallet import DEFAULT_WALLET_PATH
 
 HOSTED_PROXY_URL = "https://violet-proxy.onrender.com"
@@ -88,6 +89,8 @@ class NeuronConfig:
 class MinerConfig(NeuronConfig):
     """What one miner process needs."""
 
+    kinds: tuple[str, ...] | None
+    """Kinds of task to take; None for all that the machine's models allow."""
     capacity: int
     """Tasks worked on at once."""
     max_waiting: int
@@ -97,7 +100,7 @@ class MinerConfig(NeuronConfig):
     poll_wait_s: int
     """How long one claim waits at the proxy for work."""
     drop_words: float
-    """Development only: the share of words that the miner leaves out on purpose."""
+    """Development only: the share of words that the miner leaves out, and by which its measurements are off."""
 
     @classmethod
     def from_args(cls, argv: Sequence[str], env: Mapping[str, str] = os.environ) -> Self:
@@ -108,6 +111,14 @@ class MinerConfig(NeuronConfig):
         """
         parser = _parser("miner.py", "Run a Violet miner: it works for the proxy and for validators.", env)
         work = parser.add_argument_group("work")
+        _add(
+            work,
+            "--mine.kinds",
+            _kinds,
+            None,
+            "KINDS",
+            f"kinds of task to take, of {','.join(KINDS)} (all that the models on this machine allow)",
+        )
         _add(work, "--capacity", _number(int, 1, 64), 1, "N", "tasks at once (1)")
         _add(work, "--axon.max_waiting", _number(int, 0, 1024), 8, "N", "direct requests that may wait (8)")
         _add(
@@ -126,7 +137,7 @@ class MinerConfig(NeuronConfig):
             _number(float, 0, 1),
             0.0,
             "P",
-            "play a bad miner: leave out this share of the words, 0 to 1 (0)",
+            "play a bad miner: leave out this share of the words, and measure so wrongly, 0 to 1 (0)",
         )
         found = _read(parser, argv, env, "miner")
         if found["drop_words"] > 0 and found["network"] not in PRIVATE_NETWORKS:
@@ -242,6 +253,12 @@ def _one_of(*names: str) -> _Reader:
     return lambda text: text if text in names else _refuse(text, f"one of {', '.join(names)}")
 
 
+def _kinds(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    is_known = all(name in KINDS for name in names)
+    return names if is_known else _refuse(text, f"some of {','.join(KINDS)}, with commas between")
+
+
 def _port(text: str) -> int:
     is_port = text.isdecimal() and int(text) in PORTS
     return int(text) if is_port else _refuse(text, f"a port from {PORTS.start} to {PORTS.stop - 1}")
@@ -299,7 +316,7 @@ ENVIRONMENT: Mapping[str, tuple[str, _Reader]] = {
 def _setting(flag: str) -> str:
     """The setting that a flag gives: its name, without the group where that is no part of the meaning."""
     group, _, name = flag.removeprefix("--").partition(".")
-    is_own_word = group in {"subtensor", "blacklist", "dev"} or name in {"max_waiting", "sync_interval_s"}
+    is_own_word = group in {"subtensor", "blacklist", "dev", "mine"} or name in {"max_waiting", "sync_interval_s"}
     return name if is_own_word else f"{group}_{name}".rstrip("_")
 
 

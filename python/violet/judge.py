@@ -1,9 +1,31 @@
-"""What a validator says about a transcription: scores from the Rust core, nothing of its own."""
+"""What a validator says about responses: scores from the Rust core, nothing of its own."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from violet import _core, reward
+from violet.analysis import Analysis
 from violet.protocol import Response, ResponseId, Score
+
+AGREEMENT = _core.analysis_agreement()
+"""Of every field that needs no model: how far values may be apart (absolutely, as a share), and whether it is exact."""
+
+HEARD_TOLERANCE = reward.Relative(0.05, 0.05)
+"""How far values of a field that models hear may be apart: their sums differ from machine to machine."""
+
+NOTHING = Score(0.0, None)
+"""The score of a response that is not the miner's own, or no result."""
+
+
+def score_responses[T](
+    responses: Iterable[Response], task_id: str, score: Callable[[Response, T], Score], reference: T
+) -> dict[ResponseId, Score]:
+    """Scores of all responses of one task by the validator's own reference."""
+    return {
+        response.response_id: score(response, reference) if response.is_authentic(task_id) else NOTHING
+        for response in responses
+    }
 
 
 def error_rate(reference: str, hypothesis: str, language: str) -> float:
@@ -20,19 +42,78 @@ def score_text(reference: str, hypothesis: str, language: str, duration_s: float
     return Score(found.value, error_rate(reference, hypothesis, language))
 
 
-def score_response(response: Response, task_id: str, reference: _core.Transcript) -> Score:
-    """Score of one response; one that is not the miner's own, or no transcript, is worth nothing."""
-    if not response.is_authentic(task_id):
-        return Score(0.0, None)
+def score_transcript(response: Response, reference: _core.Transcript) -> Score:
+    """Score of a transcript."""
     try:
         transcript = _core.Transcript.from_json(response.result)
     except ValueError:
-        return Score(0.0, None)
+        return NOTHING
     return score_text(reference.text, transcript.text, reference.language, reference.duration_s, response.latency_s)
 
 
-def score_responses(
-    responses: Iterable[Response], task_id: str, reference: _core.Transcript
-) -> dict[ResponseId, Score]:
-    """Scores of all responses of one task."""
-    return {response.response_id: score_response(response, task_id, reference) for response in responses}
+def score_analysis(response: Response, reference: Analysis) -> Score:
+    """Score of an analysis; fields that the validator could not measure itself do not count."""
+    fields = {name: value for name, value in reference.values.items() if name in _FIELDS}
+    return score_measures(response.result, fields, {}, reference.values["duration_s"], response.latency_s)
+
+
+def score_measures(
+    result: str,
+    own: Mapping[str, Any],
+    known: Mapping[str, tuple[float, float]],
+    duration_s: float,
+    elapsed_s: float,
+) -> Score:
+    """Score of an analysis.
+
+    Args:
+        result: The miner's, a JSON text.
+        own: Fields as the validator measured them from the same audio; exact ones are a gate.
+        known: Truth and tolerance of single values by their path, such as `level.rms_dbfs`.
+        duration_s: The audio's length, seconds.
+        elapsed_s: Time to the whole answer, seconds.
+    """
+    try:
+        answer = json.loads(result)
+    except (ValueError, RecursionError):
+        return NOTHING
+    if not isinstance(answer, dict):
+        return NOTHING
+    tolerances: dict[str, float | reward.Relative] = {name: allowed for name, (_, allowed) in known.items()}
+    tolerances |= {name: _tolerance(name) for name in own}
+    expected = {name: truth for name, (truth, _) in known.items()} | dict(own)
+    got = {name: value for name, value in answer.items() if name in own}
+    got |= {name: value for name in known if (value := _at(answer, name.split("."))) is not None}
+    try:
+        found = reward.analysis(
+            expected,
+            got,
+            tolerances=tolerances,
+            recomputed=[name for name in own if name in AGREEMENT and AGREEMENT[name][2]],
+            duration_s=duration_s,
+            elapsed_s=elapsed_s,
+        )
+    except (ValueError, TypeError):  # values nested without end, or none that can be compared
+        return NOTHING
+    return Score(found.value, None)
+
+
+def score_speech(text: str, speech: reward.Speech, language: str, elapsed_s: float) -> Score:
+    """Score of speech that was measured, and the recognizer's word error rate."""
+    return Score(reward.synthesis(text, speech, language=language, elapsed_s=elapsed_s).value, speech.wer)
+
+
+def _tolerance(field: str) -> reward.Relative:
+    if field not in AGREEMENT:
+        return HEARD_TOLERANCE
+    absolute, relative, _ = AGREEMENT[field]
+    return reward.Relative(relative, absolute)
+
+
+def _at(value: object, path: Sequence[str]) -> object:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+_FIELDS = frozenset({*AGREEMENT, "speech", "speakers", "language", "quality"})

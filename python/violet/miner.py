@@ -1,8 +1,8 @@
-"""A miner: it transcribes what the proxy leases to it and what validators ask over the axon, with one engine."""
+"""A miner: it does what the proxy leases to it and what validators ask over the axon, with one engine."""
 
 import asyncio
+import base64
 import contextlib
-import json
 import random
 import tempfile
 import time
@@ -16,9 +16,20 @@ from violet.config import ANY_IP, MinerConfig
 from violet.engine import Engine
 from violet.errors import ProtocolError, ProxyError, VioletError
 from violet.neuron import MetagraphCache, Neuron, log, run_neuron
-from violet.protocol import TRANSCRIPTION, Lease, sha256_hex, sign_response
+from violet.protocol import (
+    ANALYSIS,
+    SYNTHESIS,
+    TRANSCRIPTION,
+    Lease,
+    Options,
+    canonical_json,
+    sha256_hex,
+    sign_response,
+)
 from violet.proxy_client import ProxyClient
-from violet.transport import Capabilities, Forwards, MinerAxon, TranscribeRequest
+from violet.sabotage import drop_words, spoil
+from violet.speaking import Spoken, Voices, own_seed, voices_here
+from violet.transport import AudioRequest, Capabilities, Forwards, MinerAxon, TextRequest
 
 HEARTBEATS_PER_LEASE = 4
 """A lease is extended this often before it would end, so that one lost request costs nothing."""
@@ -60,7 +71,13 @@ class Miner(Neuron):
         metagraph = MetagraphCache(self.chain, config.sync_interval_s)
         await metagraph.refresh()
         self.registered_uid(metagraph.now)
-        engine = Engine(await self.load_model(), config.capacity)
+        voices = Voices(voices_here())
+        kinds = config.kinds or (TRANSCRIPTION, *((SYNTHESIS,) if voices.names else ()), ANALYSIS)
+        if SYNTHESIS in kinds and not voices.names:
+            message = "no voice is on this machine, so nothing can be spoken; get one with: violet models fetch joe"
+            raise ProtocolError(message)
+        engine = Engine(await self.load_model() if TRANSCRIPTION in kinds else None, config.capacity, voices)
+        log.info("mines %s", ", ".join(kinds))
         axon = MinerAxon(
             self.wallet,
             ip=config.axon_ip,
@@ -68,13 +85,18 @@ class Miner(Neuron):
             external_ip=config.published_ip or ANY_IP,
             external_port=config.axon_external_port,
             metagraph=lambda: metagraph.now,
-            forwards=Forwards(self._capabilities, self._answer_directly),
+            forwards=Forwards(
+                self._capabilities,
+                transcribe=self._transcribe_directly if TRANSCRIPTION in kinds else None,
+                analyze=self._analyze_directly if ANALYSIS in kinds else None,
+                synthesize=self._synthesize_directly if SYNTHESIS in kinds else None,
+            ),
             min_stake=config.min_stake,
             capacity=config.capacity,
             max_waiting=config.max_waiting,
         )
         async with self.proxy_client() as client:
-            self._doors = _Doors(engine, client, axon)
+            self._doors = _Doors(kinds, voices.names if SYNTHESIS in kinds else (), engine, client, axon)
             await axon.start()
             try:
                 await self._publish()
@@ -83,6 +105,11 @@ class Miner(Neuron):
             finally:
                 await axon.stop()
                 engine.close()
+
+    @property
+    def _model(self) -> str | None:
+        """Name of the Whisper model; None for a miner that does not transcribe."""
+        return self._config.model if TRANSCRIPTION in self._doors.kinds else None
 
     async def _publish(self) -> None:
         ip = self._config.published_ip
@@ -112,9 +139,10 @@ class Miner(Neuron):
             try:
                 leases = await doors.client.claim(
                     claim_id=uuid.uuid4().hex,
-                    kinds=[TRANSCRIPTION],
+                    kinds=doors.kinds,
+                    voices=doors.voices,
                     capacity=self._config.capacity,
-                    model=self._config.model,
+                    model=self._model,
                     wait_s=self._config.poll_wait_s,
                 )
             except (VioletError, OSError) as error:
@@ -130,7 +158,7 @@ class Miner(Neuron):
         """One lease from download to submit. Its failure is told to the proxy and never ends the miner."""
         began = time.monotonic()
         try:
-            await self._transcribe_lease(doors, lease)
+            await self._work_on(doors, lease)
         except _CancelledError as error:
             log.info("%s: %s", lease.task_id, error)
         except (VioletError, OSError, ValueError) as error:
@@ -144,11 +172,11 @@ class Miner(Neuron):
             self._answered += 1
             log.info("%s answered in %.2f s", lease.task_id, time.monotonic() - began)
 
-    async def _transcribe_lease(self, doors: "_Doors", lease: Lease) -> None:
+    async def _work_on(self, doors: "_Doors", lease: Lease) -> None:
         progress = _Progress()
         with tempfile.TemporaryDirectory(prefix="violet-miner-") as directory:
             path = Path(directory) / "input"
-            work = asyncio.create_task(self._download_and_transcribe(doors, lease, path, progress))
+            work = asyncio.create_task(self._download_and_work(doors, lease, path, progress))
             beats = asyncio.create_task(_heartbeat(doors.client, lease, progress))
             try:
                 await asyncio.wait({work, beats}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,56 +193,105 @@ class Miner(Neuron):
         if outcome.reason is not None:
             log.warning("%s: the proxy rejected the answer: %s", lease.task_id, outcome.reason)
 
-    async def _download_and_transcribe(self, doors: "_Doors", lease: Lease, path: Path, progress: "_Progress") -> str:
+    async def _download_and_work(self, doors: "_Doors", lease: Lease, path: Path, progress: "_Progress") -> str:
         await doors.client.download(lease.input, path, limit_bytes=MAX_INPUT_BYTES)
         left_s = max(0.0, lease.deadline_ms / 1000 - time.time())
         # The same gate as for direct requests: together they never exceed the capacity.
         async with doors.axon.gate.enter(PROXY_PRIORITY, left_s):
-            transcript = await doors.engine.transcribe(path, lease.options, progress)
-        return self._spoil(transcript.to_json())
+            if lease.kind == SYNTHESIS:
+                spoken = await self._speak(path.read_text(encoding="utf-8"), lease.options, lease.task_id, progress)
+            else:
+                return self._spoil(lease.kind, await self._answer(lease.kind, path, lease.options, progress))
+        file = await asyncio.to_thread(spoken.flac)
+        await doors.client.store(lease, file)
+        return canonical_json(spoken.result({"sha256": sha256_hex(file), "bytes": len(file)}))
 
-    async def _answer_directly(self, request: TranscribeRequest) -> str:
+    async def _speak(self, text: str, options: Options, task_id: str, progress: "_Progress | None" = None) -> Spoken:
+        if (share := self._config.drop_words) > 0:
+            # At least a word is left: nothing to say is no bad answer, but none.
+            text = drop_words(text, share, self._random).strip() or text
+        return await self._doors.engine.synthesize(
+            text, options, own_seed(self.wallet.hotkey.ss58_address, task_id), progress
+        )
+
+    async def _answer(
+        self, kind: str, audio: Path | bytes, options: Options, progress: "_Progress | None" = None
+    ) -> str:
+        """The result of a task about audio.
+
+        Raises:
+            ProtocolError: The kind is none that this miner does, or a field's model is not here.
+        """
+        engine = self._doors.engine
+        if kind == TRANSCRIPTION:
+            return (await engine.transcribe(audio, options, progress)).to_json()
+        if kind == ANALYSIS:
+            analysis = await engine.analyze(audio, options.fields)
+            if analysis.missing:
+                raise ProtocolError("; ".join(f"{field} {why}" for field, why in analysis.missing.items()))
+            return canonical_json(analysis.to_dict())
+        message = f"this miner does not know tasks of kind {kind}"
+        raise ProtocolError(message)
+
+    async def _transcribe_directly(self, request: AudioRequest) -> str:
+        return await self._answer_directly(TRANSCRIPTION, request)
+
+    async def _analyze_directly(self, request: AudioRequest) -> str:
+        return await self._answer_directly(ANALYSIS, request)
+
+    async def _synthesize_directly(self, request: TextRequest) -> str:
+        try:
+            spoken = await self._speak(request.text, request.options, request.task_id)
+            file = await asyncio.to_thread(spoken.opus)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+        about = {"sha256": sha256_hex(file), "bytes": len(file), "base64": base64.b64encode(file).decode()}
+        return canonical_json(spoken.result(about))
+
+    async def _answer_directly(self, kind: str, request: AudioRequest) -> str:
         """The result that a validator asked for over the axon, which has let the request through its gate."""
-        engine, client = self._doors.engine, self._doors.client
         try:
             if request.inline is not None:
-                return self._spoil((await engine.transcribe(request.inline, request.options)).to_json())
+                return self._spoil(kind, await self._answer(kind, request.inline, request.options))
             if request.input is None:
                 message = "the request carries no audio"
                 raise ProtocolError(message)
             with tempfile.TemporaryDirectory(prefix="violet-miner-") as directory:
                 path = Path(directory) / "input"
-                await client.download(request.input, path, limit_bytes=MAX_INPUT_BYTES)
-                return self._spoil((await engine.transcribe(path, request.options)).to_json())
+                await self._doors.client.download(request.input, path, limit_bytes=MAX_INPUT_BYTES)
+                return self._spoil(kind, await self._answer(kind, path, request.options))
         except ValueError as error:
             raise ProtocolError(str(error)) from error
 
     async def _capabilities(self) -> Capabilities:
         return Capabilities(
-            kinds=(TRANSCRIPTION,),
-            model=self._config.model,
+            kinds=self._doors.kinds,
+            model=self._model or "",
             capacity=self._config.capacity,
             free=self._doors.axon.gate.free,
             version=__version__,
+            voices=self._doors.voices,
         )
 
-    def _spoil(self, result: str) -> str:
-        """`result`, without some of its words if `--dev.drop_words` asks for a bad miner."""
+    def _spoil(self, kind: str, result: str) -> str:
+        """`result`, made worse if `--dev.drop_words` asks for a bad miner."""
         share = self._config.drop_words
-        return _drop_words(result, share, self._random) if share > 0 else result
+        return spoil(kind, result, share, self._random) if share > 0 else result
 
 
 @dataclass(frozen=True, slots=True)
 class _Doors:
-    """The engine, and the two ways by which work comes to it."""
+    """What is done, the engine, and the two ways by which work comes to it."""
 
+    kinds: tuple[str, ...]
+    voices: tuple[str, ...]
     engine: Engine
     client: ProxyClient
     axon: MinerAxon
 
 
 class _Progress:
-    """How far a transcription is; written by the engine's thread, read by the heartbeat."""
+    """How far the work is; written by the engine's thread, read by the heartbeat."""
 
     def __init__(self) -> None:
         self.fraction = 0.0
@@ -244,15 +321,6 @@ async def _heartbeat(client: ProxyClient, lease: Lease, progress: _Progress) -> 
 
 MAX_HEARTBEAT_S = 1.0
 """Longest time between two reports of progress: people watch them."""
-
-
-def _drop_words(result: str, share: float, generator: random.Random) -> str:
-    value = json.loads(result)
-    for segment in value["segments"]:
-        words = str(segment["text"]).split(" ")
-        segment["text"] = " ".join(word for word in words if not word or generator.random() >= share)
-    value["text"] = "".join(segment["text"] for segment in value["segments"]).strip()
-    return json.dumps(value)
 
 
 def main(argv: Sequence[str]) -> int:

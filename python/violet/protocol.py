@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NewType, Self
+from typing import Any, Literal, NewType, Self
 
 from violet.chain.types import Hotkey
 from violet.errors import ProtocolError
@@ -19,7 +19,16 @@ ResponseId = NewType("ResponseId", str)
 """Id of a miner's response."""
 
 TRANSCRIPTION = "transcription"
-"""The kind of task that this version does."""
+"""Speech to text."""
+
+SYNTHESIS = "synthesis"
+"""Text to speech."""
+
+ANALYSIS = "analysis"
+"""Audio to measurements."""
+
+KINDS = (TRANSCRIPTION, SYNTHESIS, ANALYSIS)
+"""The kinds of task that there are."""
 
 DIRECT_SLOT = 0
 """The slot that is signed for in answers over the axon."""
@@ -136,13 +145,33 @@ def optional[T](value: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     return None if value.get(name) is None else member(value, name, kind)
 
 
+def texts(value: object, name: str) -> tuple[str, ...]:
+    """A JSON list of texts.
+
+    Raises:
+        ProtocolError: It is something else.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = f"{name} is {value!r:.80}; expected a list of texts"
+        raise ProtocolError(message)
+    return tuple(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a task wants to be done."""
+    """How a task wants to be done; what another kind of task takes has its default."""
 
     language: str | None = None
     prompt: str | None = None
     temperature: float = 0.0
+    task: Literal["transcribe", "translate"] = "transcribe"
+    """`translate` is into English."""
+    word_timestamps: bool = False
+    voice: str | None = None
+    """Name of the voice of a synthesis; None for the miner's choice."""
+    speed: float = 1.0
+    fields: tuple[str, ...] = ()
+    """What an analysis measures."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -151,18 +180,28 @@ class Options:
         Raises:
             ProtocolError: A member is of the wrong kind.
         """
-        temperature = optional(value, "temperature", float)
-        return cls(optional(value, "language", str), optional(value, "prompt", str), temperature or 0.0)
+        speed = optional(value, "speed", float)
+        return cls(
+            language=optional(value, "language", str),
+            prompt=optional(value, "prompt", str),
+            temperature=optional(value, "temperature", float) or 0.0,
+            task="translate" if optional(value, "task", str) == "translate" else "transcribe",
+            word_timestamps=optional(value, "word_timestamps", bool) or False,
+            voice=optional(value, "voice", str),
+            speed=1.0 if speed is None else speed,
+            fields=texts(value.get("fields") or [], "fields"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class InputRef:
-    """Where a task's audio is, and how to know that it is the right one."""
+    """Where a file (audio, or a text to speak) is, and how to know that it is the right one."""
 
     url: str
     sha256: str
     bytes: int
     duration_s: float
+    """Length of audio; 0 where it is not known, and of a text."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -175,7 +214,7 @@ class InputRef:
             member(value, "url", str),
             member(value, "sha256", str),
             member(value, "bytes", int),
-            member(value, "duration_s", float),
+            optional(value, "duration_s", float) or 0.0,
         )
 
 
@@ -223,6 +262,8 @@ class Response:
     digest: str
     signature: str
     latency_s: float
+    audio: InputRef | None = None
+    """The speech that a synthesis made."""
 
     def is_authentic(self, task_id: str) -> bool:
         """Whether the miner itself signed exactly this result for this task."""
@@ -245,6 +286,7 @@ class Response:
             digest=member(value, "digest", str),
             signature=member(value, "signature", str),
             latency_s=member(value, "latency_s", float),
+            audio=None if value.get("audio") is None else InputRef.from_json(member(value, "audio", dict)),
         )
 
 

@@ -23,6 +23,7 @@ from violet.protocol import (
     TaskId,
     member,
     optional,
+    sha256_hex,
     signed_headers,
 )
 from violet.retry import RETRIED_STATUS, TRIES, backoff_s, cause, retry_after_s
@@ -30,6 +31,9 @@ from violet.wallet import Signer
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 """Most bytes of a JSON answer: an evaluation carries up to 8 results of 4 MiB, escaped."""
+
+STORE_WAIT_S = 120.0
+"""How much longer a request that stores audio may take."""
 
 TIMEOUT_S = 15.0
 """Longest wait for an answer, besides the time that the request itself asks to wait."""
@@ -127,14 +131,22 @@ class ProxyClient:
         return Network(hotkey, member(value, "netuid", int), member(value, "network", str), value)
 
     async def claim(
-        self, claim_id: str, *, capacity: int, model: str, wait_s: int, kinds: Sequence[str] = (TRANSCRIPTION,)
+        self,
+        claim_id: str,
+        *,
+        capacity: int,
+        model: str | None,
+        wait_s: int,
+        kinds: Sequence[str] = (TRANSCRIPTION,),
+        voices: Sequence[str] = (),
     ) -> list[Lease]:
-        """Asks for work, waiting up to `wait_s` for it.
+        """Asks for work of these kinds (and syntheses by these voices), waiting up to `wait_s` for it.
 
         The same `claim_id` gets the same leases while they live: use a fresh one for new work, and the old one after a
         crash.
         """
-        body = {"claim_id": claim_id, "kinds": list(kinds), "capacity": capacity, "model": model, "wait_s": wait_s}
+        body: dict[str, Any] = {"claim_id": claim_id, "kinds": list(kinds), "capacity": capacity, "wait_s": wait_s}
+        body |= ({"model": model} if model else {}) | ({"voices": list(voices)} if voices else {})
         value = await self._request("POST", "/v1/miner/claim", body, wait_s=wait_s)
         return [Lease.from_json(item) for item in member(value, "leases", list)]
 
@@ -145,6 +157,17 @@ class ProxyClient:
             body["partial"] = partial
         value = await self._request("POST", "/v1/miner/heartbeat", body)
         return Heartbeat(member(value, "expires_at_ms", int), member(value, "cancel", bool))
+
+    async def store(self, lease: Lease, data: bytes) -> None:
+        """Stores the audio that belongs to a result; `submit` then names its hash. The same again changes nothing."""
+        body = {**_key(lease), "sha256": sha256_hex(data), "bytes": len(data)}
+        url = member(await self._request("POST", "/v1/miner/output", body), "url", str)
+        # At the address by which we know the proxy, which may not be the one that it has for itself.
+        _, route, object_query = url.partition("/v1/blobs/")
+        if not object_query:
+            message = f"the proxy wants the audio at {url!r:.80}; expected an address with /v1/blobs/"
+            raise ProtocolError(message)
+        await self._request("PUT", route + object_query, data, wait_s=STORE_WAIT_S, is_signed=False)
 
     async def submit(self, lease: Lease, result: str, digest: str, signature: str) -> Submitted:
         """Hands in a result (a JSON text) with the miner's signature (`protocol.sign_response`) over its digest.
@@ -196,14 +219,15 @@ class ProxyClient:
         await self._downloader.fetch(source, path, limit_bytes=limit_bytes)
 
     async def _request(
-        self, method: str, path: str, body: object | None, *, wait_s: float = 0.0, is_signed: bool = True
+        self, method: str, path: str, body: object | bytes | None, *, wait_s: float = 0.0, is_signed: bool = True
     ) -> Mapping[str, Any]:
         """The answer to one request, after as many tries as it takes."""
         if is_signed and self._receiver is None:
             await self.network()
-        data = b"" if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        media_type = "audio/flac" if isinstance(body, bytes) else "application/json"
+        data = b"" if body is None else body if isinstance(body, bytes) else _json(body)
         for attempt in range(1, TRIES + 1):
-            headers = {"Content-Type": "application/json"} if data else {}
+            headers = {"Content-Type": media_type} if data else {}
             if is_signed:
                 # Anew for each try: the proxy takes a nonce once.
                 headers |= signed_headers(self._signer, method, self._base_path + path, data, self._receiver or "")
@@ -244,7 +268,7 @@ class ProxyClient:
                     message = f"answer to {path} is above {ANSWER_LIMIT_BYTES} bytes"
                     raise ProtocolError(message)
         if not 200 <= response.status < 300:
-            raise _refusal(response, bytes(raw), path)
+            raise refusal(response, bytes(raw), path)
         try:
             value = json.loads(raw)
         except ValueError as error:
@@ -270,7 +294,11 @@ def _key(lease: Lease) -> dict[str, Any]:
     return {"task_id": lease.task_id, "slot": lease.slot, "token": lease.token}
 
 
-def _refusal(response: aiohttp.ClientResponse, raw: bytes, path: str) -> ProxyError:
+def _json(body: object) -> bytes:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def refusal(response: aiohttp.ClientResponse, raw: bytes, path: str) -> ProxyError:
     """The error that a refusal is, whoever refused (a gateway in front of the proxy answers without our JSON)."""
     message, code = raw[:120].decode("utf-8", "replace"), f"http_{response.status}"
     with contextlib.suppress(ValueError, ProtocolError):

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 VERSION: str = _core.REWARD_VERSION
-"""Version of the rules, such as `reward/2`."""
+"""Version of the rules, such as `reward/3`."""
 
 type Kind = Literal["transcription", "synthesis", "analysis"]
 
@@ -123,9 +123,10 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A tolerance as a share of the truth: `Relative(0.01)` is 1 %."""
+    """A tolerance as a share of the truth: `Relative(0.01)` is 1 %; and `absolute`, in the field's unit, besides."""
 
     share: float
+    absolute: float | None = None
 
 
 def transcription(
@@ -262,7 +263,10 @@ def analysis(
     fields = []
     for name, value in expected.items():
         tolerance = tolerances.get(name)
-        absolute, relative = (None, tolerance.share) if isinstance(tolerance, Relative) else (tolerance, None)
+        if isinstance(tolerance, Relative):
+            absolute, relative = tolerance.absolute, tolerance.share
+        else:
+            absolute, relative = tolerance, None
         # None is a value too, so an answer is a list: without an item where the field is missing.
         got = [answer[name]] if name in answer else []
         fields.append((name, value, got, absolute, relative, name in recomputed))
@@ -270,7 +274,7 @@ def analysis(
 
 
 def miner(kinds: Iterable[tuple[float, float, float]], availability: float, credibility: float) -> Reward:
-    """A miner's score `S = A^2 * C^2.5 * sum_k w_k c_k s_k`.
+    """A miner's score `S = A^0.5 * C^2.5 * sum_k w_k c_k s_k`.
 
     Args:
         kinds: Of each kind of task its share of the reward w, how sure the validator is c, and the miner's mean reward

@@ -3,28 +3,25 @@
 import asyncio
 import contextlib
 import random
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
-from violet import _core
 from violet.chain import Hotkey, Metagraph
 from violet.chain import Neuron as ChainNeuron
-from violet.challenge import Clip, clips_in, draw, packaged_clips
+from violet.challenge import clips_in, packaged_clips
+from violet.challenger import Challenger
 from violet.config import PRIVATE_NETWORKS, ValidatorConfig
 from violet.engine import Engine
 from violet.errors import ProxyError, VioletError, WeightsTooSoonError
-from violet.judge import score_responses, score_text
+from violet.evaluator import Evaluator
+from violet.listener import MODELS, Listener, can_listen
 from violet.neuron import MetagraphCache, Neuron, log, run_neuron
-from violet.protocol import TRANSCRIPTION, Evaluation, TaskId, commitment, new_salt, scores_text
+from violet.protocol import Evaluation, commitment, new_salt, scores_text
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
-from violet.transport import Answer, Capabilities, TranscribeRequest, ValidatorDendrite
-
-MAX_INPUT_BYTES = 1 << 30
-"""Most bytes of one task's audio; the limit of `violet.load`."""
+from violet.speaking import Voices, voices_here
+from violet.transport import Answer, Capabilities, ValidatorDendrite
 
 MAX_EVALUATIONS = 8
 """Evaluations in hand at once: one is judged while others wait for their reveal."""
@@ -59,17 +56,22 @@ class Validator(Neuron):
         if config.publish_axon and config.published_ip is not None:
             await asyncio.to_thread(self.chain.serve, config.published_ip, config.axon_external_port)
         # One at a time: two references at once would take twice as long each.
-        engine = Engine(await self.load_model(), 1)
+        voices = Voices(voices_here())
+        engine = Engine(await self.load_model(), 1, voices)
+        listener = Listener(engine, voices) if can_listen() else None
+        if listener is None:
+            log.warning("no speech is judged here: get the models with: violet models fetch %s", " ".join(MODELS))
         log.info("uid %d judges for %s", uid, config.proxy_url)
         try:
             async with (
                 self.proxy_client() as client,
                 _closing(self._dendrite()) as dendrite,
             ):
+                evaluator = Evaluator(engine, client, listener)
                 background = [
                     asyncio.create_task(metagraph.refresh_forever()),
-                    asyncio.create_task(self._evaluate_forever(engine, client)),
-                    asyncio.create_task(self._challenge_forever(dendrite, metagraph)),
+                    asyncio.create_task(self._evaluate_forever(evaluator, client)),
+                    asyncio.create_task(self._challenge_forever(dendrite, metagraph, listener)),
                     asyncio.create_task(self._set_weights_forever(metagraph)),
                 ]
                 await self.until_stopped(stop, background)
@@ -87,47 +89,44 @@ class Validator(Neuron):
             allow_private=self._config.network in PRIVATE_NETWORKS,
         )
 
-    async def _evaluate_forever(self, engine: Engine, client: ProxyClient) -> None:
+    async def _evaluate_forever(self, evaluator: Evaluator, client: ProxyClient) -> None:
         while True:
             if len(self._in_hand) >= MAX_EVALUATIONS:
                 await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
                 evaluations = await client.lease(
-                    claim_id=uuid.uuid4().hex, kinds=[TRANSCRIPTION], limit=1, wait_s=self._config.poll_wait_s
+                    claim_id=uuid.uuid4().hex, kinds=evaluator.kinds, limit=1, wait_s=self._config.poll_wait_s
                 )
             except (VioletError, OSError) as error:
                 log.warning("nothing to judge from the proxy: %s; trying again", error)
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
             for evaluation in evaluations:
-                task = asyncio.create_task(self._evaluate(engine, client, evaluation))
+                task = asyncio.create_task(self._evaluate(evaluator, client, evaluation))
                 self._in_hand.add(task)
                 task.add_done_callback(self._in_hand.discard)
 
-    async def _evaluate(self, engine: Engine, client: ProxyClient, evaluation: Evaluation) -> None:
+    async def _evaluate(self, evaluator: Evaluator, client: ProxyClient, evaluation: Evaluation) -> None:
         """One evaluation from download to reveal. Its failure is logged and never ends the validator."""
         try:
-            await self._judge(engine, client, evaluation)
+            await self._judge(evaluator, client, evaluation)
         except (VioletError, OSError, ValueError) as error:
             log.warning("%s not judged: %s", evaluation.task_id, error, exc_info=self.is_debug)
 
-    async def _judge(self, engine: Engine, client: ProxyClient, evaluation: Evaluation) -> None:
-        with tempfile.TemporaryDirectory(prefix="violet-validator-") as directory:
-            path = Path(directory) / "input"
-            await client.download(evaluation.input, path, limit_bytes=MAX_INPUT_BYTES)
-            reference = await engine.transcribe(path, evaluation.options)
-        scores = await asyncio.to_thread(score_responses, evaluation.responses, evaluation.task_id, reference)
+    async def _judge(self, evaluator: Evaluator, client: ProxyClient, evaluation: Evaluation) -> None:
+        scores = await evaluator.scores(evaluation)
         text, salt = scores_text(scores), new_salt()
         hotkey = self.wallet.hotkey.ss58_address
         await client.commit(evaluation.task_id, commitment(evaluation.task_id, hotkey, salt, text))
         now_s = time.time()
         for response in evaluation.responses:
-            self._scores.add_quality(response.miner, TRANSCRIPTION, scores[response.response_id].score, now_s)
+            self._scores.add_quality(response.miner, evaluation.kind, scores[response.response_id].score, now_s)
         self._scores.save()
         log.info(
-            "%s judged: %s",
+            "%s (%s) judged: %s",
             evaluation.task_id,
+            evaluation.kind,
             ", ".join(f"{r.miner[:8]} {scores[r.response_id].score:.2f}" for r in evaluation.responses),
         )
         await self._reveal(client, evaluation, salt, text)
@@ -143,33 +142,32 @@ class Validator(Neuron):
             else:
                 return
 
-    async def _challenge_forever(self, dendrite: ValidatorDendrite, metagraph: MetagraphCache) -> None:
+    async def _challenge_forever(
+        self, dendrite: ValidatorDendrite, metagraph: MetagraphCache, listener: Listener | None
+    ) -> None:
+        challenger = Challenger(dendrite, self._clips, self._random, listener)
         while True:
             miners = [n for n in metagraph.now.neurons if n.is_serving and n.hotkey != self.wallet.hotkey.ss58_address]
             capabilities = await dendrite.capabilities(miners)
-            await asyncio.gather(*(self._challenge(dendrite, n, capabilities[n.hotkey]) for n in miners))
+            await asyncio.gather(*(self._challenge(challenger, n, capabilities[n.hotkey]) for n in miners))
             self._scores.save()
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge(
-        self, dendrite: ValidatorDendrite, miner: ChainNeuron, capabilities: Answer[Capabilities]
-    ) -> None:
-        """Counts whether one miner is there, and asks it for words that this validator knows."""
-        self._scores.add_probe(miner.hotkey, answered=capabilities.ok)
-        if capabilities.value is None or TRANSCRIPTION not in capabilities.value.kinds:
-            log.info("uid %d does not answer: %s", miner.uid, capabilities.error)
+    async def _challenge(self, challenger: Challenger, miner: ChainNeuron, found: Answer[Capabilities]) -> None:
+        """Counts whether one miner is there, and asks it what this validator knows."""
+        self._scores.add_probe(miner.hotkey, answered=found.ok)
+        if found.value is None:
+            log.info("uid %d does not answer: %s", miner.uid, found.error)
             return
-        clip = draw(self._clips, self._random)
-        audio = await asyncio.to_thread(clip.path.read_bytes)
-        task_id = TaskId(f"challenge_{uuid.uuid4().hex}")
-        reply = await dendrite.transcribe(miner, TranscribeRequest(task_id, None, audio))
-        if reply.busy:
+        outcome = await challenger.ask(miner, found.value)
+        if outcome is None:
             return
-        score, passed = await asyncio.to_thread(_score_challenge, clip, reply)
-        self._scores.add_challenge(miner.hotkey, passed=passed)
-        self._scores.add_quality(miner.hotkey, TRANSCRIPTION, score, time.time())
-        log.info("uid %d challenged: %.2f in %.2f s", miner.uid, score, reply.latency_s)
+        self._scores.add_challenge(miner.hotkey, passed=outcome.passed)
+        self._scores.add_quality(miner.hotkey, outcome.kind, outcome.score.score, time.time(), direct=True)
+        log.info(
+            "uid %d challenged (%s): %.2f in %.2f s", miner.uid, outcome.kind, outcome.score.score, outcome.latency_s
+        )
 
     async def _set_weights_forever(self, metagraph: MetagraphCache) -> None:
         while True:
@@ -204,22 +202,6 @@ async def _closing(dendrite: ValidatorDendrite) -> AsyncIterator[ValidatorDendri
         yield dendrite
     finally:
         await dendrite.close()
-
-
-def _score_challenge(clip: Clip, reply: Answer[str]) -> tuple[float, bool]:
-    """Reward of an answer to a challenge, and whether it passes as honest work."""
-    if reply.value is None:
-        return 0.0, False
-    try:
-        transcript = _core.Transcript.from_json(reply.value)
-    except ValueError:
-        return 0.0, False
-    score = score_text(clip.text, transcript.text, "en", transcript.duration_s, reply.latency_s)
-    return score.score, score.error_rate is not None and score.error_rate <= PASSING_ERROR_RATE
-
-
-PASSING_ERROR_RATE = 0.35
-"""A challenge with more errors than this earns nothing: the zero of the quality curve."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -90,6 +90,24 @@ impl Field {
         }
     }
 
+    /// Whether two machines get the same from the same samples, to rounding: sums, with no choice among near ties. Who
+    /// computed something else made it up.
+    #[must_use]
+    pub fn is_exact(self) -> bool {
+        match self {
+            Self::Level | Self::TruePeak | Self::Loudness | Self::Mel | Self::Mfcc => true,
+            // Roll-off, tuning, medians, thresholds and peaks choose.
+            Self::Spectral
+            | Self::Chroma
+            | Self::Bandwidth
+            | Self::Noise
+            | Self::Reverberation
+            | Self::Rhythm
+            | Self::Pitch
+            | Self::Voice => false,
+        }
+    }
+
     /// The fields of these names.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub use features::{Frames, HOP_LENGTH, N_FFT};
 pub use field::{Agreement, Field};
 pub use file::{FileAnalysis, analyze_file};
 pub use level::{ChannelLevel, Level};
-pub use loudness::{Loudness, LoudnessMeter, LoudnessTrack, channel_weights};
+pub use loudness::{Loudness, LoudnessMeter, LoudnessTrack, channel_weights, normalize_loudness};
 pub use noise::{Noise, Reverberation};
 pub use pitch::{Pitch, Voice, VoicedFrame};
 pub use result::{Analysis, Spectral, TruePeak, VERSION};

@@ -1,5 +1,5 @@
-//! Neural inference: devices, model files, the operations that models share, Whisper, voice activity, speech quality and
-//! voices.
+//! Neural inference: devices, model files, the operations that models share, Whisper, voice activity, speech quality,
+//! voices, and speech from text.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -20,6 +20,7 @@ mod ops;
 #[cfg(test)]
 mod ops_test;
 pub mod speaker;
+pub mod tts;
 pub mod vad;
 pub mod weights;
 pub mod whisper;
@@ -27,6 +28,7 @@ pub mod whisper;
 pub use compute_type::ComputeType;
 pub use mos::{DistillMos, DnsMos, DnsMosScores};
 pub use speaker::{SpeakerEncoder, Utterance};
+pub use tts::{Speech, SpeechOptions, Synthesizer};
 pub use vad::{SpeechSpan, Vad, VadOptions};
 pub use whisper::{LoadOptions, Options, Progress, Recording, Task, Transcriber};
 

@@ -1,6 +1,6 @@
 //! Miners that were here since the proxy started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::subnet::task::Hotkey;
@@ -12,6 +12,7 @@ const AWAY_AFTER_MS: i64 = 300_000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) kinds: Vec<String>,
+    pub(crate) voices: Vec<String>,
     pub(crate) capacity: u32,
     pub(crate) model: Option<String>,
     pub(crate) last_seen_ms: i64,
@@ -41,6 +42,15 @@ impl Presence {
         let mut miners = self.miners();
         miners.retain(|_, seen| now_ms - seen.last_seen_ms <= AWAY_AFTER_MS);
         miners.iter().map(|(miner, seen)| (miner.clone(), seen.clone())).collect()
+    }
+
+    /// The voices that miners here speak with, sorted; `None` while nobody here speaks.
+    pub(crate) fn voices(&self, now_ms: i64) -> Option<BTreeSet<String>> {
+        let present = self.present(now_ms);
+        let mut speakers =
+            present.into_iter().filter(|(_, seen)| seen.kinds.iter().any(|kind| kind == "synthesis")).peekable();
+        speakers.peek()?;
+        Some(speakers.flat_map(|(_, seen)| seen.voices).collect())
     }
 
     fn miners(&self) -> MutexGuard<'_, BTreeMap<Hotkey, Seen>> {

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::app::App;
 use super::auth::btauth::Claims;
+use super::auth::{NOTE_LIFE_MS, replayed};
 use super::clock;
 use super::error::{ApiError, ApiResult};
 use super::metagraph::Neuron;
@@ -50,7 +51,10 @@ pub(crate) async fn signed(app: &App, request: Request, limit_bytes: usize) -> A
     let path_and_query = uri.path_and_query().map_or("/", |sent| sent.as_str());
     let message = claims.message(&parts.method, path_and_query, &body);
     claims.verify(&message)?;
-    app.replays.accept(&claims.hotkey, &message, clock::now_ns())?;
+    let note = app.replays.accept(&claims.hotkey, &message, clock::now_ns())?;
+    if !app.store.records().note_once(&note, clock::now_ms() + NOTE_LIFE_MS).await? {
+        return Err(replayed());
+    }
     Ok(Signed { hotkey: Hotkey::from(claims.hotkey), neuron, body })
 }
 
@@ -79,8 +83,7 @@ pub(crate) fn owner(app: &App, headers: &HeaderMap) -> ApiResult<String> {
 /// A whole body of at most `limit_bytes`.
 pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> ApiResult<Bytes> {
     let too_large = || ApiError::too_large("body_too_large", format!("the body has more than {limit_bytes} bytes"));
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|n| n > limit_bytes) {
+    if content_length(headers).is_some_and(|n| n > limit_bytes as u64) {
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
@@ -96,6 +99,11 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, limit_bytes: usiz
     Ok(bytes.freeze())
 }
 
+/// The number of bytes that a body is said to have.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// JSON as a type that refuses unknown fields.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
@@ -106,6 +114,12 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
             ApiError::malformed("malformed_json", format!("the body is not JSON: {error}"))
         }
     })
+}
+
+/// A JSON value as a type that refuses unknown fields.
+pub(crate) fn json_value<T: DeserializeOwned>(value: serde_json::Value) -> ApiResult<T> {
+    serde_json::from_value(value)
+        .map_err(|error| ApiError::invalid("invalid_body", format!("the body is not what this route takes: {error}")))
 }
 
 /// The media type of a body without its parameters, in lower case; empty when there is none.

@@ -4,25 +4,30 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::error::ApiResult;
-use super::store;
 use crate::subnet::consensus::Verdict;
-use crate::subnet::task::{Slot, SlotState, Task, seconds};
+use crate::subnet::task::{Kind, Slot, SlotState, Task, seconds};
 
-/// The task, with the text of its answer.
+/// The task, with the text or the audio of its answer.
 pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
     let mut view = json!({
         "id": task.id, "kind": task.kind, "state": task.state, "reason": task.reason, "version": task.version,
         "created_at_ms": task.created_at_ms, "updated_at_ms": task.updated_at_ms, "deadline_ms": task.deadline_ms,
-        "priority": task.priority, "redundancy": task.slots.len(), "options": task.options, "input": task.input,
+        "priority": task.priority, "redundancy": task.slots.len(), "options": task.options, "input": task.input, "metadata": task.metadata,
         "progress": task.progress(), "partial": task.partial(), "queue_position": app.store.board().queue_position(task),
         "slots": task.slots.iter().map(slot).collect::<Vec<_>>(),
         "answer": null, "verdict": task.verdict.as_ref().map(verdict),
     });
     if let Some(id) = &task.answer {
-        let wanted = id.clone();
-        let text = app.store.read(move |sql| store::response_text(sql, &wanted)).await?;
-        let miner = task.submissions().find(|submission| &submission.response_id == id).map(|s| &s.miner);
-        view["answer"] = json!({"response_id": id, "miner": miner, "text": text.unwrap_or_default().trim()});
+        let submission = task.submissions().find(|submission| &submission.response_id == id);
+        view["answer"] = json!({"response_id": id, "miner": submission.map(|s| &s.miner)});
+        match task.kind {
+            Kind::Transcription => {
+                let text = app.store.records().response_text(id).await?;
+                view["answer"]["text"] = Value::from(text.unwrap_or_default().trim());
+            }
+            Kind::Synthesis => view["answer"]["audio"] = json!(submission.and_then(|s| s.output.as_ref())),
+            Kind::Analysis => {}
+        }
     }
     Ok(view)
 }

@@ -1,5 +1,6 @@
 //! Bindings of [`crate::analysis`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use numpy::ndarray::Array2;
@@ -10,7 +11,7 @@ use pyo3::types::PyDict;
 use serde::Serialize;
 
 use crate::analysis::pitch::{self, Pyin, VoicedFrame, Yin};
-use crate::analysis::{self, Analyzer, Field, LoudnessTrack, Options, Tracks};
+use crate::analysis::{self, Agreement, Analyzer, Field, LoudnessTrack, Options, Tracks};
 use crate::audio::Limits;
 
 /// The header (`None` for samples), the analysis as JSON, what happens over time, damaged packets.
@@ -163,7 +164,19 @@ fn analysis_fields() -> Vec<&'static str> {
     Field::ALL.map(Field::name).to_vec()
 }
 
+/// Of every field that is measured without a model: how far another machine's value may be off, absolutely and as a share,
+/// and whether it is exact.
+#[pyfunction]
+fn analysis_agreement() -> BTreeMap<&'static str, (f64, f64, bool)> {
+    let of = |field: Field| {
+        let Agreement::Within { absolute, relative } = field.agreement();
+        (field.name(), (absolute, relative, field.is_exact()))
+    };
+    Field::ALL.into_iter().map(of).collect()
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(analysis_agreement, module)?)?;
     module.add_function(wrap_pyfunction!(analysis_fields, module)?)?;
     module.add_function(wrap_pyfunction!(analyze_file, module)?)?;
     module.add_function(wrap_pyfunction!(analyze_samples, module)?)?;

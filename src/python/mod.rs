@@ -17,9 +17,11 @@ mod reward;
 mod score;
 mod scores;
 mod signal;
+mod simulate;
 mod stream;
 mod subnet;
 mod texts;
+mod tts;
 mod vad;
 mod whisper;
 
@@ -42,7 +44,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     whisper::register(module)?;
     memory::register(module)?;
     mos::register(module)?;
+    tts::register(module)?;
     subnet::register(module)?;
+    simulate::register(module)?;
     hub::register(module)?;
     proxy::register(module)
 }

@@ -108,7 +108,8 @@ type Asked<'py> = (String, Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>, Option<f64
 fn reward_analysis(fields: Vec<Asked<'_>>, delivered: Delivered) -> PyResult<Breakdown> {
     let field = |(name, expected, got, absolute, relative, is_recomputed): Asked<'_>| {
         let tolerance = match (absolute, relative) {
-            (Some(allowed), _) => Tolerance::Absolute(allowed),
+            (Some(absolute), Some(relative)) => Tolerance::Within { absolute, relative },
+            (Some(allowed), None) => Tolerance::Absolute(allowed),
             (None, Some(share)) => Tolerance::Relative(share),
             (None, None) => Tolerance::Exact,
         };

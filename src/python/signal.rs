@@ -130,7 +130,15 @@ fn scores(
     Ok(py.detach(|| signal::scores(pairs.len(), num_threads, of_clip))?)
 }
 
+/// How alike two recordings of one sample rate are, 0 to 1, whatever their levels.
+#[pyfunction]
+fn likeness(py: Python<'_>, a: PyReadonlyArray1<'_, f32>, b: PyReadonlyArray1<'_, f32>) -> PyResult<f64> {
+    let (a, b) = (a.as_slice()?, b.as_slice()?);
+    Ok(py.detach(|| signal::likeness(a, b)))
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(likeness, module)?)?;
     module.add_function(wrap_pyfunction!(stoi, module)?)?;
     module.add_function(wrap_pyfunction!(si_sdr, module)?)?;
     module.add_function(wrap_pyfunction!(snr, module)?)?;

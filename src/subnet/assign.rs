@@ -28,6 +28,8 @@ pub struct Claimant<'a> {
     pub coldkey: &'a Coldkey,
     /// What it can do.
     pub kinds: &'a [Kind],
+    /// Voices that it speaks with.
+    pub voices: &'a [String],
     /// How many leases it wants to hold in all.
     pub capacity: u32,
     /// How many it holds.
@@ -41,6 +43,10 @@ impl Claimant<'_> {
     #[must_use]
     pub fn free(&self) -> usize {
         self.capacity.min(MAX_CAPACITY).saturating_sub(self.held) as usize
+    }
+
+    fn can_do(&self, task: &Task) -> bool {
+        self.kinds.contains(&task.kind) && task.options.voice.as_ref().is_none_or(|voice| self.voices.contains(voice))
     }
 }
 
@@ -88,7 +94,7 @@ pub fn assign<'a>(claimant: &Claimant<'_>, tasks: impl Iterator<Item = &'a Task>
     if claimant.free() == 0 {
         return assignment;
     }
-    for task in tasks.filter(|task| is_claimable(task) && claimant.kinds.contains(&task.kind)) {
+    for task in tasks.filter(|task| is_claimable(task) && claimant.can_do(task)) {
         let Some((slot, shown_at_ms)) = first_look(task, claimant.quality) else { continue };
         let at_ms = match task.may_work(claimant.coldkey, now_ms) {
             Ok(()) => shown_at_ms,
@@ -131,13 +137,14 @@ mod tests {
     const KINDS: &[Kind] = &[Kind::Transcription];
 
     fn task(id: &str, priority: u8, created_at_ms: i64) -> Task {
-        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None };
+        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
         let new = NewTask {
             id: TaskId::from(id),
             owner: String::new(),
             kind: Kind::Transcription,
             options: Options::default(),
             input,
+            metadata: std::collections::BTreeMap::new(),
             priority,
             redundancy: 2,
             deadline_ms: created_at_ms + 600_000,
@@ -146,7 +153,7 @@ mod tests {
     }
 
     fn claimant(coldkey: &Coldkey) -> Claimant<'_> {
-        Claimant { coldkey, kinds: KINDS, capacity: 1, held: 0, quality: 1.0 }
+        Claimant { coldkey, kinds: KINDS, voices: &[], capacity: 1, held: 0, quality: 1.0 }
     }
 
     fn ids(assignment: &Assignment) -> Vec<&str> {
@@ -196,6 +203,18 @@ mod tests {
         let tasks = [task("t", 5, 0)];
         let deaf = Claimant { kinds: &[], ..claimant(&coldkey) };
         assert_eq!(assign(&deaf, tasks.iter(), 10), Assignment::default());
+    }
+
+    #[test]
+    fn a_voice_is_asked_of_miners_that_have_it() {
+        let coldkey = Coldkey::from("c");
+        let mut task = task("t", 5, 0);
+        (task.kind, task.options.voice) = (Kind::Synthesis, Some("joe".to_owned()));
+        let with = |voices: &[String]| {
+            let claimant = Claimant { kinds: &[Kind::Synthesis], voices, ..claimant(&coldkey) };
+            assign(&claimant, [&task].into_iter(), 10).offers.len()
+        };
+        assert_eq!((with(&[]), with(&["amy".to_owned()]), with(&["amy".to_owned(), "joe".to_owned()])), (0, 0, 1));
     }
 
     #[test]

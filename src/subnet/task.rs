@@ -18,8 +18,8 @@ mod scenario;
 pub use evaluation::Standing;
 pub use ids::{Coldkey, Hotkey, ResponseId, TaskId};
 pub use record::{
-    Deferral, Evaluation, EvaluationLease, Input, Kind, Lease, Member, NewTask, Options, Phase, Refused, Score, Scores,
-    Slot, SlotState, Submission, Task, TaskState, Terms,
+    Deferral, Evaluation, EvaluationLease, Input, Kind, Lease, Member, NewTask, Options, Output, Phase, Refused, Score,
+    Scores, Slot, SlotState, Submission, Target, Task, TaskState, Terms,
 };
 pub use refusal::Refusal;
 pub use work::{Beat, Claim, Holding, Receipt, Submit};

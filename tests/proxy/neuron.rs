@@ -96,7 +96,8 @@ impl Neuron {
 
     /// Asks for responses to judge until there are some.
     pub(crate) fn lease_evaluation(&self, proxy: &Peer, claim_id: &str) -> Value {
-        let body = json!({"claim_id": claim_id, "kinds": ["transcription"], "max": 1, "wait_s": 20});
+        let body =
+            json!({"claim_id": claim_id, "kinds": ["transcription", "analysis", "synthesis"], "max": 1, "wait_s": 20});
         let answer = self.post(proxy, "/v1/validator/lease", &body).expect(200);
         answer["evaluations"][0].clone()
     }

@@ -95,12 +95,18 @@ fn scores_stay_secret_until_commits_are_closed() {
     assert_eq!(a.reveal(&network.peer, &task_id, &scores).expect(200)["phase"], "reveal");
     let view = b.get(&network.peer, &format!("/v1/validator/tasks/{task_id}")).expect(200);
     assert_eq!((view["phase"].as_str(), view["verdict"].is_null()), (Some("reveal"), true));
+    assert_eq!(view["reveals"], json!([]));
     assert!(!network.task(&task_id).to_string().contains("0.9"), "users do not see it either");
     b.reveal(&network.peer, &task_id, &scores).expect(200);
     assert_eq!(c.reveal(&network.peer, &task_id, &scores).expect(200)["phase"], "done");
     assert_eq!(c.reveal(&network.peer, &task_id, &scores).expect(200)["phase"], "done", "the same again");
     let view = b.get(&network.peer, &format!("/v1/validator/tasks/{task_id}")).expect(200);
     assert_eq!(view["verdict"]["scores"][response_id], 0.9);
+    let reveals = view["reveals"].as_array().unwrap();
+    assert_eq!(reveals.len(), 3);
+    let of_a = reveals.iter().find(|reveal| reveal["validator"] == a.hotkey.as_str()).unwrap();
+    let (commitment, salt, text) = a.commitment(&task_id, &scores);
+    assert_eq!([&of_a["commitment"], &of_a["salt"], &of_a["scores"]], [commitment.as_str(), &salt, &text]);
 }
 
 #[test]
@@ -150,7 +156,7 @@ fn openais_route_answers_as_soon_as_a_miner_did() {
     assert_eq!(verbose["segments"][0]["avg_logprob"], -0.1);
     let models = get(network.url(), "/v1/models").expect(200);
     let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["tiny.en", "whisper-1"], "what the miners run is listed");
+    assert_eq!(ids, ["tiny.en", "tts-1", "whisper-1"], "what the miners run is listed");
 }
 
 #[test]

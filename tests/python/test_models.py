@@ -247,6 +247,13 @@ def test_branch_is_resolved_once_and_recorded(hub: HubServer, env: dict[str, str
     assert sorted(listed) == sorted([f"org/other@{old}", f"org/other@{new}"])
 
 
+def test_a_voice_that_reads_letters_has_a_list_of_them(hub: HubServer, env: dict[str, str]) -> None:
+    env["HF_ENDPOINT"] = hub.url
+    content = {"config.json": b"{}", "vocab.json": b"{}", "model.safetensors": b"weights" * 5}
+    hub.add("org/voice", content)
+    assert content_of(models.resolve("org/voice", env=env, progress=Notes())) == content
+
+
 def test_split_weights_are_fetched_with_their_index(hub: HubServer, env: dict[str, str]) -> None:
     env["HF_ENDPOINT"] = hub.url
     parts = {"model-00001-of-00002.safetensors": b"one" * 99, "model-00002-of-00002.safetensors": b"two" * 99}

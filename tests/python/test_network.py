@@ -125,6 +125,59 @@ def test_the_official_client_gets_an_error_that_it_knows(client: openai.OpenAI, 
         client.audio.transcriptions.create(model="whisper-1", file=file)
 
 
+def test_an_analysis_is_measured_verified_and_delivered(network: LocalNetwork) -> None:
+    fields = ("level", "loudness", "pitch")
+    command = ["curl", "-sS", "--fail-with-body", f"{network.url}/v1/tasks", "-F", f"file=@{JFK.path}"]
+    command += ["-F", "kind=analysis", "-F", f"fields={','.join(fields)}"]
+    task_id = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["id"]
+    until(lambda: task(network, task_id)["state"] == "verified", "the analysis is verified")
+    result = network.get(f"/v1/tasks/{task_id}/result?format=json")
+    own = violet.analyze(JFK.path, fields)
+    assert result is not None
+    assert result["loudness"]["integrated_lufs"] == pytest.approx(own.loudness["integrated_lufs"], abs=0.05)
+    assert result["pitch"]["median_hz"] == pytest.approx(own.pitch["median_hz"], rel=0.05)
+    verdict = task(network, task_id)["verdict"]
+    assert min(verdict["scores"].values()) > 0.9
+
+
+def test_a_text_is_spoken_verified_and_delivered_by_openais_client(
+    network: LocalNetwork, client: openai.OpenAI, tmp_path: Path
+) -> None:
+    text = "The birch canoe slid on the smooth planks."
+    path = tmp_path / "speech.wav"
+    client.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format="wav").write_to_file(path)
+    with path.open("rb") as file:
+        heard = client.audio.transcriptions.create(model="whisper-1", file=file).text
+    rate = violet.wer(text, heard, "whisper-en")
+    assert rate is not None
+    assert rate <= 0.25
+    tasks = (network.get("/v1/tasks?limit=20") or {"data": []})["data"]
+    spoken = next(found for found in tasks if found["kind"] == "synthesis")
+    until(lambda: task(network, spoken["id"])["state"] == "verified", "the speech is verified")
+    result = network.get(f"/v1/tasks/{spoken['id']}/result")
+    assert result is not None
+    assert [word["word"] for word in result["words"]][:3] == ["The", "birch", "canoe"]
+    with pytest.raises(openai.UnprocessableEntityError, match="joe"):
+        client.audio.speech.create(model="tts-1", voice="nobody", input=text)
+
+
+def test_words_have_times_and_a_stream_tells_the_text_as_it_comes(client: openai.OpenAI) -> None:
+    with JFK.path.open("rb") as file:
+        timed = client.audio.transcriptions.create(
+            model="whisper-1", file=file, response_format="verbose_json", timestamp_granularities=["word", "segment"]
+        )
+    assert timed.words is not None
+    assert timed.segments is not None
+    assert len(timed.words) == len(timed.text.split())
+    assert all(0 <= word.start <= word.end <= 11.5 for word in timed.words)
+    with JFK.path.open("rb") as file:
+        events = list(client.audio.transcriptions.create(model="whisper-1", file=file, stream=True))
+    *deltas, done = events
+    assert done.type == "transcript.text.done"
+    assert "ask not what your country" in done.text
+    assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
+
+
 def demo_processes(directory: Path) -> list[str]:
     """Command lines of the processes that work in `directory`."""
     listing = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout

@@ -26,22 +26,22 @@ from violet.errors import BusyError, PortError, ProtocolError, VioletError, Wall
 from violet.protocol import INLINE_LIMIT_BYTES, InputRef, Options, TaskId, sha256_hex, sign_response
 from violet.transport import (
     Answer,
+    AudioRequest,
     Capabilities,
     Forwards,
     MinerAxon,
     PriorityGate,
-    TranscribeRequest,
     ValidatorDendrite,
     VioletCapabilities,
     VioletTranscribe,
 )
 from violet.transport import axon as axon_module
 from violet.transport.dendrite import KEEP_ALIVE_S
-from violet.transport.synapses import SignedSynapse, to_synapse
+from violet.transport.synapses import SignedSynapse, to_transcribe
 from violet.wallet import create_wallet, load_wallet
 
 ABLE = Capabilities(("transcription",), "tiny.en", 1, 1, "0.1.0")
-REQUEST = TranscribeRequest(
+REQUEST = AudioRequest(
     TaskId("task_1"), InputRef("http://127.0.0.1/x", "ab" * 32, 352_078, 11.0), options=Options("en", "names: Ä", 0.2)
 )
 
@@ -61,7 +61,7 @@ class Miner:
 
     def __init__(self, wallet: Wallet, validator: Keypair, port: int = 0, **more: int) -> None:
         self.hotkey = Hotkey(wallet.hotkey.ss58_address)
-        self.asked: list[TranscribeRequest] = []
+        self.asked: list[AudioRequest] = []
         self.result = json.dumps({"text": "And so, my fellow Americans", "language": "en"})
         self.work: Callable[[], Awaitable[None]] | None = None
         self.neurons = [
@@ -83,7 +83,7 @@ class Miner:
     async def capabilities(self) -> Capabilities:
         return replace(ABLE, free=self.axon.gate.free)
 
-    async def transcribe(self, request: TranscribeRequest) -> str:
+    async def transcribe(self, request: AudioRequest) -> str:
         self.asked.append(request)
         if self.work is not None:
             await self.work()
@@ -145,7 +145,7 @@ async def test_a_signed_call_is_answered_with_a_signed_result(miner: Miner, dend
 
 async def test_small_audio_travels_inline(miner: Miner, dendrite: ValidatorDendrite) -> None:
     audio = bytes(range(256)) * (INLINE_LIMIT_BYTES // 256)
-    assert (await dendrite.transcribe(miner.neuron, TranscribeRequest(TaskId("t"), None, audio))).ok
+    assert (await dendrite.transcribe(miner.neuron, AudioRequest(TaskId("t"), None, audio))).ok
     assert miner.asked[0].inline == audio
 
 
@@ -225,7 +225,7 @@ def with_tampered_task(body: dict[str, Any]) -> None:
 async def test_a_changed_body_is_refused(
     miner: Miner, validator: Keypair, tamper: Callable[[dict[str, Any]], None]
 ) -> None:
-    url, headers, body = signed(validator, miner, to_synapse(REQUEST))
+    url, headers, body = signed(validator, miner, to_transcribe(REQUEST))
     tamper(body)
     status, _ = await post(url, headers, body)
     assert status >= 400
@@ -263,7 +263,7 @@ def of_an_old_version(headers: dict[str, str]) -> None:
 async def test_a_changed_head_is_refused(
     miner: Miner, validator: Keypair, change: Callable[[dict[str, str]], None]
 ) -> None:
-    url, headers, body = signed(validator, miner, to_synapse(REQUEST))
+    url, headers, body = signed(validator, miner, to_transcribe(REQUEST))
     change(headers)
     assert (await post(url, headers, body))[0] == 401
     assert miner.asked == []
@@ -279,7 +279,7 @@ async def test_a_call_for_another_miner_is_refused(miner: Miner, validator: Keyp
 
 
 async def test_a_replay_is_refused(miner: Miner, validator: Keypair) -> None:
-    call = signed(validator, miner, to_synapse(REQUEST))
+    call = signed(validator, miner, to_transcribe(REQUEST))
     assert (await post(*call))[0] == 200
     assert (await post(*call))[0] == 401
     assert len(miner.asked) == 1
@@ -288,7 +288,7 @@ async def test_a_replay_is_refused(miner: Miner, validator: Keypair) -> None:
 async def test_a_replay_after_a_restart_is_refused(wallet: Wallet, validator: Keypair) -> None:
     first = Miner(wallet, validator)
     await first.axon.start()
-    url, headers, body = signed(validator, first, to_synapse(REQUEST))
+    url, headers, body = signed(validator, first, to_transcribe(REQUEST))
     assert (await post(url, headers, body))[0] == 200
     await first.axon.stop()
     second = Miner(wallet, validator, port=first.axon.port)
@@ -310,7 +310,7 @@ async def test_a_replay_after_a_restart_is_refused(wallet: Wallet, validator: Ke
 async def test_an_untimely_call_is_refused_whatever_its_timeout_says(
     miner: Miner, validator: Keypair, monkeypatch: pytest.MonkeyPatch, age_s: float, reason: str
 ) -> None:
-    url, headers, body = signed(validator, miner, to_synapse(REQUEST))
+    url, headers, body = signed(validator, miner, to_transcribe(REQUEST))
     now_ns = time.time_ns() + int(age_s * 1e9)
     monkeypatch.setattr(time, "time_ns", lambda: now_ns)
     status, said = await post(url, headers | {"timeout": "1000000"}, body)
@@ -403,7 +403,7 @@ async def test_only_violets_messages_are_served(miner: Miner) -> None:
 async def test_a_request_that_makes_no_sense_is_told_why(
     miner: Miner, validator: Keypair, change: dict[str, Any], reason: str
 ) -> None:
-    synapse = to_synapse(REQUEST).model_copy(update=change)
+    synapse = to_transcribe(REQUEST).model_copy(update=change)
     status, said = await post(*signed(validator, miner, synapse))
     assert (status, miner.asked) == (200, [])
     assert reason in json.loads(said)["error"]
@@ -411,7 +411,7 @@ async def test_a_request_that_makes_no_sense_is_told_why(
 
 def test_audio_above_the_limit_does_not_become_a_request() -> None:
     with pytest.raises(ProtocolError, match="expected 1 to 65536"):
-        TranscribeRequest(TaskId("t"), None, b"x" * (INLINE_LIMIT_BYTES + 1))
+        AudioRequest(TaskId("t"), None, b"x" * (INLINE_LIMIT_BYTES + 1))
 
 
 # Miners that are busy, broken or lie.

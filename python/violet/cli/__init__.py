@@ -11,16 +11,22 @@ from collections.abc import Mapping, Sequence
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "transcribe": ("violet.cli.transcribe", "speech to text on this machine"),
+    "speak": ("violet.cli.speak", "text to speech on this machine"),
+    "voices": ("violet.cli.voices", "the voices that are known by name"),
     "info": ("violet.cli.info", "what audio files are: length, rate, channels, codec, tags"),
     "convert": ("violet.cli.convert", "write the audio of a file as wav, flac, opus or mp3"),
     "analyze": ("violet.cli.analyze", "what a recording is like: levels, loudness, pitch, spectrum, speech"),
     "score": ("violet.cli.score", "word and character error rates of transcripts"),
     "models": ("violet.cli.models", "Whisper models in the cache: list, fetch, path, verify"),
+    "submit": ("violet.cli.submit", "send audio or text to a proxy, and watch"),
+    "tasks": ("violet.cli.tasks", "your tasks at a proxy"),
+    "result": ("violet.cli.result", "the answer of a task"),
     "miner": ("violet.miner", "work for the network: transcribe what the proxy and validators send"),
     "validator": ("violet.validator", "judge miners and set weights on chain"),
     "proxy": ("violet.cli.proxy", "the service between users, miners and validators"),
     "metagraph": ("violet.cli.metagraph", "who is registered on the subnet, once or kept up to date in a file"),
     "localnet": ("violet.cli.localnet", "a chain in a file, to try things without a chain"),
+    "simulate": ("violet.cli.simulate", "what miners and validators of every kind earn under the subnet's rules"),
     "demo": ("violet.demo", "a whole network on this machine, shown at work"),
     "doctor": ("violet.doctor", "what is missing here, and how to mend it"),
 }
@@ -90,7 +96,7 @@ def _help() -> str:
     commands = "\n".join(f"  {name:<11} {summary}" for name, (_, summary) in COMMANDS.items())
     return f"""usage: violet COMMAND [OPTION ..]
 
-Violet: speech recognition, its scoring, and a Bittensor subnet for audio.
+Violet: speech recognition and synthesis, their scoring, and a Bittensor subnet for audio.
 
 {commands}
 

@@ -32,6 +32,9 @@ SMALL_FILES = (
 REQUIRED_FILES = ("config.json", "tokenizer.json")
 """What it cannot be without."""
 
+LETTERS_FILE = "vocab.json"
+"""What a voice that reads letters (VITS, MMS-TTS) has in place of `tokenizer.json`."""
+
 MAX_INDEX_BYTES = 4 << 20
 """Largest list of the parts of split weights."""
 
@@ -73,15 +76,18 @@ class Hub:
     def fetch_commit(
         self, hub_id: str, commit: str, listing: Mapping[str, tuple[int | None, str | None]], directory: Path
     ) -> Record:
-        """Puts the files of a Whisper model at one commit into `directory`.
+        """Puts the files of a Whisper model, or of a voice, at one commit into `directory`.
 
         Raises:
-            FetchError: The hub does not answer, a file is damaged, or this is no Whisper model in a known format.
+            FetchError: The hub does not answer, a file is damaged, or this is neither in a known format.
         """
-        missing = [name for name in REQUIRED_FILES if name not in listing]
-        if missing:
-            raise FetchError(f"{hub_id} has no {' and no '.join(missing)}; expected a Whisper model")
         names = [name for name in SMALL_FILES if name in listing]
+        is_voice = "tokenizer.json" not in listing and LETTERS_FILE in listing
+        if is_voice:
+            names.append(LETTERS_FILE)
+        missing = [name for name in REQUIRED_FILES if name not in listing and not (is_voice and name != "config.json")]
+        if missing:
+            raise FetchError(f"{hub_id} has no {' and no '.join(missing)}; expected a Whisper model or a VITS voice")
         names += self._weight_files(hub_id, commit, listing, directory)
         files = []
         for name in names:

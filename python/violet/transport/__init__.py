@@ -10,16 +10,27 @@ with log_levels_kept():
     from violet.transport.axon import Forwards, MinerAxon
     from violet.transport.dendrite import Answer, ValidatorDendrite
     from violet.transport.gate import PriorityGate
-    from violet.transport.synapses import Capabilities, TranscribeRequest, VioletCapabilities, VioletTranscribe
+    from violet.transport.synapses import (
+        AudioRequest,
+        Capabilities,
+        TextRequest,
+        VioletAnalyze,
+        VioletCapabilities,
+        VioletSynthesize,
+        VioletTranscribe,
+    )
 
 __all__ = [
     "Answer",
+    "AudioRequest",
     "Capabilities",
     "Forwards",
     "MinerAxon",
     "PriorityGate",
-    "TranscribeRequest",
+    "TextRequest",
     "ValidatorDendrite",
+    "VioletAnalyze",
     "VioletCapabilities",
+    "VioletSynthesize",
     "VioletTranscribe",
 ]

@@ -25,12 +25,17 @@ from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, sign_re
 from violet.sdk_logging import SDK_LOGGER
 from violet.transport.gate import PriorityGate
 from violet.transport.synapses import (
+    AudioRequest,
+    AudioSynapse,
     Capabilities,
     SignedSynapse,
-    TranscribeRequest,
+    TextRequest,
+    VioletAnalyze,
     VioletCapabilities,
+    VioletSynthesize,
     VioletTranscribe,
     from_synapse,
+    from_synthesize,
 )
 
 BODY_LIMIT_BYTES = 256 * 1024
@@ -66,11 +71,16 @@ STOP_WAIT_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Forwards:
-    """What the axon does for its callers; both run in the event loop that started the axon, so they must not block."""
+    """What the axon does for its callers, in the event loop that started the axon, so nothing here may block.
+
+    Work returns the result's JSON text; it raises a `VioletError` (its text is the caller's answer) when there is none.
+    """
 
     capabilities: Callable[[], Awaitable[Capabilities]]
-    transcribe: Callable[[TranscribeRequest], Awaitable[str]]
-    """Returns the result's JSON text; raises a `VioletError` (its text is the caller's answer) when there is none."""
+    transcribe: Callable[[AudioRequest], Awaitable[str]] | None = None
+    """None where the miner does not: then there is no such route."""
+    analyze: Callable[[AudioRequest], Awaitable[str]] | None = None
+    synthesize: Callable[[TextRequest], Awaitable[str]] | None = None
 
 
 def refusal(caller: str | None, neurons: dict[Hotkey, Neuron], min_stake: float) -> str | None:
@@ -86,7 +96,7 @@ def refusal(caller: str | None, neurons: dict[Hotkey, Neuron], min_stake: float)
 
 
 class MinerAxon:
-    """A miner's axon: serves `VioletCapabilities` and `VioletTranscribe` to validators with a permit.
+    """A miner's axon: serves `VioletCapabilities` and the work of `forwards` to validators with a permit.
 
     Args:
         wallet: Whose hotkey answers and signs results.
@@ -97,8 +107,8 @@ class MinerAxon:
         metagraph: Returns the newest metagraph; called on every request, so it must be a look at a variable.
         forwards: What to do.
         min_stake: Least stake of a caller.
-        capacity: Transcriptions at once.
-        max_waiting: Transcriptions that may wait behind them; more are told that the miner is busy.
+        capacity: Requests worked on at once.
+        max_waiting: Requests that may wait behind them; more are told that the miner is busy.
     """
 
     def __init__(
@@ -193,23 +203,47 @@ class MinerAxon:
         async def capabilities(synapse: VioletCapabilities) -> VioletCapabilities:
             return await self._answer(synapse, self._capabilities())
 
-        async def transcribe(synapse: VioletTranscribe) -> VioletTranscribe:
-            caller = synapse.dendrite.hotkey
-            return await self._answer(synapse, self._transcribe(synapse, caller))
-
         # The SDK compares these annotations with typing.Tuple[bool, str].
         def refuse_capabilities(synapse: VioletCapabilities) -> Tuple[bool, str]:  # noqa: UP006
             return self._blacklist(synapse)
 
-        def refuse_transcribe(synapse: VioletTranscribe) -> Tuple[bool, str]:  # noqa: UP006
-            return self._blacklist(synapse)
-
         axon.attach(capabilities, refuse_capabilities)
-        axon.attach(transcribe, refuse_transcribe)
+        self._attach_work(axon)
         verify = _verifier(axon.default_verify, self._started_ns, axon.nonces)
         for name in axon.verify_fns:
             axon.verify_fns[name] = verify
         return axon
+
+    def _attach_work(self, axon: Axon) -> None:
+        """Adds the routes of the kinds that this miner does. The SDK knows a route by its function's annotations."""
+        forwards = self._forwards
+        if (transcribe_audio := forwards.transcribe) is not None:
+
+            async def transcribe(synapse: VioletTranscribe) -> VioletTranscribe:
+                return await self._work(synapse, lambda: transcribe_audio(from_synapse(synapse)))
+
+            def refuse_transcribe(synapse: VioletTranscribe) -> Tuple[bool, str]:  # noqa: UP006
+                return self._blacklist(synapse)
+
+            axon.attach(transcribe, refuse_transcribe)
+        if (analyze_audio := forwards.analyze) is not None:
+
+            async def analyze(synapse: VioletAnalyze) -> VioletAnalyze:
+                return await self._work(synapse, lambda: analyze_audio(from_synapse(synapse)))
+
+            def refuse_analyze(synapse: VioletAnalyze) -> Tuple[bool, str]:  # noqa: UP006
+                return self._blacklist(synapse)
+
+            axon.attach(analyze, refuse_analyze)
+        if (synthesize_text := forwards.synthesize) is not None:
+
+            async def synthesize(synapse: VioletSynthesize) -> VioletSynthesize:
+                return await self._work(synapse, lambda: synthesize_text(from_synthesize(synapse)))
+
+            def refuse_synthesize(synapse: VioletSynthesize) -> Tuple[bool, str]:  # noqa: UP006
+                return self._blacklist(synapse)
+
+            axon.attach(synthesize, refuse_synthesize)
 
     def _blacklist(self, synapse: SignedSynapse) -> tuple[bool, str]:
         """Whether to refuse; runs before the signature is checked, so it punishes nobody and remembers nothing."""
@@ -220,12 +254,15 @@ class MinerAxon:
     async def _capabilities(self) -> str:
         return (await self._forwards.capabilities()).to_json()
 
-    async def _transcribe(self, synapse: VioletTranscribe, caller: str) -> str:
-        request = from_synapse(synapse)
-        neuron = self._metagraph().by_hotkey.get(Hotkey(caller))
+    async def _in_turn(self, synapse: SignedSynapse, work: Callable[[], Awaitable[str]]) -> str:
+        """Does a caller's work when it is its turn."""
+        neuron = self._metagraph().by_hotkey.get(Hotkey(synapse.dendrite.hotkey))
         wait_s = min(MAX_QUEUE_S, synapse.timeout or MAX_QUEUE_S)
         async with self.gate.enter(0.0 if neuron is None else neuron.stake, wait_s):
-            return await self._forwards.transcribe(request)
+            return await work()
+
+    async def _work[T: SignedSynapse](self, synapse: T, work: Callable[[], Awaitable[str]]) -> T:
+        return await self._answer(synapse, self._in_turn(synapse, work))
 
     async def _answer[T: SignedSynapse](self, synapse: T, work: Awaitable[str]) -> T:
         """Fills in the signed result, or why there is none."""
@@ -241,7 +278,7 @@ class MinerAxon:
         else:
             synapse.result, synapse.digest = result, sha256_hex(result)
             synapse.signature = sign_response(self._hotkey, synapse.task_id, DIRECT_SLOT, synapse.digest)
-        if isinstance(synapse, VioletTranscribe):
+        if isinstance(synapse, AudioSynapse):
             synapse.inline = None  # the caller has it
         return synapse
 

@@ -18,7 +18,16 @@ from bittensor_wallet import Keypair
 from violet.chain.types import Hotkey, Neuron
 from violet.errors import ProtocolError
 from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, verify_response
-from violet.transport.synapses import Capabilities, SignedSynapse, TranscribeRequest, VioletCapabilities, to_synapse
+from violet.transport.synapses import (
+    AudioRequest,
+    Capabilities,
+    SignedSynapse,
+    TextRequest,
+    VioletCapabilities,
+    to_analyze,
+    to_synthesize,
+    to_transcribe,
+)
 
 KEEP_ALIVE_S = 2.0
 """How long an idle connection is kept: shorter than the 5 s after which the SDK's axons close theirs."""
@@ -92,11 +101,17 @@ class ValidatorDendrite(DendriteMixin):  # type: ignore[misc]  # the SDK ships n
         answers = await asyncio.gather(*(asyncio.create_task(ask(miner)) for miner in miners))
         return {miner.hotkey: answer for miner, answer in zip(miners, answers, strict=True)}
 
-    async def transcribe(
-        self, neuron: Neuron, request: TranscribeRequest, *, timeout_s: float | None = None
-    ) -> Answer[str]:
+    async def transcribe(self, neuron: Neuron, request: AudioRequest, *, timeout_s: float | None = None) -> Answer[str]:
         """One miner's transcript (a JSON text) of a request."""
-        return await self._ask(neuron, to_synapse(request), str, timeout_s or self._timeout_s)
+        return await self._ask(neuron, to_transcribe(request), str, timeout_s or self._timeout_s)
+
+    async def analyze(self, neuron: Neuron, request: AudioRequest, *, timeout_s: float | None = None) -> Answer[str]:
+        """One miner's analysis (a JSON text) of a request."""
+        return await self._ask(neuron, to_analyze(request), str, timeout_s or self._timeout_s)
+
+    async def synthesize(self, neuron: Neuron, request: TextRequest, *, timeout_s: float | None = None) -> Answer[str]:
+        """One miner's synthesis (a JSON text with the audio in it) of a request."""
+        return await self._ask(neuron, to_synthesize(request), str, timeout_s or self._timeout_s)
 
     async def _ask[T](
         self, miner: Neuron, synapse: SignedSynapse, read: Callable[[str], T], timeout_s: float

@@ -1,4 +1,4 @@
-"""The two messages between validators and miners, and the plain data that they carry.
+"""The messages between validators and miners, and the plain data that they carry.
 
 No `from __future__ import annotations` here: the SDK reads the annotations of synapses at run time.
 """
@@ -13,7 +13,7 @@ from bittensor.core.synapse import Synapse
 from pydantic import Field
 
 from violet.errors import ProtocolError
-from violet.protocol import INLINE_LIMIT_BYTES, InputRef, Options, TaskId, canonical_json, member
+from violet.protocol import INLINE_LIMIT_BYTES, InputRef, Options, TaskId, canonical_json, member, texts
 
 ID_LIMIT = 128
 """Longest id of a task, characters."""
@@ -33,6 +33,7 @@ class Capabilities:
     free: int
     """Tasks that it could begin now."""
     version: str
+    voices: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The JSON text that the miner signs."""
@@ -50,22 +51,19 @@ class Capabilities:
         except (ValueError, RecursionError) as error:
             message = f"capabilities are not JSON: {error}"
             raise ProtocolError(message) from error
-        kinds = member(value, "kinds", list)
-        if not all(isinstance(kind, str) for kind in kinds):
-            message = f"kinds is {kinds!r:.80}; expected names"
-            raise ProtocolError(message)
         return cls(
-            tuple(kinds),
+            texts(member(value, "kinds", list), "kinds"),
             member(value, "model", str),
             member(value, "capacity", int),
             member(value, "free", int),
             member(value, "version", str),
+            texts(value.get("voices") or [], "voices"),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class TranscribeRequest:
-    """Audio to transcribe: a reference, or (small) the bytes themselves."""
+class AudioRequest:
+    """Audio to transcribe or to analyse: a reference, or (small) the bytes themselves."""
 
     task_id: TaskId
     input: InputRef | None
@@ -81,6 +79,21 @@ class TranscribeRequest:
             raise ProtocolError(message)
         if self.inline is not None and not 0 < len(self.inline) <= INLINE_LIMIT_BYTES:
             message = f"inline audio has {len(self.inline)} bytes; expected 1 to {INLINE_LIMIT_BYTES}"
+            raise ProtocolError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """A short text to speak."""
+
+    task_id: TaskId
+    text: str
+    options: Options = field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        """Refuses what may not travel."""
+        if not 0 < len(self.text) <= TEXT_LIMIT:
+            message = f"the text has {len(self.text)} characters; expected 1 to {TEXT_LIMIT}"
             raise ProtocolError(message)
 
 
@@ -111,42 +124,85 @@ class VioletCapabilities(SignedSynapse):
     required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id",)
 
 
-class VioletTranscribe(SignedSynapse):
-    """Transcribe this. The result is a transcript (`docs/protocol.md`)."""
+class AudioSynapse(SignedSynapse):
+    """What messages with audio have in common."""
 
     url: str | None = Field(default=None, max_length=TEXT_LIMIT)
     sha256: str | None = Field(default=None, max_length=64)
     bytes: int | None = Field(default=None, ge=1)
     duration_s: float | None = Field(default=None, ge=0)
     inline: str | None = Field(default=None, max_length=(INLINE_LIMIT_BYTES + 2) // 3 * 4)
+
+
+# In every message all inputs are listed: what is not listed is not signed.
+_AUDIO_FIELDS = ("task_id", "url", "sha256", "bytes", "duration_s", "inline")
+
+
+class VioletTranscribe(AudioSynapse):
+    """Transcribe this. The result is a transcript (`docs/protocol.md`)."""
+
     language: str | None = Field(default=None, max_length=32)
     prompt: str | None = Field(default=None, max_length=TEXT_LIMIT)
     temperature: float = Field(default=0.0, ge=0, le=1)
 
-    # Every input: what is not listed here is not signed.
-    required_hash_fields: ClassVar[tuple[str, ...]] = (
-        "task_id", "url", "sha256", "bytes", "duration_s", "inline", "language", "prompt", "temperature",
-    )  # fmt: skip
+    required_hash_fields: ClassVar[tuple[str, ...]] = (*_AUDIO_FIELDS, "language", "prompt", "temperature")
 
 
-def to_synapse(request: TranscribeRequest) -> VioletTranscribe:
-    """The message that carries a request."""
-    options, source = request.options, request.input
-    fields: dict[str, Any] = {
-        "task_id": request.task_id,
-        "language": options.language,
-        "prompt": options.prompt,
-        "temperature": options.temperature,
-    }
-    if source is not None:
+class VioletAnalyze(AudioSynapse):
+    """Measure this. The result is an analysis."""
+
+    fields: str = Field(default="", max_length=TEXT_LIMIT)
+    """Names of fields, with commas between."""
+
+    required_hash_fields: ClassVar[tuple[str, ...]] = (*_AUDIO_FIELDS, "fields")
+
+
+class VioletSynthesize(SignedSynapse):
+    """Speak this. The result is a synthesis whose audio, Opus, is in it as base64."""
+
+    text: str = Field(default="", max_length=TEXT_LIMIT)
+    voice: str | None = Field(default=None, max_length=64)
+    speed: float = Field(default=1.0, ge=0.25, le=4)
+    language: str | None = Field(default=None, max_length=32)
+
+    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "text", "voice", "speed", "language")
+
+
+def _audio_fields(request: AudioRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = {"task_id": request.task_id}
+    if (source := request.input) is not None:
         fields |= {"url": source.url, "sha256": source.sha256, "bytes": source.bytes, "duration_s": source.duration_s}
     if request.inline is not None:
         fields["inline"] = base64.b64encode(request.inline).decode()
-    return VioletTranscribe(**fields)
+    return fields
 
 
-def from_synapse(synapse: VioletTranscribe) -> TranscribeRequest:
-    """The request that a message carries.
+def to_transcribe(request: AudioRequest) -> VioletTranscribe:
+    """The message that asks for a transcript."""
+    options = request.options
+    wishes = {"language": options.language, "prompt": options.prompt, "temperature": options.temperature}
+    return VioletTranscribe(**_audio_fields(request), **wishes)
+
+
+def to_analyze(request: AudioRequest) -> VioletAnalyze:
+    """The message that asks for an analysis."""
+    return VioletAnalyze(**_audio_fields(request), fields=",".join(request.options.fields))
+
+
+def to_synthesize(request: TextRequest) -> VioletSynthesize:
+    """The message that asks for speech."""
+    options = request.options
+    return VioletSynthesize(
+        task_id=request.task_id,
+        text=request.text,
+        voice=options.voice,
+        speed=options.speed,
+        language=options.language,
+    )
+
+
+def from_synapse(synapse: VioletTranscribe | VioletAnalyze) -> AudioRequest:
+    """The request that a message with audio carries.
 
     Raises:
         ProtocolError: It carries no audio, both forms of it, too much of it, or half a reference.
@@ -162,5 +218,18 @@ def from_synapse(synapse: VioletTranscribe) -> TranscribeRequest:
     except (binascii.Error, ValueError) as error:
         message = f"inline is not base64: {error}"
         raise ProtocolError(message) from error
-    options = Options(synapse.language, synapse.prompt, synapse.temperature)
-    return TranscribeRequest(TaskId(synapse.task_id), source, inline, options)
+    if isinstance(synapse, VioletAnalyze):
+        options = Options(fields=tuple(name for name in synapse.fields.split(",") if name))
+    else:
+        options = Options(synapse.language, synapse.prompt, synapse.temperature)
+    return AudioRequest(TaskId(synapse.task_id), source, inline, options)
+
+
+def from_synthesize(synapse: VioletSynthesize) -> TextRequest:
+    """The request that a message with text carries.
+
+    Raises:
+        ProtocolError: It carries none.
+    """
+    options = Options(language=synapse.language, voice=synapse.voice, speed=synapse.speed)
+    return TextRequest(TaskId(synapse.task_id), synapse.text, options)

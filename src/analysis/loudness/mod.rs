@@ -2,8 +2,11 @@
 
 mod filter;
 mod gating;
+mod normalize;
 #[cfg(test)]
 mod tests;
+
+pub use normalize::{MAX_TRUE_PEAK_DBTP, TARGET_LUFS, normalize_loudness};
 
 use pulp::Arch;
 use serde::{Deserialize, Serialize};

@@ -107,20 +107,22 @@ pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f
 unsafe fn few_floats<const ROWS: usize>(tile: &FloatTile<'_>, first: usize, out: *mut f32, stride: usize) {
     let mut sums = [[_mm256_setzero_ps(); 4]; ROWS];
     let mut panel: *const f32 = tile.panel.as_ptr().cast();
-    let mut rows = tile.rows.as_ptr().wrapping_add(first * tile.row_stride);
-    for _ in 0..tile.n_inputs() {
-        // SAFETY: the panel has four aligned vectors for each input, and each row one value. The pointers end past the
-        // last input, and are then not read.
-        unsafe {
-            let values: [_; ROWS] = std::array::from_fn(|row| _mm256_set1_ps(*rows.add(row * tile.row_stride)));
-            for vector in 0..4 {
-                let column = _mm256_load_ps(panel.add(8 * vector));
-                for (sums, value) in sums.iter_mut().zip(values) {
-                    sums[vector] = _mm256_fmadd_ps(value, column, sums[vector]);
+    for piece in 0..tile.pieces {
+        let mut rows = tile.rows.as_ptr().wrapping_add(first * tile.row_stride + piece * tile.piece_stride);
+        for _ in 0..tile.piece_len() {
+            // SAFETY: the panel has four aligned vectors for each input, and each row one value. The pointers end past
+            // the last input, and are then not read.
+            unsafe {
+                let values: [_; ROWS] = std::array::from_fn(|row| _mm256_set1_ps(*rows.add(row * tile.row_stride)));
+                for vector in 0..4 {
+                    let column = _mm256_load_ps(panel.add(8 * vector));
+                    for (sums, value) in sums.iter_mut().zip(values) {
+                        sums[vector] = _mm256_fmadd_ps(value, column, sums[vector]);
+                    }
                 }
+                panel = panel.add(32);
+                rows = rows.wrapping_add(1);
             }
-            panel = panel.add(32);
-            rows = rows.wrapping_add(1);
         }
     }
     for (row, sums) in sums.iter().enumerate() {

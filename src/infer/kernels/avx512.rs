@@ -80,21 +80,23 @@ const AHEAD: usize = 1024;
 pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f32, stride: usize) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     let mut panel: *const f32 = tile.panel.as_ptr().cast();
-    let mut rows = tile.rows.as_ptr();
-    for _ in 0..tile.n_inputs() {
-        // SAFETY: the panel has two aligned lines for each input, and each row one value. The pointers end past the last
-        // input, and are then not read.
-        unsafe {
-            let columns = [_mm512_load_ps(panel), _mm512_load_ps(panel.add(16))];
-            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD).cast());
-            _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + 16).cast());
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = _mm512_set1_ps(*rows.add(row * tile.row_stride));
-                sums[0] = _mm512_fmadd_ps(value, columns[0], sums[0]);
-                sums[1] = _mm512_fmadd_ps(value, columns[1], sums[1]);
+    for piece in 0..tile.pieces {
+        let mut rows = tile.rows.as_ptr().wrapping_add(piece * tile.piece_stride);
+        for _ in 0..tile.piece_len() {
+            // SAFETY: the panel has two aligned lines for each input, and each row one value. The pointers end past the
+            // last input, and are then not read.
+            unsafe {
+                let columns = [_mm512_load_ps(panel), _mm512_load_ps(panel.add(16))];
+                _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD).cast());
+                _mm_prefetch::<_MM_HINT_T0>(panel.wrapping_add(AHEAD + 16).cast());
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let value = _mm512_set1_ps(*rows.add(row * tile.row_stride));
+                    sums[0] = _mm512_fmadd_ps(value, columns[0], sums[0]);
+                    sums[1] = _mm512_fmadd_ps(value, columns[1], sums[1]);
+                }
+                panel = panel.add(32);
+                rows = rows.wrapping_add(1);
             }
-            panel = panel.add(32);
-            rows = rows.wrapping_add(1);
         }
     }
     for (row, sums) in sums.iter().enumerate() {

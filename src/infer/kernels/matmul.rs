@@ -133,6 +133,29 @@ pub(in crate::infer) fn matvec(out: &mut [f32], inputs: &[f32], weight: &[f32], 
     }
 }
 
+/// Computes `out[i] = weight . data[i * stride..]`, each product summed in one order.
+pub(in crate::infer) fn dots(out: &mut [f32], data: &[f32], stride: usize, weight: &[f32]) {
+    Arch::new().dispatch(Strided { out, data, stride, weight });
+}
+
+struct Strided<'a> {
+    out: &'a mut [f32],
+    data: &'a [f32],
+    stride: usize,
+    weight: &'a [f32],
+}
+
+impl WithSimd for Strided<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (index, out) in self.out.iter_mut().enumerate() {
+            *out = dot(simd, &self.data[index * self.stride..][..self.weight.len()], self.weight);
+        }
+    }
+}
+
 /// `out[j][row] += weight[j] . inputs[row]`.
 struct Dots<'a> {
     out: &'a mut [f32],

@@ -87,10 +87,11 @@ pub(super) unsafe fn floats<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f
     for row in 0..ROWS {
         let mut sums = [vdupq_n_f32(0.0); 8];
         for input in 0..tile.n_inputs() {
+            let place = input / tile.piece_len() * tile.piece_stride + input % tile.piece_len();
             // SAFETY: the panel has eight vectors for each input, and each row one value.
             unsafe {
                 let panel = tile.panel.as_ptr().cast::<f32>().add(32 * input);
-                let value = vdupq_n_f32(*tile.rows.as_ptr().add(row * tile.row_stride + input));
+                let value = vdupq_n_f32(*tile.rows.as_ptr().add(row * tile.row_stride + place));
                 for (vector, sum) in sums.iter_mut().enumerate() {
                     *sum = vfmaq_f32(*sum, value, vld1q_f32(panel.add(4 * vector)));
                 }

@@ -23,7 +23,8 @@ pub(in crate::infer) struct Panels {
     lines: Vec<Line>,
 }
 
-/// The rows that are multiplied: groups of equally many, each row `n_inputs` values in a piece; rows may overlap.
+/// The rows that are multiplied: groups of equally many, each row `n_inputs` values in pieces of equal length; rows and
+/// pieces may overlap.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::infer) struct Left<'a> {
     /// The values, from the first row on.
@@ -36,12 +37,16 @@ pub(in crate::infer) struct Left<'a> {
     pub groups: usize,
     /// Distance between groups, in values.
     pub group_stride: usize,
+    /// Pieces of a row.
+    pub pieces: usize,
+    /// Distance between pieces, in values.
+    pub piece_stride: usize,
 }
 
 impl<'a> Left<'a> {
-    /// `rows` rows, `row_stride` apart.
+    /// `rows` rows, each in one piece, `row_stride` apart.
     pub(in crate::infer) fn new(data: &'a [f32], rows: usize, row_stride: usize) -> Self {
-        Self { data, rows, row_stride, groups: 1, group_stride: 0 }
+        Self { data, rows, row_stride, groups: 1, group_stride: 0, pieces: 1, piece_stride: 0 }
     }
 }
 
@@ -89,6 +94,7 @@ impl Panels {
         if n_rows == 0 || self.n_inputs == 0 {
             return;
         }
+        assert!(self.n_inputs.is_multiple_of(left.pieces), "{} inputs in {} pieces", self.n_inputs, left.pieces);
         assert!(
             self.n_outputs <= stride && (n_rows - 1) * stride + self.n_outputs <= out.len(),
             "the result does not fit"
@@ -103,6 +109,8 @@ impl Panels {
                     let tile = FloatTile {
                         rows: &left.data[group * left.group_stride + first * left.row_stride..],
                         row_stride: left.row_stride,
+                        pieces: left.pieces,
+                        piece_stride: left.piece_stride,
                         panel: lines,
                         onto,
                     };
@@ -131,6 +139,10 @@ pub(super) struct FloatTile<'a> {
     pub rows: &'a [f32],
     /// Distance between rows, in values.
     pub row_stride: usize,
+    /// Pieces of a row.
+    pub pieces: usize,
+    /// Distance between pieces, in values.
+    pub piece_stride: usize,
     /// Two lines for each input.
     pub panel: &'a [Line],
     /// Whether the result is added to what is there.
@@ -143,9 +155,14 @@ impl FloatTile<'_> {
         self.panel.len() / 2
     }
 
+    /// Inputs of a piece.
+    pub(super) fn piece_len(&self) -> usize {
+        self.n_inputs() / self.pieces
+    }
+
     fn run(&self, isa: &Isa, n_rows: usize, out: &mut [f32], stride: usize) {
         assert!((1..=MAX_ROWS).contains(&n_rows), "{n_rows} rows in a tile of {MAX_ROWS}");
-        let read = (n_rows - 1) * self.row_stride + self.n_inputs();
+        let read = (n_rows - 1) * self.row_stride + (self.pieces - 1) * self.piece_stride + self.piece_len();
         assert!(read <= self.rows.len(), "the rows end at {} of {read}", self.rows.len());
         let written = (n_rows - 1) * stride + COLUMNS;
         assert!(written <= out.len(), "the result ends at {written} of {}", out.len());
@@ -172,9 +189,12 @@ pub(super) unsafe fn scalar<const ROWS: usize>(tile: &FloatTile<'_>, out: *mut f
     let out = unsafe { std::slice::from_raw_parts_mut(out, (ROWS - 1) * stride + COLUMNS) };
     for row in 0..ROWS {
         let mut sums = [0.0_f32; COLUMNS];
-        for (&value, [low, high]) in tile.rows[row * tile.row_stride..].iter().zip(tile.panel.as_chunks().0) {
-            for (sum, weight) in sums.iter_mut().zip(low.0.iter().chain(&high.0)) {
-                *sum = value.mul_add(*weight, *sum);
+        for (piece, lines) in tile.panel.chunks_exact(2 * tile.piece_len()).enumerate() {
+            let values = &tile.rows[row * tile.row_stride + piece * tile.piece_stride..];
+            for (&value, [low, high]) in values.iter().zip(lines.as_chunks().0) {
+                for (sum, weight) in sums.iter_mut().zip(low.0.iter().chain(&high.0)) {
+                    *sum = value.mul_add(*weight, *sum);
+                }
             }
         }
         for (out, sum) in out[row * stride..].iter_mut().zip(sums) {
@@ -200,23 +220,26 @@ mod tests {
 
         #[test]
         fn every_set_of_instructions_gives_the_bits_of_the_definition(
-            rows in 1_usize..30, groups in 1_usize..3, n_inputs in 1_usize..70, n_outputs in 1_usize..100, seed: u32, onto: bool,
+            rows in 1_usize..30, groups in 1_usize..3, pieces in 1_usize..4, piece_len in 1_usize..50, n_outputs in 1_usize..100,
+            seed: u32, onto: bool,
         ) {
-            // Rows overlap where a row is longer than the distance to the next.
-            let (row_stride, stride) = (n_inputs.div_ceil(2), n_outputs + 3);
+            // Rows and pieces overlap where they are longer than the distance to the next.
+            let n_inputs = pieces * piece_len;
+            let (row_stride, piece_stride, stride) = (n_inputs.div_ceil(2), piece_len.div_ceil(2) + 7, n_outputs + 3);
             let group_stride = rows * row_stride + 5;
-            let data = pseudo_random(groups * group_stride + n_inputs, seed);
+            let data = pseudo_random(groups * group_stride + n_inputs + pieces * piece_stride, seed);
             let weights = pseudo_random(n_inputs * n_outputs, seed ^ 0x5a);
             let panels = Panels::new(n_inputs, n_outputs, |input, output| weights[input * n_outputs + output]);
             let before = pseudo_random(groups * rows * stride, seed ^ 3);
-            let left = Left { data: &data, rows, row_stride, groups, group_stride };
+            let left = Left { data: &data, rows, row_stride, groups, group_stride, pieces, piece_stride };
             let mut expected = before.clone();
             for group in 0..groups {
                 for row in 0..rows {
                     for output in 0..n_outputs {
                         let mut sum = 0.0_f32;
                         for input in 0..n_inputs {
-                            let value = data[group * group_stride + row * row_stride + input];
+                            let place = input / piece_len * piece_stride + input % piece_len;
+                            let value = data[group * group_stride + row * row_stride + place];
                             sum = value.mul_add(weights[input * n_outputs + output], sum);
                         }
                         let out = &mut expected[(group * rows + row) * stride + output];

@@ -84,7 +84,7 @@ fn step<S: Simd>(simd: S, [input, forget, new, output]: [S::f32s; 4], cell: S::f
 ///
 /// As [`super::pointwise::exp`], one term of the series shorter; every product is fused with its addition.
 #[inline(always)]
-fn exp_of_minus<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(super) fn exp_of_minus<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let round = simd.splat_f32s(ROUND);
     let x = simd.max_f32s(simd.min_f32s(x, simd.splat_f32s(FAR)), simd.splat_f32s(-FAR));
     let shifted = simd.mul_add_f32s(x, simd.splat_f32s(-LOG2_E), round);

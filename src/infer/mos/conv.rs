@@ -169,7 +169,7 @@ impl Winograd {
             let mut products = split(&mut scratch.products, tiles_at_once * out_len);
             for ((weights, point), product) in self.weights.iter().zip(&points).zip(&mut products) {
                 let row_stride = self.band_stride * self.n_inputs;
-                let left = Left { data: point, rows: n_bands, row_stride, groups, group_stride: row_len };
+                let left = Left { groups, group_stride: row_len, ..Left::new(point, n_bands, row_stride) };
                 weights.product(left, product, n_outputs, false);
             }
             for tile in 0..groups {

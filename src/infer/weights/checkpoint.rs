@@ -14,7 +14,9 @@ use super::{
     ctranslate2,
     entry::Entry,
     file::{ModelFile, read_json},
-    ggml, huggingface, onnx, torch,
+    ggml, huggingface,
+    onnx::{self, Convolution},
+    torch,
 };
 use crate::{Error, Result};
 
@@ -33,6 +35,7 @@ pub struct Checkpoint {
     pub(super) config: Value,
     generation_config: Value,
     pub(super) vocabulary: Option<Vec<Vec<u8>>>,
+    pub(super) convolutions: BTreeMap<String, Convolution>,
 }
 
 impl Checkpoint {
@@ -53,6 +56,7 @@ impl Checkpoint {
             config: read_json(&directory.join("config.json"))?.unwrap_or(Value::Null),
             generation_config: read_json(&directory.join("generation_config.json"))?.unwrap_or(Value::Null),
             vocabulary: None,
+            convolutions: BTreeMap::new(),
             directory,
         };
         let name = weights.to_string_lossy().into_owned();
@@ -105,6 +109,12 @@ impl Checkpoint {
     #[must_use]
     pub fn vocabulary(&self) -> Option<&[Vec<u8>]> {
         self.vocabulary.as_deref()
+    }
+
+    /// How the convolution of a module skips, where the file has the graph (ONNX).
+    #[must_use]
+    pub fn convolution(&self, module: &str) -> Option<Convolution> {
+        self.convolutions.get(module).copied()
     }
 
     /// The names of the tensors, sorted.

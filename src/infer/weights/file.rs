@@ -66,7 +66,7 @@ impl ModelFile {
 }
 
 /// A JSON file, at most 64 MiB; `None` when it does not exist.
-pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
+pub(in crate::infer) fn read_json(path: &Path) -> Result<Option<Value>> {
     let parse = |bytes: Vec<u8>| {
         serde_json::from_slice(&bytes)
             .map_err(|error| Error::Weights { path: path.to_owned(), reason: format!("not JSON: {error}") })

@@ -17,7 +17,8 @@ mod quantized;
 mod torch;
 
 pub use checkpoint::Checkpoint;
-pub(super) use file::read_bytes;
+pub(super) use file::{read_bytes, read_json};
+pub use onnx::Convolution;
 
 /// Largest number of dimensions of a tensor in any format that is read here.
 const MAX_RANK: usize = 8;

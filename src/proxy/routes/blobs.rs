@@ -1,23 +1,27 @@
-//! `/v1/blobs`: inputs under signed URLs.
+//! `/v1/blobs`: files under signed URLs, inputs out and miners' audio in.
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
 use serde::Deserialize;
-use tokio_util::io::ReaderStream;
+use serde_json::{Value, json};
 
+use super::claims::check_hash;
+use super::ranges::{self, Source};
 use crate::proxy::app::App;
-use crate::proxy::clock;
+use crate::proxy::blobs::{About, URL_LIFE_MS};
 use crate::proxy::error::{ApiError, ApiResult};
-use crate::proxy::request::{Name, Params};
+use crate::proxy::request::{self, Name, Params, SMALL_BODY_BYTES};
+use crate::proxy::{clock, inputs};
+use crate::subnet::task::{Hotkey, Kind, Refusal, SlotState, TaskId};
 
-/// Bytes that are read from disk at a time.
-const CHUNK_BYTES: usize = 64 << 10;
+/// Largest audio that a miner may hand in, bytes: what the longest text takes as FLAC, twice.
+const MAX_OUTPUT_BYTES: u64 = 256 << 20;
 
-/// The signature of a URL.
+/// The signature of a URL to read.
 #[derive(Deserialize)]
 pub(super) struct Grant {
     expires: i64,
@@ -25,7 +29,7 @@ pub(super) struct Grant {
     signature: String,
 }
 
-/// The bytes of one input, or a part of them.
+/// The bytes of one blob, or a part of them.
 pub(super) async fn fetch(
     State(app): State<Arc<App>>,
     Name(sha256): Name,
@@ -33,93 +37,136 @@ pub(super) async fn fetch(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let refused = |code, message| Err(ApiError::forbidden(code, message));
-    let Ok(Params(signed)) = query else {
-        return refused("missing_signature", "this URL is not signed; take the one of your lease");
-    };
-    if !app.blobs.is_signed(method.as_str(), &sha256, &signed.holder, signed.expires, &signed.signature) {
-        return refused("bad_signature", "the signature is not the proxy's for this blob, holder, method and time");
-    }
-    if signed.expires <= clock::now_ms() {
-        return refused("expired", "this URL expired; claim again for a new one");
-    }
-    let missing = || ApiError::not_found("no_such_blob", format!("there is no blob {sha256:.64}"));
-    let total = app.blobs.len(&sha256).await.ok_or_else(missing)?;
-    let wanted = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let (status, start, len) = match wanted.map(|range| parse_range(range, total)) {
-        Some(Range::Part { start, len }) => (StatusCode::PARTIAL_CONTENT, start, len),
-        Some(Range::Outside) => {
-            let message = format!("the range starts behind the blob's {total} bytes");
-            let error = ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_outside", message).at("range");
-            return Ok(([(header::CONTENT_RANGE, format!("bytes */{total}"))], error).into_response());
-        }
-        Some(Range::Ignored) | None => (StatusCode::OK, 0, total),
-    };
-    let part = app.blobs.read(&sha256, start, len).await?.ok_or_else(missing)?;
-    let mut response = (
-        status,
-        [
-            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (header::CONTENT_LENGTH, len.to_string()),
-            (header::ACCEPT_RANGES, "bytes".to_owned()),
-            (header::CACHE_CONTROL, "private, no-store".to_owned()),
-        ],
-        Body::from_stream(ReaderStream::with_capacity(part, CHUNK_BYTES)),
-    )
-        .into_response();
-    if status == StatusCode::PARTIAL_CONTENT {
-        let range = format!("bytes {start}-{}/{total}", start + len - 1);
-        response.headers_mut().insert(header::CONTENT_RANGE, range.parse().map_err(ApiError::internal)?);
-    }
+    let Ok(Params(Grant { expires, holder, signature })) = query else { return Err(not_signed()) };
+    check_grant(&app, method.as_str(), &sha256, &holder, expires, &signature)?;
+    let source = Source::Blob { sha256, media_type: None };
+    let mut response = ranges::serve(&app, source, &headers).await?;
+    // The bytes of a hash never change: whoever holds the URL may keep them; caches between may not.
+    let keep = format!("private, max-age={}, immutable", URL_LIFE_MS / 1_000);
+    response.headers_mut().insert(header::CACHE_CONTROL, keep.parse::<HeaderValue>().map_err(ApiError::internal)?);
     Ok(response)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    /// These bytes; at least one.
-    Part { start: u64, len: u64 },
-    /// Nothing of the blob.
-    Outside,
-    /// Several ranges, another unit, or no range at all: all of it is a valid answer (RFC 9110, 14.2).
-    Ignored,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutputBody {
+    task_id: TaskId,
+    slot: u8,
+    token: u64,
+    sha256: String,
+    bytes: u64,
 }
 
-fn parse_range(range: &str, total: u64) -> Range {
-    let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else {
-        return Range::Ignored;
-    };
-    let (start, end) = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
-        (Ok(start), Ok(end)) if start <= end => (start, end.saturating_add(1).min(total)),
-        (Ok(start), Err(_)) if last.trim().is_empty() => (start, total),
-        (Err(_), Ok(0)) if first.trim().is_empty() => return Range::Outside,
-        (Err(_), Ok(suffix)) if first.trim().is_empty() => (total.saturating_sub(suffix), total),
-        _ => return Range::Ignored,
-    };
-    if start >= total { Range::Outside } else { Range::Part { start, len: end - start } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_of_ten_bytes() {
-        for (range, expected) in [
-            ("bytes=0-3", Range::Part { start: 0, len: 4 }),
-            ("bytes=4-", Range::Part { start: 4, len: 6 }),
-            ("bytes=-3", Range::Part { start: 7, len: 3 }),
-            ("bytes=-30", Range::Part { start: 0, len: 10 }),
-            ("bytes=8-99", Range::Part { start: 8, len: 2 }),
-            ("bytes=0-18446744073709551615", Range::Part { start: 0, len: 10 }),
-            ("bytes=10-", Range::Outside),
-            ("bytes=-0", Range::Outside),
-            ("bytes=3-1", Range::Ignored),
-            ("bytes=0-1,3-4", Range::Ignored),
-            ("lines=0-1", Range::Ignored),
-            ("bytes=-", Range::Ignored),
-        ] {
-            assert_eq!(parse_range(range, 10), expected, "{range}");
-        }
-        assert_eq!(parse_range("bytes=0-", 0), Range::Outside);
+/// A URL under which the holder of a lease may store the one file that it declares.
+pub(super) async fn declare(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
+    let signed = request::signed(&app, request, SMALL_BODY_BYTES).await?;
+    let body: OutputBody = signed.json()?;
+    check_hash("sha256", &body.sha256)?;
+    let limit = MAX_OUTPUT_BYTES.min(app.config.max_upload_bytes);
+    if !(1..=limit).contains(&body.bytes) {
+        let message = format!("bytes is {}; expected 1 to {limit}", body.bytes);
+        return Err(ApiError::too_large("output_too_large", message).at("bytes"));
     }
+    let grant = PutGrant {
+        expires: clock::now_ms() + URL_LIFE_MS,
+        holder: signed.hotkey.as_str().to_owned(),
+        bytes: body.bytes,
+        task: body.task_id.as_str().to_owned(),
+        slot: body.slot,
+        token: body.token,
+        signature: String::new(),
+    };
+    grant.check_lease(&app).await?;
+    let signature = app.blobs.sign(&grant.method(), &body.sha256, &grant.holder, grant.expires);
+    let PutGrant { expires, holder, bytes, task, slot, token, .. } = grant;
+    let url = format!(
+        "{}/v1/blobs/{}?expires={expires}&holder={holder}&bytes={bytes}&task={task}&slot={slot}&token={token}&signature={signature}",
+        app.public_url, body.sha256
+    );
+    Ok(Json(json!({"url": url})))
+}
+
+/// The signature of a URL to write.
+#[derive(Deserialize)]
+pub(super) struct PutGrant {
+    expires: i64,
+    holder: String,
+    bytes: u64,
+    task: String,
+    slot: u8,
+    token: u64,
+    signature: String,
+}
+
+impl PutGrant {
+    /// What is signed as the method: a URL is for one size and one lease.
+    fn method(&self) -> String {
+        format!("PUT {} {} {} {}", self.bytes, self.task, self.slot, self.token)
+    }
+
+    /// Refuses when the lease is not live, not the holder's, or not of a kind that makes audio.
+    async fn check_lease(&self, app: &App) -> ApiResult<()> {
+        let task = app.store.task(&TaskId::from(self.task.as_str())).await?.ok_or(Refusal::LeaseEnded)?;
+        let slot = task.slots.get(usize::from(self.slot)).ok_or(Refusal::NoSuchSlot(self.slot))?;
+        let lease = slot.lease.as_ref().filter(|_| slot.state == SlotState::Leased && slot.token == self.token);
+        let lease = lease.filter(|lease| lease.expires_at_ms > clock::now_ms()).ok_or(Refusal::LeaseEnded)?;
+        if lease.miner != Hotkey::from(self.holder.as_str()) {
+            return Err(Refusal::NotYourLease.into());
+        }
+        if task.kind != Kind::Synthesis {
+            let message = format!("a task of kind {} has no audio in its result", task.kind.as_str());
+            return Err(ApiError::conflict("no_output", message));
+        }
+        Ok(())
+    }
+}
+
+/// Stores a miner's audio: the declared bytes, a FLAC file, under a lease that lives.
+pub(super) async fn store(
+    State(app): State<Arc<App>>,
+    Name(sha256): Name,
+    query: Result<Params<PutGrant>, ApiError>,
+    request: Request,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let Ok(Params(grant)) = query else { return Err(not_signed()) };
+    check_grant(&app, &grant.method(), &sha256, &grant.holder, grant.expires, &grant.signature)?;
+    grant.check_lease(&app).await?;
+    let declared = request::content_length(request.headers());
+    let wrong_size = |got: u64| {
+        let message = format!("the body has {got} bytes; {} were declared", grant.bytes);
+        ApiError::invalid("size_mismatch", message).at("bytes")
+    };
+    if let Some(got) = declared.filter(|&got| got != grant.bytes) {
+        return Err(wrong_size(got));
+    }
+    let mut incoming = app.blobs.receive_at_most(request.into_body().into_data_stream(), grant.bytes).await?;
+    if incoming.n_bytes() != grant.bytes {
+        return Err(wrong_size(incoming.n_bytes()));
+    }
+    if incoming.sha256() != sha256 {
+        return Err(ApiError::invalid("hash_mismatch", "the body is not the file that was declared").at("sha256"));
+    }
+    let header = inputs::probe(&app, &mut incoming, "the audio").await?;
+    if header.codec != "flac" || header.container != "flac" {
+        let message = format!("the audio is {} in {}; expected a FLAC file", header.codec, header.container);
+        return Err(ApiError::invalid("wrong_output_format", message));
+    }
+    let about = About { owner: grant.holder.clone(), name: None, media_type: "audio/flac".to_owned() };
+    let stored = app.blobs.keep(incoming, about).await?;
+    Ok((StatusCode::CREATED, Json(json!({"sha256": stored.sha256, "bytes": stored.bytes}))))
+}
+
+fn check_grant(app: &App, method: &str, sha256: &str, holder: &str, expires_ms: i64, signature: &str) -> ApiResult<()> {
+    if !app.blobs.is_signed(method, sha256, holder, expires_ms, signature) {
+        let message = "the signature is not the proxy's for this blob, holder, method and time";
+        return Err(ApiError::forbidden("bad_signature", message));
+    }
+    if expires_ms <= clock::now_ms() {
+        return Err(ApiError::forbidden("expired", "this URL expired; ask for a new one"));
+    }
+    Ok(())
+}
+
+fn not_signed() -> ApiError {
+    ApiError::forbidden("missing_signature", "this URL is not signed; take the one of your lease")
 }

@@ -7,9 +7,12 @@ mod miners;
 mod network;
 mod openai;
 mod operations;
+mod ranges;
+mod results;
 mod tasks;
 mod uploads;
 mod validators;
+mod web;
 
 use std::sync::Arc;
 
@@ -45,21 +48,32 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/tasks", post(tasks::create).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
-        .route("/v1/tasks/{id}/result", get(tasks::result))
+        .route("/v1/tasks/{id}/retry", post(tasks::retry))
+        .route("/v1/tasks/{id}/result", get(results::result))
+        .route("/v1/tasks/{id}/audio", get(results::listen))
         .route("/v1/tasks/{id}/events", get(events::watch))
         .route("/v1/audio/transcriptions", post(openai::transcribe))
+        .route("/v1/audio/translations", post(openai::translate))
+        .route("/v1/audio/speech", post(openai::speak))
+        .route("/v1/audio/voices", get(openai::voices))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{id}", get(openai::model))
         .route("/v1/miner/claim", post(claims::claim))
         .route("/v1/miner/heartbeat", post(miners::heartbeat))
+        .route("/v1/miner/output", post(blobs::declare))
         .route("/v1/miner/submit", post(miners::submit))
         .route("/v1/miner/fail", post(miners::fail))
         .route("/v1/validator/lease", post(validators::lease))
         .route("/v1/validator/commit", post(validators::commit))
         .route("/v1/validator/reveal", post(validators::reveal))
         .route("/v1/validator/tasks/{id}", get(validators::show))
-        .route("/v1/blobs/{sha256}", get(blobs::fetch))
+        .route("/v1/blobs/{sha256}", get(blobs::fetch).put(blobs::store))
         .route("/v1/network", get(network::show))
+        .route("/", get(web::index))
+        .route("/docs", get(web::docs))
+        .route("/sw.js", get(web::worker))
+        .route("/web/{name}", get(web::asset))
+        .route("/openapi.json", get(web::openapi))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

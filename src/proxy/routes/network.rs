@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::proxy::app::App;
 use crate::proxy::clock;
 use crate::proxy::error::ApiResult;
-use crate::proxy::store::{self, MinerRow};
+use crate::proxy::store::MinerRow;
 use crate::subnet::assign::NEWCOMER_QUALITY;
 use crate::subnet::task::{Hotkey, TaskState};
 
@@ -18,7 +18,7 @@ use crate::subnet::task::{Hotkey, TaskState};
 pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> {
     let metagraph = app.metagraph.last();
     let board = app.store.board();
-    let rows = app.store.read(store::miner_rows).await?;
+    let rows = app.store.records().miners().await?;
     let rows: HashMap<Hotkey, MinerRow> = rows.into_iter().map(|row| (row.hotkey.clone(), row)).collect();
     let present = app.presence.present(clock::now_ms());
     let miners: Vec<Value> = present
@@ -27,7 +27,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
             let row = rows.get(hotkey);
             json!({
                 "uid": metagraph.as_ref().and_then(|m| m.neuron(hotkey.as_str())).map(|neuron| neuron.uid),
-                "hotkey": hotkey, "kinds": seen.kinds, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
+                "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
                 "last_seen_ms": seen.last_seen_ms,

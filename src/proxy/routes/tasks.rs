@@ -13,14 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::proxy::app::{App, no_task};
-use crate::proxy::blobs::Stored;
+use crate::proxy::blobs::{Incoming, Stored};
 use crate::proxy::error::{ApiError, ApiResult};
+use crate::proxy::inputs::{self, Content, Probed};
+use crate::proxy::options::TaskOptions;
 use crate::proxy::request::{Name, Params};
-use crate::proxy::store;
-use crate::proxy::tasks::{self as work, Probed, TaskOptions};
+use crate::proxy::tasks as work;
 use crate::proxy::{form, request, views};
 use crate::subnet::task::{Task, TaskId};
-use crate::text::transcript::{SubtitleOptions, Transcript};
 
 /// Largest input inside a JSON body, bytes before base64.
 const MAX_INLINE_BYTES: usize = 8 << 20;
@@ -34,26 +34,13 @@ const MAX_WAIT_S: f64 = 60.0;
 /// Longest `Idempotency-Key`, bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonTask {
-    input: JsonInput,
-    // Not flattened: serde cannot refuse unknown fields then.
-    kind: Option<String>,
-    language: Option<String>,
-    prompt: Option<String>,
-    temperature: Option<f64>,
-    priority: Option<u8>,
-    redundancy: Option<u8>,
-    deadline_s: Option<u32>,
-}
-
-/// One of the two; an enum would make serde call two of them malformed JSON.
+/// What a JSON body names as its input: one of the three. An enum would make serde call two of them malformed JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonInput {
     upload_id: Option<String>,
     base64: Option<String>,
+    text: Option<String>,
 }
 
 /// Makes a task.
@@ -64,7 +51,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
         work::refuse_if_full(&app)?;
     }
     let (options, probed) = match request::media_type(request.headers()).as_str() {
-        "multipart/form-data" => from_multipart(&app, request).await?,
+        "multipart/form-data" => from_multipart(&app, &owner, request).await?,
         "application/json" => from_json(&app, &owner, request).await?,
         other => {
             let message = format!("content type is {other:.60}; expected multipart/form-data or application/json");
@@ -77,63 +64,76 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
     Ok((status, [(header::LOCATION, location)], Json(views::task(&app, &task).await?)).into_response())
 }
 
-async fn from_multipart(app: &App, request: Request) -> ApiResult<(TaskOptions, Probed)> {
+async fn from_multipart(app: &App, owner: &str, request: Request) -> ApiResult<(TaskOptions, Probed)> {
     let body = Multipart::from_request(request, &())
         .await
         .map_err(|error| ApiError::malformed("malformed_multipart", error.body_text()))?;
     let form = form::read(app, body).await?;
-    let mut options = TaskOptions::default();
-    for (name, text) in &form.fields {
-        options.set(name, text)?;
+    let (mut options, mut text) = (TaskOptions::default(), None);
+    for (name, value) in form.fields {
+        if name == "text" {
+            text = Some(value);
+        } else {
+            options.set(&name, &value)?;
+        }
     }
-    let file = form.file.ok_or_else(|| {
-        ApiError::malformed("missing_file", "the body has no part named file; send the audio in it").at("file")
-    })?;
-    Ok((options, work::probe(app, file.incoming, file.name).await?))
+    let probed = match (form.file, text) {
+        (Some(file), None) => inputs::audio(app, owner, file.incoming, file.name).await?,
+        (None, Some(text)) => inputs::text(app, owner, &text).await?,
+        (Some(_), Some(_)) => {
+            return Err(ApiError::malformed("two_inputs", "the body has both file and text; send one").at("text"));
+        }
+        (None, None) => {
+            let message = "the body has no part named file; send the audio in it (or text, for a synthesis)";
+            return Err(ApiError::malformed("missing_file", message).at("file"));
+        }
+    };
+    Ok((options, probed))
 }
 
 async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskOptions, Probed)> {
     let (parts, body) = request.into_parts();
     let bytes = request::read_body(&parts.headers, body, MAX_JSON_BYTES).await?;
-    let body: JsonTask = request::json(&bytes)?;
+    // In two steps, for serde cannot flatten and refuse unknown members at once.
+    let mut body: serde_json::Map<String, Value> = request::json(&bytes)?;
     drop(bytes);
-    let probed = match (body.input.upload_id, body.input.base64) {
-        (Some(id), None) => {
-            let (owner, wanted) = (owner.to_owned(), id.clone());
-            let row = app.store.read(move |sql| store::upload(sql, &owner, &wanted)).await?;
-            let row = row.ok_or_else(|| {
-                ApiError::not_found("no_such_upload", format!("there is no upload {id:.80}")).at("input")
-            })?;
-            Probed { stored: Stored { sha256: row.sha256, bytes: row.bytes }, name: row.name, audio: row.audio }
-        }
-        (None, Some(text)) => {
-            let bytes = BASE64_STANDARD.decode(text).map_err(|error| {
-                ApiError::invalid("not_base64", format!("input.base64 is not base64: {error}")).at("input")
-            })?;
-            if bytes.len() > MAX_INLINE_BYTES {
-                let message =
-                    format!("input.base64 has {} bytes; the limit is {MAX_INLINE_BYTES}: use /v1/uploads", bytes.len());
-                return Err(ApiError::too_large("input_too_large", message).at("input"));
-            }
-            let mut incoming = app.blobs.begin().await?;
-            incoming.write(&bytes).await?;
-            work::probe(app, incoming, None).await?
-        }
-        (Some(_), Some(_)) | (None, None) => {
-            let message = "input must have either upload_id or base64";
+    let input = body.remove("input").ok_or_else(|| {
+        ApiError::invalid("invalid_body", "the body has no member input; see docs/protocol.md").at("input")
+    })?;
+    let input: JsonInput = request::json_value(input)?;
+    let options: TaskOptions = request::json_value(Value::Object(body))?;
+    let probed = match (input.upload_id, input.base64, input.text) {
+        (Some(id), None, None) => uploaded(app, owner, id).await?,
+        (None, Some(text), None) => inputs::audio(app, owner, inline(app, &text).await?, None).await?,
+        (None, None, Some(text)) => inputs::text(app, owner, &text).await?,
+        _ => {
+            let message = "input must have one of upload_id, base64 and text";
             return Err(ApiError::invalid("invalid_value", message).at("input"));
         }
     };
-    let options = TaskOptions {
-        kind: body.kind,
-        language: body.language,
-        prompt: body.prompt,
-        temperature: body.temperature,
-        priority: body.priority,
-        redundancy: body.redundancy,
-        deadline_s: body.deadline_s,
-    };
     Ok((options, probed))
+}
+
+async fn uploaded(app: &App, owner: &str, id: String) -> ApiResult<Probed> {
+    let row = app.store.records().upload(owner, &id).await?;
+    let row =
+        row.ok_or_else(|| ApiError::not_found("no_such_upload", format!("there is no upload {id:.80}")).at("input"))?;
+    let stored = Stored { sha256: row.sha256, bytes: row.bytes };
+    Ok(Probed { stored, name: row.name, content: Content::Audio(row.audio) })
+}
+
+async fn inline(app: &App, base64: &str) -> ApiResult<Incoming> {
+    let bytes = BASE64_STANDARD
+        .decode(base64)
+        .map_err(|error| ApiError::invalid("not_base64", format!("input.base64 is not base64: {error}")).at("input"))?;
+    if bytes.len() > MAX_INLINE_BYTES {
+        let message =
+            format!("input.base64 has {} bytes; the limit is {MAX_INLINE_BYTES}: use /v1/uploads", bytes.len());
+        return Err(ApiError::too_large("input_too_large", message).at("input"));
+    }
+    let mut incoming = app.blobs.begin().await?;
+    incoming.write(&bytes).await?;
+    Ok(incoming)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
@@ -195,7 +195,7 @@ pub(super) async fn list(
     if !(1..=100).contains(&limit) {
         return Err(ApiError::invalid("invalid_value", format!("limit is {limit}; expected 1 to 100")).at("limit"));
     }
-    let mut tasks = app.store.read(move |sql| store::task_page(sql, &owner, limit + 1, page.after.as_deref())).await?;
+    let mut tasks = app.store.records().page(&owner, limit + 1, page.after.as_deref()).await?;
     let has_more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().filter(|_| has_more).map(|task| task.id.clone());
@@ -213,50 +213,12 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, Name(id): Name, headers:
     Ok(Json(views::task(&app, &task).await?))
 }
 
-/// Which form of the transcript.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Format {
-    format: Option<String>,
-}
-
-/// The transcript.
-pub(super) async fn result(
-    State(app): State<Arc<App>>,
-    Name(id): Name,
-    Params(format): Params<Format>,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    let task = owned(&app, &headers, id).await?;
-    let row = answer(&app, &task).await?;
-    let media = |kind| [(header::CONTENT_TYPE, kind)];
-    let format = format.format.as_deref().unwrap_or("json");
-    if format == "json" {
-        // The very text that the miner signed.
-        return Ok((media("application/json"), row.result).into_response());
-    }
-    let transcript = Transcript::from_json(&row.result)?;
-    match format {
-        "text" => Ok((media("text/plain; charset=utf-8"), format!("{}\n", transcript.text.trim())).into_response()),
-        "srt" => Ok((media("application/x-subrip; charset=utf-8"), transcript.to_srt(&SubtitleOptions::default()))
-            .into_response()),
-        "vtt" => Ok((media("text/vtt; charset=utf-8"), transcript.to_vtt(&SubtitleOptions::default())).into_response()),
-        other => {
-            let message = format!("format is {other:.40}; expected json, text, srt or vtt");
-            Err(ApiError::invalid("invalid_value", message).at("format"))
-        }
-    }
-}
-
-/// The response that the user gets.
-pub(super) async fn answer(app: &App, task: &Task) -> ApiResult<store::ResponseRow> {
-    let Some(id) = task.answer.clone() else {
-        let reason = task.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let message = format!("the task has no answer; it is {}{reason}", task.state.as_str());
-        return Err(ApiError::conflict("not_answered", message));
-    };
-    let row = app.store.read(move |sql| store::response(sql, &id)).await?;
-    row.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
+/// The same work again, as a task of its own.
+pub(super) async fn retry(State(app): State<Arc<App>>, Name(id): Name, headers: HeaderMap) -> ApiResult<Response> {
+    let ended = owned(&app, &headers, id).await?;
+    let task = work::retry(&app, &ended).await?;
+    let location = [(header::LOCATION, format!("/v1/tasks/{}", task.id))];
+    Ok((StatusCode::CREATED, location, Json(views::task(&app, &task).await?)).into_response())
 }
 
 /// The task, if it belongs to the user who asks.

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::Params;
-use crate::proxy::store::UploadRow;
-use crate::proxy::{clock, form, request, tasks};
+use crate::proxy::store::{Records, UploadRow};
+use crate::proxy::{clock, form, inputs, request};
 
 /// What may be said about an upload.
 #[derive(Deserialize)]
@@ -35,17 +35,17 @@ pub(super) async fn create(
     }
     let incoming = app.blobs.receive(request.into_body().into_data_stream()).await?;
     let name = about.name.as_deref().and_then(form::clean_name);
-    let probed = tasks::probe(&app, incoming, name).await?;
+    let (stored, audio) = inputs::keep_audio(&app, &owner, incoming, name.as_deref()).await?;
     let row = UploadRow {
         id: format!("upload_{}", ulid::Ulid::new().to_string().to_ascii_lowercase()),
         owner,
-        sha256: probed.stored.sha256,
-        bytes: probed.stored.bytes,
-        name: probed.name,
-        audio: probed.audio,
+        sha256: stored.sha256,
+        bytes: stored.bytes,
+        name,
+        audio,
         created_at_ms: clock::now_ms(),
     };
     let view = json!({"id": row.id, "sha256": row.sha256, "bytes": row.bytes, "audio": row.audio});
-    app.store.write(move |tx| tx.put_upload(&row).map_err(ApiError::from)).await?;
+    app.store.put(Records { upload: Some(row), ..Records::default() }).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -33,6 +33,13 @@ pub enum Tolerance {
     Absolute(f64),
     /// So large a share of the truth.
     Relative(f64),
+    /// So much in the field's unit, and so large a share of the truth besides.
+    Within {
+        /// In the field's unit.
+        absolute: f64,
+        /// As a share of the truth.
+        relative: f64,
+    },
 }
 
 /// One field that was asked for.
@@ -97,6 +104,7 @@ fn agree(expected: &Measure, got: &Measure, tolerance: Tolerance) -> bool {
                 Tolerance::Exact => 0.0,
                 Tolerance::Absolute(allowed) => allowed,
                 Tolerance::Relative(share) => share * expected.abs(),
+                Tolerance::Within { absolute, relative } => absolute + relative * expected.abs(),
             };
             // The first case is also that of infinities: silence is minus infinity decibels loud.
             #[allow(clippy::float_cmp, reason = "exact means exact")]

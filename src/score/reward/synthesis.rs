@@ -104,6 +104,14 @@ pub fn synthesis(response: &Synthesis<'_>) -> Reward {
     reward.delivered(Kind::Synthesis, quality, &delivery)
 }
 
+/// Why this speech is worth nothing, however it sounds: the first gate that it does not pass; `None` if it passes all.
+#[must_use]
+pub fn synthesis_refusal(response: &Synthesis<'_>) -> Option<String> {
+    let mut reward = Reward::new(Kind::Synthesis.name());
+    gates(response, &mut reward);
+    reward.reasons.into_iter().next()
+}
+
 /// Notes what must hold for there to be a reward at all.
 fn gates(response: &Synthesis<'_>, reward: &mut Reward) {
     let Synthesis { text, language, decodes, sample_rate, clipped_share, level_dbfs, is_duplicate, delivery, .. } =

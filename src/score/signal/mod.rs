@@ -5,6 +5,7 @@
 
 mod distortion_ratio;
 mod dtw;
+mod likeness;
 mod log_f0;
 mod log_spectral;
 mod mel_cepstral;
@@ -21,6 +22,7 @@ use super::corpus::in_threads;
 use crate::{Error, Result};
 
 pub use distortion_ratio::{si_sdr, snr};
+pub use likeness::likeness;
 pub use log_f0::log_f0_rmse;
 pub use log_spectral::log_spectral_distance;
 pub use mel_cepstral::{MEL_CEPSTRUM, mel_cepstral_distortion};

@@ -58,7 +58,7 @@ fn apply(task: &mut Task, step: &Step, now_ms: i64) {
         }
         Step::Submit { slot, token, miner, digest, is_good } => {
             let holding = Holding { slot: *slot, token: *token, miner: &hotkey(miner) };
-            let checked = if *is_good { Ok(()) } else { Err("bad".to_owned()) };
+            let checked = if *is_good { Ok(None) } else { Err("bad".to_owned()) };
             let response_id = ResponseId::from(format!("r-{slot}-{now_ms}"));
             let _ = task.submit(&holding, Submit { response_id, digest: digest.to_string(), checked }, now_ms);
         }

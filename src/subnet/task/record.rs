@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Coldkey, Hotkey, ResponseId, TaskId};
-use crate::subnet::consensus::Verdict;
+use crate::subnet::consensus::{Trust, Verdict};
 
 /// What is to be done with the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -13,6 +13,31 @@ use crate::subnet::consensus::Verdict;
 pub enum Kind {
     /// Speech to text.
     Transcription,
+    /// Text to speech.
+    Synthesis,
+    /// Audio to measurements.
+    Analysis,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Transcription, Self::Synthesis, Self::Analysis];
+
+    /// The kind's word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transcription => "transcription",
+            Self::Synthesis => "synthesis",
+            Self::Analysis => "analysis",
+        }
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// Where a task stands.
@@ -77,22 +102,55 @@ pub enum SlotState {
     Rejected,
 }
 
-/// How the work is to be done.
+/// In which language a transcript is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The one that was spoken.
+    #[default]
+    Transcribe,
+    /// English.
+    Translate,
+}
+
+/// How the work is to be done; what another kind of task takes has its default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Language code of the speech; absent to detect it.
     #[serde(default)]
     pub language: Option<String>,
-    /// Text that comes before the speech.
+    /// Transcription: text that comes before the speech.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// Sampling temperature, 0 to 1.
+    /// Transcription: sampling temperature, 0 to 1.
     #[serde(default)]
     pub temperature: f64,
+    /// Transcription: in which language.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub task: Target,
+    /// Transcription: whether each word's time is asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub word_timestamps: bool,
+    /// Synthesis: name of the voice; absent for the miner's own choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<String>,
+    /// Synthesis: how fast, 1 is the voice's own speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    /// Synthesis: file format in which the user gets the audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Analysis: what to measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
 }
 
-/// The bytes that a task is about.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The bytes that a task is about: audio, or the text of a synthesis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// SHA-256 of the bytes, lower-case hex.
@@ -103,6 +161,22 @@ pub struct Input {
     pub duration_s: Option<f64>,
     /// The user's name for it.
     pub name: Option<String>,
+    /// Characters of a text; absent for audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<u64>,
+}
+
+/// Audio that a miner made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Length, seconds.
+    pub duration_s: f64,
+    /// Hz.
+    pub sample_rate: u32,
 }
 
 /// The times that rule a task, ms.
@@ -150,6 +224,9 @@ pub struct Submission {
     pub submitted_at_ms: i64,
     /// Time from the lease to the answer, ms.
     pub latency_ms: i64,
+    /// The audio that belongs to the answer of a synthesis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
 }
 
 /// An answer that the proxy refused; kept so that the same submit gets the same reply.
@@ -244,8 +321,11 @@ pub struct EvaluationLease {
 pub struct Member {
     /// Who.
     pub validator: Hotkey,
-    /// Its stake when the evaluation began.
+    /// Its stake when the evaluation began, or the share of all stake that it was drawn for.
     pub stake: f64,
+    /// Its trust when the evaluation began.
+    #[serde(default)]
+    pub trust: Trust,
     /// The evaluation as lent to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<EvaluationLease>,
@@ -258,10 +338,10 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member that did nothing yet.
+    /// A member that did nothing yet, with a newcomer's trust.
     #[must_use]
     pub fn new(validator: Hotkey, stake: f64) -> Self {
-        Self { validator, stake, lease: None, commitment: None, scores: None }
+        Self { validator, stake, trust: Trust::default(), lease: None, commitment: None, scores: None }
     }
 }
 
@@ -276,7 +356,7 @@ pub struct Evaluation {
     pub commit_by_ms: i64,
     /// When reveals close at the latest.
     pub reveal_by_ms: i64,
-    /// Who judges; fixed when it began.
+    /// Who judges ([`crate::subnet::sortition`]); fixed when it began.
     pub committee: Vec<Member>,
 }
 
@@ -287,6 +367,9 @@ pub struct Task {
     pub id: TaskId,
     /// Grows by one with every change.
     pub version: u64,
+    /// Number of the last event that users were told; a store counts it with the change that it tells of.
+    #[serde(default)]
+    pub last_event: u64,
     /// The user's name in the list of API keys; empty where none are asked for.
     pub owner: String,
     /// What is to be done.
@@ -307,6 +390,9 @@ pub struct Task {
     pub options: Options,
     /// The bytes that it is about.
     pub input: Input,
+    /// What the user noted about it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     /// Places for miners; their number is the redundancy.
     pub slots: Vec<Slot>,
     /// Operators that wait before they get it again.
@@ -335,6 +421,8 @@ pub struct NewTask {
     pub options: Options,
     /// With what.
     pub input: Input,
+    /// What the user notes about it.
+    pub metadata: BTreeMap<String, String>,
     /// 0 (last) to 9 (first).
     pub priority: u8,
     /// Number of miners; at least 1 is used.
@@ -351,6 +439,7 @@ impl Task {
         Self {
             id: new.id,
             version: 1,
+            last_event: 0,
             owner: new.owner,
             kind: new.kind,
             state: TaskState::Queued,
@@ -361,6 +450,7 @@ impl Task {
             priority: new.priority,
             options: new.options,
             input: new.input,
+            metadata: new.metadata,
             slots,
             deferrals: Vec::new(),
             settled_at_ms: None,
@@ -368,6 +458,12 @@ impl Task {
             answer: None,
             verdict: None,
         }
+    }
+
+    /// Names of the blobs that must stay as long as the task does.
+    pub fn blobs(&self) -> impl Iterator<Item = &str> {
+        let outputs = self.submissions().filter_map(|submission| submission.output.as_ref());
+        std::iter::once(self.input.sha256.as_str()).chain(outputs.map(|output| output.sha256.as_str()))
     }
 
     /// The answers that passed the proxy's checks, in the order of the slots.

@@ -6,13 +6,14 @@ use crate::subnet::consensus::ACCEPTED_FROM;
 pub(super) const TERMS: Terms = Terms { lease_ms: 100, grace_ms: 50, commit_ms: 200, reveal_ms: 80 };
 
 pub(super) fn task(redundancy: u8) -> Task {
-    let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None };
+    let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
     let new = NewTask {
         id: TaskId::from("t"),
         owner: String::new(),
         kind: Kind::Transcription,
         options: Options::default(),
         input,
+        metadata: std::collections::BTreeMap::new(),
         priority: 5,
         redundancy,
         deadline_ms: 10_000,
@@ -26,14 +27,14 @@ fn claim(task: &mut Task, slot: u8, miner: &str, now_ms: i64) -> Result<u64, Ref
 }
 
 fn submit(task: &mut Task, slot: u8, token: u64, miner: &str, digest: &str, now_ms: i64) -> Result<Receipt, Refusal> {
-    submit_checked(task, (slot, token, miner), digest, Ok(()), now_ms)
+    submit_checked(task, (slot, token, miner), digest, Ok(None), now_ms)
 }
 
 fn submit_checked(
     task: &mut Task,
     (slot, token, miner): (u8, u64, &str),
     digest: &str,
-    checked: Result<(), String>,
+    checked: Result<Option<Output>, String>,
     now_ms: i64,
 ) -> Result<Receipt, Refusal> {
     let response_id = ResponseId::from(format!("r{slot}-{digest}"));

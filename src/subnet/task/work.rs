@@ -1,7 +1,7 @@
 //! Miners' side of a task: claim, heartbeat, submit, fail, and what time does to leases.
 
 use super::ids::{Coldkey, Hotkey, ResponseId};
-use super::record::{Deferral, Lease, Refused, Slot, SlotState, Submission, Task, TaskState, Terms};
+use super::record::{Deferral, Lease, Output, Refused, Slot, SlotState, Submission, Task, TaskState, Terms};
 use super::{DEFERRAL_MS, MAX_ATTEMPTS, MAX_PARTIAL_BYTES, MAX_REASON_BYTES, Refusal, seconds};
 
 /// A miner's wish for a slot.
@@ -35,8 +35,15 @@ pub struct Submit {
     pub response_id: ResponseId,
     /// SHA-256 of the result's text.
     pub digest: String,
-    /// What the proxy's own checks say: `Err` carries what is wrong.
-    pub checked: Result<(), String>,
+    /// What the proxy's own checks say: the audio that the result is about, if any, or what is wrong with it.
+    pub checked: Result<Option<Output>, String>,
+}
+
+/// A result that passed the checks.
+struct Answer {
+    response_id: ResponseId,
+    digest: String,
+    output: Option<Output>,
 }
 
 /// Reply to a heartbeat.
@@ -149,7 +156,10 @@ impl Task {
         }
         let lease = slot.live_lease(holding, now_ms)?.clone();
         match submit.checked {
-            Ok(()) => slot.take_answer(lease, holding.token, submit.response_id.clone(), submit.digest, now_ms),
+            Ok(output) => {
+                let answer = Answer { response_id: submit.response_id.clone(), digest: submit.digest, output };
+                slot.take_answer(lease, holding.token, answer, now_ms);
+            }
             Err(reason) => {
                 let reason = start_of(&reason, MAX_REASON_BYTES).to_owned();
                 slot.refused.push(Refused {
@@ -320,20 +330,21 @@ impl Slot {
         }
     }
 
-    fn take_answer(&mut self, lease: Lease, token: u64, response_id: ResponseId, digest: String, now_ms: i64) {
+    fn take_answer(&mut self, lease: Lease, token: u64, answer: Answer, now_ms: i64) {
         self.state = SlotState::Submitted;
         self.progress = 1.0;
         self.partial = None;
         self.reason = None;
         self.lease = None;
         self.submission = Some(Submission {
-            response_id,
+            response_id: answer.response_id,
             latency_ms: (now_ms - lease.granted_at_ms).max(0),
             miner: lease.miner,
             coldkey: lease.coldkey,
             token,
-            digest,
+            digest: answer.digest,
             submitted_at_ms: now_ms,
+            output: answer.output,
         });
     }
 

@@ -98,7 +98,8 @@ impl Skipped {
         }
     }
 
-    fn push(&mut self, c: char) {
+    /// Adds a character.
+    pub fn push(&mut self, c: char) {
         *self.counts.entry(c).or_default() += 1;
     }
 }
