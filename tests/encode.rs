@@ -11,7 +11,6 @@ use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
-use violet::Error;
 use violet::audio::{self, EncodeOptions, Format, Mix, Options, SampleType, Sound};
 
 fn speech(sample_rate: u32) -> Vec<f32> {
@@ -123,7 +122,7 @@ fn opus_is_as_long_as_what_it_got_and_not_delayed() {
 #[test]
 fn pieces_make_the_same_file_as_the_whole() {
     let samples = stereo(44_100);
-    for format in [Format::Wav, Format::Flac, Format::Opus, Format::Pcm] {
+    for format in [Format::Wav, Format::Flac, Format::Mp3, Format::Opus, Format::Pcm] {
         let options = EncodeOptions { format, ..EncodeOptions::default() };
         let whole = audio::encode(&samples, 44_100, 2, &options).unwrap();
         let mut bytes = Cursor::new(Vec::new());
@@ -134,18 +133,135 @@ fn pieces_make_the_same_file_as_the_whole() {
     }
 }
 
-#[test]
-fn mp3_is_made_by_ffmpeg_only_if_allowed() {
-    let (samples, options) = (stereo(44_100), EncodeOptions { format: Format::Mp3, ..EncodeOptions::default() });
-    let refused = audio::encode(&samples, 44_100, 2, &options);
-    assert!(matches!(refused, Err(Error::Unsupported(message)) if message.contains("allow_ffmpeg")));
-    if Command::new("ffmpeg").arg("-version").output().is_err() {
-        return;
+/// Frames of an mp3 file, each with its header's bits: sync, version, layer, index of bit rate, rate and padding.
+fn mp3_frames(bytes: &[u8]) -> Vec<(u32, &[u8])> {
+    const LOW: [usize; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+    const HIGH: [usize; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+    let (mut frames, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let header = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        assert_eq!(header >> 21, 0x7ff, "no frame at byte {at}");
+        assert_eq!(header >> 17 & 3, 1, "not layer III at byte {at}");
+        let (version, index, padding) = (header >> 19 & 3, (header >> 12 & 15) as usize, (header >> 9 & 1) as usize);
+        let shift = [2, 9, 1, 0][version as usize];
+        let rate = [44_100, 48_000, 32_000][(header >> 10 & 3) as usize] >> shift;
+        let (factor, kbps) = if version == 3 { (144, HIGH[index]) } else { (72, LOW[index]) };
+        let n_bytes = factor * 1_000 * kbps / rate + padding;
+        frames.push((header, &bytes[at..at + n_bytes]));
+        at += n_bytes;
     }
-    let bytes = audio::encode(&samples, 44_100, 2, &EncodeOptions { allow_ffmpeg: true, ..options }).unwrap();
-    let sound = decode(bytes);
-    assert_eq!((sound.info.codec.as_str(), sound.n_channels, sound.sample_rate), ("mp3", 2, 44_100));
-    assert!((11.0..11.1).contains(&(sound.samples.len() as f64 / 88_200.0)));
+    frames
+}
+
+#[test]
+fn mp3_is_as_long_as_what_it_got_and_not_delayed() {
+    // Rate, channels, bits a second, least signal to noise ratio in dB.
+    for (sample_rate, n_channels, bit_rate, least_db) in [
+        (16_000, 1, 64_000, 35.0),
+        (24_000, 1, 64_000, 35.0),
+        (22_050, 2, 128_000, 35.0),
+        (32_000, 1, 64_000, 30.0),
+        (44_100, 1, 128_000, 45.0),
+        (44_100, 2, 128_000, 30.0),
+        (48_000, 2, 320_000, 45.0),
+    ] {
+        let samples = if n_channels == 1 { speech(sample_rate) } else { stereo(sample_rate) };
+        let options = EncodeOptions { format: Format::Mp3, bit_rate: Some(bit_rate), ..EncodeOptions::default() };
+        let bytes = audio::encode(&samples, sample_rate, n_channels, &options).unwrap();
+        let name = format!("{sample_rate} Hz, {n_channels} channels");
+        let frames = mp3_frames(&bytes);
+        let n_seconds = samples.len() as f64 / n_channels as f64 / f64::from(sample_rate);
+        let kept = bytes.len() as f64 * 8.0 / n_seconds;
+        assert!((kept / f64::from(bit_rate) - 1.0).abs() < 0.02, "{name}: {kept} bits a second");
+        let tag = frames[0].1.windows(4).position(|four| four == b"Info").expect("an Info tag");
+        let n_stated = u32::from_be_bytes(frames[0].1[tag + 8..tag + 12].try_into().unwrap());
+        assert_eq!(n_stated as usize, frames.len() - 1, "{name}: frames");
+        let sound = decode(bytes.clone());
+        assert_eq!((sound.info.codec.as_str(), sound.n_channels, sound.sample_rate), ("mp3", n_channels, sample_rate));
+        assert_eq!(sound.skipped_packets, 0);
+        let db = snr_db(&sound.samples, &samples);
+        assert!(db > least_db, "{name}: {db:.1} dB");
+        if let Some(theirs) = ffmpeg(&bytes, &[]) {
+            let db = snr_db(&theirs, &sound.samples);
+            assert!(db > 80.0, "{name}: ffmpeg hears it otherwise, {db:.1} dB");
+        }
+    }
+}
+
+#[test]
+fn mp3_of_every_rate_and_bit_rate_is_heard_as_what_it_was() {
+    let low = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+    let high = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+    for sample_rate in [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] {
+        for n_channels in [1, 2] {
+            // A chord of which the second channel has half at times: both kinds of stereo.
+            let n_frames = sample_rate as usize / 2;
+            let tone = |n: usize, hz: f32| (std::f32::consts::TAU * hz * n as f32 / sample_rate as f32).sin();
+            let frame = |n: usize| {
+                let (a, b) = (0.3 * tone(n, 440.0) + 0.2 * tone(n, 1_310.0), 0.3 * tone(n, 777.0));
+                [a, if n / 2_000 % 2 == 0 { 0.5 * a } else { b }]
+            };
+            let samples: Vec<f32> = (0..n_frames).flat_map(|n| frame(n).into_iter().take(n_channels)).collect();
+            for kbps in if sample_rate < 32_000 { low } else { high } {
+                let options = EncodeOptions { format: Format::Mp3, bit_rate: Some(kbps * 1_000), ..Default::default() };
+                let bytes = audio::encode(&samples, sample_rate, n_channels, &options).unwrap();
+                assert!(!mp3_frames(&bytes).is_empty());
+                let sound = decode(bytes);
+                let db = snr_db(&sound.samples, &samples);
+                // A second of stereo in 1,000 bytes is a murmur.
+                let least_db = if kbps < 32 * n_channels as u32 { -1.0 } else { 10.0 };
+                assert!(db > least_db, "{sample_rate} Hz, {n_channels} channels, {kbps} kbit/s: {db:.1} dB");
+            }
+        }
+    }
+}
+
+#[test]
+fn mp3_of_anything_is_heard() {
+    let options = EncodeOptions { format: Format::Mp3, ..EncodeOptions::default() };
+    let mut state = 1_u32;
+    let mut noise = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    for sample_rate in [24_000, 44_100] {
+        for n in [0, 1, 94, 575, 576, 577, 1_151, 1_152, 1_153, 30_000] {
+            let extreme: Vec<f32> = (0..n).map(|_| noise().signum() * 1e30).collect();
+            for samples in [vec![0.0; n], (0..n).map(|_| noise()).collect(), extreme] {
+                let bytes = audio::encode(&samples, sample_rate, 1, &options).unwrap();
+                mp3_frames(&bytes);
+                if n > 0 {
+                    assert_eq!(decode(bytes.clone()).samples.len(), n);
+                }
+                assert!(n == 0 || ffmpeg(&bytes, &[]).is_none_or(|theirs| theirs.len() == n), "{sample_rate} Hz, {n}");
+            }
+        }
+    }
+    // A rate that mp3 has not is resampled, as is one that is too high.
+    for (given, had) in [(37_800, 44_100), (96_000, 48_000), (6_000, 8_000)] {
+        let sound = decode(audio::encode(&[0.1].repeat(given as usize), given, 1, &options).unwrap());
+        assert_eq!((sound.sample_rate, sound.samples.len()), (had, had as usize));
+    }
+}
+
+#[test]
+fn live_files_are_whole_without_going_back() {
+    let samples = stereo(24_000);
+    for format in [Format::Wav, Format::Flac, Format::Mp3, Format::Opus] {
+        let options = EncodeOptions { format, ..EncodeOptions::default() };
+        let mut bytes = Vec::new();
+        let mut encoder = audio::live_encoder(&mut bytes, "test", 24_000, 2, &options).unwrap();
+        samples.chunks(2 * 4_800).for_each(|piece| encoder.write(piece).unwrap());
+        encoder.finish().unwrap();
+        let theirs = ffmpeg(&bytes, &[]);
+        let sound = decode(bytes);
+        assert_eq!(sound.skipped_packets, 0);
+        let n_extra = if format == Format::Mp3 { 2 * 1_057..2 * 1_700 } else { 0..1 };
+        let n_want = if format == Format::Opus { 2 * samples.len() } else { samples.len() };
+        let n_more = sound.samples.len() - n_want;
+        assert!(n_extra.contains(&n_more), "{format:?}: {n_more} samples more");
+        assert!(theirs.is_none_or(|theirs| theirs.len() == sound.samples.len()), "{format:?}");
+    }
 }
 
 #[test]
@@ -163,4 +279,8 @@ fn impossible_files_are_refused() {
     assert!(encode(&[0.0; 3], 16_000, 3, opus).contains("1 to 2"));
     assert!(encode(&[0.0], 16_000, 1, EncodeOptions { bit_rate: Some(1), ..opus }).contains("bits a second"));
     assert!(encode(&[0.0], 16_000, 1, flac).contains("16 or 24 bits"));
+    let mp3 = EncodeOptions { format: Format::Mp3, ..wav };
+    assert!(encode(&[0.0; 3], 16_000, 3, mp3).contains("1 to 2"));
+    let refused = encode(&[0.0], 16_000, 1, EncodeOptions { bit_rate: Some(320_000), ..mp3 });
+    assert!(refused.contains("320000 bits a second") && refused.contains("160,000"), "{refused}");
 }

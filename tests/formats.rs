@@ -98,10 +98,10 @@ fn opus_is_as_long_as_what_was_encoded_in_every_container() {
         );
         assert_eq!(audio::probe(data(name), &Limits::default()).unwrap().duration_s, Some(3.0), "{name}");
     }
-    // Matroska's end is not trimmed: up to a packet of silence more.
     for name in ["clip_opus.webm", "clip_video.webm"] {
         let got = all(name);
-        assert!((144_000..145_000).contains(&got.samples.len()), "{name}: {}", got.samples.len());
+        // Its header's length is the last block's end, with the padding.
+        assert_eq!(got.samples.len(), 144_000, "{name}");
         assert!(difference_lsb(&got.samples[..140_000], &all("clip.opus").samples[..140_000]) < 0.01, "{name}");
     }
 }
@@ -264,7 +264,9 @@ fn what_arrives_in_pieces_is_heard_as_from_a_file() {
         let bytes = std::fs::read(data(name)).unwrap();
         let blocks = Blocks::from_arriving(Pieces(Cursor::new(bytes.clone())), name, &options).unwrap();
         let samples = blocks.collect::<violet::Result<Vec<_>>>().unwrap().concat();
-        assert!(samples == mono(name, &options), "{name}: {} samples", samples.len());
+        // Which block of Matroska is the last, and so has padding, is seen too late.
+        let n_padding = if name == "clip_opus.webm" { 648 / 3 } else { 0 };
+        assert!(samples[..samples.len() - n_padding] == mono(name, &options), "{name}: {} samples", samples.len());
         let limits = Limits { max_bytes: 5_000, ..Limits::default() };
         let few = Blocks::from_arriving(Pieces(Cursor::new(bytes)), name, &Options { limits, ..options });
         let result = few.and_then(Iterator::collect::<violet::Result<Vec<_>>>);

@@ -2,6 +2,9 @@
 #![cfg(feature = "proxy")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "firebase")]
+#[path = "proxy/emulators.rs"]
+mod emulators;
 #[path = "proxy/http.rs"]
 mod http;
 #[path = "proxy/network.rs"]
@@ -11,13 +14,20 @@ mod neuron;
 
 #[path = "proxy/crashes.rs"]
 mod crashes;
+#[path = "proxy/deaths.rs"]
+mod deaths;
 #[path = "proxy/events.rs"]
 mod events;
 #[path = "proxy/kinds.rs"]
 mod kinds;
 #[path = "proxy/leases.rs"]
 mod leases;
+#[path = "proxy/openapi.rs"]
+mod openapi;
 #[path = "proxy/path.rs"]
 mod path;
 #[path = "proxy/process.rs"]
 mod process;
+#[cfg(feature = "firebase")]
+#[path = "proxy/shared.rs"]
+mod shared;

@@ -6,8 +6,6 @@ Both say every text in this run. A phoneme is a vowel, diphthong or affricate as
 too; spaces and punctuation do not count. The rate without stress marks is beside it.
 """
 
-# ruff: noqa: RUF001 (phonemes are written in IPA)
-
 import json
 import re
 import subprocess

@@ -5,6 +5,8 @@
 0.5
 """
 
+from typing import TYPE_CHECKING, Any
+
 from violet._core import (
     LimitError,
     Segment,
@@ -25,7 +27,7 @@ from violet._core import (
     word_counts,
 )
 from violet.analysis import Analysis, analyze
-from violet.audio import AudioInfo, decode, encode, info, load, resample, save, stream
+from violet.audio import AudioInfo, decode, encode, encode_stream, info, load, resample, save, stream
 from violet.audio_scores import (
     log_f0_rmse,
     log_spectral_distance,
@@ -59,10 +61,15 @@ from violet.synthesizer import Speech, Synthesizer, phonemize, voices
 from violet.transcriber import Transcriber
 from violet.vad import SpeechSpan, VadOptions, speech_timestamps
 
+if TYPE_CHECKING:
+    from violet.client import AsyncClient, Client
+
 __all__ = [
     "Analysis",
+    "AsyncClient",
     "AudioInfo",
     "CharacterScores",
+    "Client",
     "Comparison",
     "DnsMosScores",
     "LimitError",
@@ -87,6 +94,7 @@ __all__ = [
     "cpwer",
     "decode",
     "encode",
+    "encode_stream",
     "info",
     "load",
     "log_f0_rmse",
@@ -119,3 +127,13 @@ __all__ = [
     "wip",
     "word_counts",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - what modules' __getattr__ returns
+    """The clients, imported when they are first used: their HTTP library takes longer to import than all the rest."""
+    if name in {"AsyncClient", "Client"}:
+        from violet import client
+
+        return getattr(client, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "MAX_TALLY",
     "REWARD_VERSION",
+    "AudioEncoder",
     "AudioStream",
-    "AudioWriter",
     "DistillMos",
     "DnsMos",
     "LimitError",
@@ -62,6 +63,7 @@ __all__ = [
     "phonemize",
     "prepare_voice",
     "probe",
+    "proven",
     "pyin",
     "resample",
     "reward_agreement",
@@ -74,9 +76,12 @@ __all__ = [
     "score_texts",
     "ser",
     "si_sdr",
+    "simulate",
     "snr",
     "speech_account",
     "stoi",
+    "syllable_nuclei",
+    "tally_add",
     "to_16_khz",
     "transcription_error_rate",
     "weights_to_u16",
@@ -91,6 +96,7 @@ __all__ = [
     "yuma_permits",
 ]
 
+MAX_TALLY: int
 REWARD_VERSION: str
 __version__: str
 
@@ -125,33 +131,28 @@ class AudioStream:
     def __iter__(self) -> AudioStream: ...
     def __next__(self) -> npt.NDArray[np.float32]: ...
 
-@final
-class AudioWriter:
-    def __new__(
-        cls, path: str | PathLike[str], sample_rate: int, format: str, allow_ffmpeg: bool = False
-    ) -> AudioWriter: ...
-    def write(self, samples: npt.NDArray[np.float32]) -> None: ...
-    def finish(self) -> None: ...
-
 def encode(
-    samples: npt.NDArray[np.float32],
-    sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    samples: npt.NDArray[np.float32], sample_rate: int, choices: tuple[str, str, int | None, int | None]
 ) -> bytes: ...
 def save(
     path: str | PathLike[str],
     samples: npt.NDArray[np.float32],
     sample_rate: int,
-    format: str,
-    bits: str,
-    bit_rate: int | None,
-    dither: int | None,
-    allow_ffmpeg: bool,
+    choices: tuple[str, str, int | None, int | None],
 ) -> None: ...
+
+@final
+class AudioEncoder:
+    def __new__(
+        cls,
+        path: str | PathLike[str] | None,
+        sample_rate: int,
+        n_channels: int,
+        choices: tuple[str, str, int | None, int | None],
+    ) -> AudioEncoder: ...
+    def write(self, samples: npt.NDArray[np.float32]) -> bytes: ...
+    def finish(self) -> bytes: ...
+
 def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
 def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
 def wer(
@@ -246,12 +247,15 @@ def reward_analysis(
 ) -> _Reward: ...
 def reward_miner(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> _Reward: ...
 def ema_update(ema: tuple[float, float, float], x: float, now_s: float) -> tuple[float, float, float]: ...
+def proven(weight: float, work: tuple[float, float], direct: tuple[float, float]) -> tuple[float, float, float]: ...
+def tally_add(tally: tuple[int, int], is_good: bool) -> tuple[int, int]: ...
 def miner_score(kinds: Sequence[tuple[float, float, float]], availability: float, credibility: float) -> float: ...
 def availability(answered: int, asked: int) -> float: ...
 def credibility(passed: int, failed: int) -> float: ...
 def miner_weights(
-    miners: Sequence[tuple[int, float, str, str | None]], burn_uid: int | None = None
+    miners: Sequence[tuple[int, float, str, str | None, int | None]], burn_uid: int | None = None
 ) -> list[tuple[int, float]]: ...
+def simulate(seed: int, epochs: int, colluding_stake: float, colluders: int) -> tuple[str, str, str]: ...
 def weights_to_u16(weights: Sequence[tuple[int, float]]) -> list[tuple[int, int]]: ...
 def yuma_permits(stake: Sequence[float], count: int) -> list[bool]: ...
 def yuma_epoch(
@@ -516,4 +520,7 @@ def yin(
     trough_threshold: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
 def cluster_speakers(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]: ...
-def speech_account(segments_s: Sequence[tuple[float, float]], duration_s: float, n_words: int | None) -> str: ...
+def speech_account(
+    segments_s: Sequence[tuple[float, float]], duration_s: float, syllables_s: Sequence[float]
+) -> str: ...
+def syllable_nuclei(samples: npt.NDArray[np.float32], sample_rate: int) -> list[float]: ...

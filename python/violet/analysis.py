@@ -262,7 +262,8 @@ def _speech(samples: npt.NDArray[np.float32]) -> dict[str, Any]:
     duration_s = len(samples) / SAMPLE_RATE
     spans = speech_timestamps(samples) if len(samples) else []
     segments = [(span.start / SAMPLE_RATE, min(span.end / SAMPLE_RATE, duration_s)) for span in spans]
-    account: dict[str, Any] = json.loads(_core.speech_account(segments, duration_s, None))
+    syllables = _core.syllable_nuclei(samples, SAMPLE_RATE)
+    account: dict[str, Any] = json.loads(_core.speech_account(segments, duration_s, syllables))
     return account
 
 

@@ -29,6 +29,9 @@ type Source = str | PathLike[str] | bytes | bytearray | BinaryIO
 type Format = Literal["wav", "flac", "mp3", "opus", "pcm"]
 """A file format that is written."""
 
+type Bits = Literal[16, 24, "float"]
+"""How wav, flac and pcm store samples."""
+
 MAX_DURATION_S = 4 * 3600.0
 """Longest audio that is loaded, seconds, unless another limit is given."""
 
@@ -223,34 +226,36 @@ def info(source: Source) -> AudioInfo:
 
 def save(
     path: str | PathLike[str],
-    samples: npt.ArrayLike,
+    samples: npt.ArrayLike | Iterator[npt.ArrayLike],
     sample_rate: int,
     *,
     format: Format | None = None,
-    bits: Literal[16, 24, "float"] = 16,
+    bits: Bits = 16,
     bit_rate: int | None = None,
     dither: int | None = 0,
-    allow_ffmpeg: bool = False,
 ) -> None:
     """Writes an audio file.
 
     Args:
         path: The file, made or replaced.
         samples: `[n_samples]` or `[n_frames, n_channels]`, in [-1, 1]; what lies beyond is clipped unless `bits` is
-            "float".
+            "float". An iterator of such blocks, as `stream` gives them, is written block by block.
         sample_rate: Their rate, Hz.
         format: The file format; None takes it from the end of the path's name.
         bits: How wav, flac and pcm store samples.
         bit_rate: Bits a second of mp3 and opus; None for 64,000 a channel.
         dither: Seed of the triangular dither that is added where bits are lost; None for plain rounding.
-        allow_ffmpeg: Let an `ffmpeg` on PATH make mp3, for which there is no encoder here.
 
     Raises:
         OSError: The file cannot be written.
-        ValueError: The samples are not finite, the format cannot hold them, or it is mp3 without `allow_ffmpeg`.
+        ValueError: The samples are not finite, or the format cannot hold them.
     """
-    name = format or PurePath(fspath(path)).suffix.removeprefix(".")
-    _core.save(path, _floats(samples), sample_rate, name, str(bits), bit_rate, dither, allow_ffmpeg)
+    choices = (format or PurePath(fspath(path)).suffix.removeprefix("."), str(bits), bit_rate, dither)
+    if isinstance(samples, Iterator):
+        for _ in _encoded(path, samples, sample_rate, choices):
+            pass
+    else:
+        _core.save(path, _floats(samples), sample_rate, choices)
 
 
 def encode(
@@ -258,17 +263,64 @@ def encode(
     sample_rate: int,
     *,
     format: Format = "wav",
-    bits: Literal[16, 24, "float"] = 16,
+    bits: Bits = 16,
     bit_rate: int | None = None,
     dither: int | None = 0,
-    allow_ffmpeg: bool = False,
 ) -> bytes:
     """The bytes of an audio file; see `save`.
 
     Raises:
-        ValueError: The samples are not finite, the format cannot hold them, or it is mp3 without `allow_ffmpeg`.
+        ValueError: The samples are not finite, or the format cannot hold them.
     """
-    return _core.encode(_floats(samples), sample_rate, format, str(bits), bit_rate, dither, allow_ffmpeg)
+    return _core.encode(_floats(samples), sample_rate, (format, str(bits), bit_rate, dither))
+
+
+def encode_stream(
+    blocks: Iterable[npt.ArrayLike],
+    sample_rate: int,
+    *,
+    format: Format = "mp3",
+    bits: Bits = 16,
+    bit_rate: int | None = None,
+    dither: int | None = 0,
+) -> Iterator[bytes]:
+    """The bytes of an audio file as they are made, for a listener who does not wait for the end.
+
+    What a header says at the end is not said: wav has the greatest length, flac none, and mp3 keeps the encoder's delay
+    (1,057 samples) and padding. `save` and `encode` go back and write it.
+
+    Args:
+        blocks: Blocks of samples, each as `encode` takes them, with as many channels as the first.
+        sample_rate: As in `save`.
+        format: As in `save`.
+        bits: As in `save`.
+        bit_rate: As in `save`.
+        dither: As in `save`.
+
+    Raises:
+        ValueError: The samples are not finite, or the format cannot hold them; while bytes are asked for.
+    """
+    return _encoded(None, blocks, sample_rate, (format, str(bits), bit_rate, dither))
+
+
+def _encoded(
+    path: str | PathLike[str] | None,
+    blocks: Iterable[npt.ArrayLike],
+    sample_rate: int,
+    choices: tuple[str, str, int | None, int | None],
+) -> Iterator[bytes]:
+    """The bytes that blocks of samples make; none of them where they go to a file."""
+    encoder: _core.AudioEncoder | None = None
+    for block in blocks:
+        samples = _floats(block)
+        if encoder is None:
+            encoder = _core.AudioEncoder(path, sample_rate, samples.shape[1] if samples.ndim > 1 else 1, choices)
+        if data := encoder.write(samples):
+            yield data
+    if encoder is None:
+        encoder = _core.AudioEncoder(path, sample_rate, 1, choices)
+    if data := encoder.finish():
+        yield data
 
 
 def resample(samples: npt.ArrayLike, from_rate: int, to_rate: int) -> Samples:

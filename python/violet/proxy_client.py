@@ -268,7 +268,7 @@ class ProxyClient:
                     message = f"answer to {path} is above {ANSWER_LIMIT_BYTES} bytes"
                     raise ProtocolError(message)
         if not 200 <= response.status < 300:
-            raise _refusal(response, bytes(raw), path)
+            raise refusal(response, bytes(raw), path)
         try:
             value = json.loads(raw)
         except ValueError as error:
@@ -298,7 +298,7 @@ def _json(body: object) -> bytes:
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _refusal(response: aiohttp.ClientResponse, raw: bytes, path: str) -> ProxyError:
+def refusal(response: aiohttp.ClientResponse, raw: bytes, path: str) -> ProxyError:
     """The error that a refusal is, whoever refused (a gateway in front of the proxy answers without our JSON)."""
     message, code = raw[:120].decode("utf-8", "replace"), f"http_{response.status}"
     with contextlib.suppress(ValueError, ProtocolError):

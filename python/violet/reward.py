@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 VERSION: str = _core.REWARD_VERSION
-"""Version of the rules, such as `reward/2`."""
+"""Version of the rules, such as `reward/3`."""
 
 type Kind = Literal["transcription", "synthesis", "analysis"]
 
@@ -274,7 +274,7 @@ def analysis(
 
 
 def miner(kinds: Iterable[tuple[float, float, float]], availability: float, credibility: float) -> Reward:
-    """A miner's score `S = A^2 * C^2.5 * sum_k w_k c_k s_k`.
+    """A miner's score `S = A^0.5 * C^2.5 * sum_k w_k c_k s_k`.
 
     Args:
         kinds: Of each kind of task its share of the reward w, how sure the validator is c, and the miner's mean reward

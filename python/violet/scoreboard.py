@@ -1,5 +1,6 @@
 """What one validator knows about each miner, kept across restarts, and the weights that follow from it."""
 
+import ipaddress
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,9 +13,6 @@ from violet.files import write_atomic
 
 VERSION = 1
 """Version of the state file; another one is refused rather than misread."""
-
-MAX_COUNT = 200
-"""Counts are halved when they pass this: old outages fade, and a new one is noticed."""
 
 KIND_WEIGHTS = {"transcription": 0.5, "synthesis": 0.3, "analysis": 0.2}
 """Share of the reward of each kind of task; among the kinds that the network trades, see `Scoreboard.score`."""
@@ -33,9 +31,9 @@ class Quality:
     updated_s: float = 0.0
 
     @property
-    def confidence(self) -> float:
-        """How sure the mean is, in [0, 1): one fresh measurement counts half."""
-        return self.mass / (self.mass + 1.0)
+    def known(self) -> tuple[float, float]:
+        """The mean and its mass."""
+        return self.value, self.mass
 
 
 @dataclass(slots=True)
@@ -43,7 +41,9 @@ class Record:
     """One miner."""
 
     qualities: dict[str, Quality] = field(default_factory=dict)
-    """By kind of task."""
+    """By kind of task: what came through the proxy."""
+    direct: dict[str, Quality] = field(default_factory=dict)
+    """By kind of task: challenges that the validator sent itself."""
     asked: int = 0
     answered: int = 0
     passed: int = 0
@@ -78,7 +78,11 @@ class Scoreboard:
         try:
             records = {
                 Hotkey(hotkey): Record(
-                    **{**record, "qualities": {kind: Quality(**q) for kind, q in record["qualities"].items()}}
+                    **{
+                        **record,
+                        "qualities": _qualities(record["qualities"]),
+                        "direct": _qualities(record.get("direct", {})),
+                    }
                 )
                 for hotkey, record in value["miners"].items()
             }
@@ -96,29 +100,23 @@ class Scoreboard:
         value = {"version": VERSION, "miners": {hotkey: asdict(record) for hotkey, record in self._records.items()}}
         write_atomic(self._path, json.dumps(value))
 
-    def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float) -> None:
-        """Counts the score of one response, in [0, 1]."""
-        old = self._record(hotkey).qualities.get(kind, Quality())
-        new = _core.ema_update((old.value, old.mass, old.updated_s), score, now_s)
-        self._record(hotkey).qualities[kind] = Quality(*new)
+    def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float, *, direct: bool = False) -> None:
+        """Counts the score of one response, in [0, 1]; `direct` when the validator asked the miner itself."""
+        record = self._record(hotkey)
+        qualities = record.direct if direct else record.qualities
+        old = qualities.get(kind, Quality())
+        qualities[kind] = Quality(*_core.ema_update((old.value, old.mass, old.updated_s), score, now_s))
 
     def add_probe(self, hotkey: Hotkey, *, answered: bool) -> None:
         """Counts whether a miner answered when asked directly."""
         record = self._record(hotkey)
-        record.asked += 1
-        record.answered += answered
-        if record.asked > MAX_COUNT:
-            record.asked //= 2
-            record.answered //= 2
+        record.answered, silent = _core.tally_add((record.answered, record.asked - record.answered), answered)
+        record.asked = record.answered + silent
 
     def add_challenge(self, hotkey: Hotkey, *, passed: bool) -> None:
         """Counts whether a miner knew words that the validator knows."""
         record = self._record(hotkey)
-        record.passed += passed
-        record.failed += not passed
-        if record.passed + record.failed > MAX_COUNT:
-            record.passed //= 2
-            record.failed //= 2
+        record.passed, record.failed = _core.tally_add((record.passed, record.failed), passed)
 
     def score(self, hotkey: Hotkey) -> float:
         """The miner's score in [0, 1]; 0 for one that is not known yet.
@@ -128,12 +126,15 @@ class Scoreboard:
         record = self._records.get(hotkey)
         if record is None:
             return 0.0
-        traded = {kind for known in self._records.values() for kind in known.qualities}
+        traded = {kind for known in self._records.values() for kind in (*known.qualities, *known.direct)}
         whole = sum(weight for kind, weight in KIND_WEIGHTS.items() if kind in traded)
         kinds = [
-            (weight / whole, record.qualities[kind].confidence, record.qualities[kind].value)
+            _core.proven(
+                weight / whole,
+                *(by_kind.get(kind, Quality()).known for by_kind in (record.qualities, record.direct)),
+            )
             for kind, weight in KIND_WEIGHTS.items()
-            if kind in record.qualities
+            if kind in record.qualities or kind in record.direct
         ]
         return _core.miner_score(
             kinds,
@@ -144,14 +145,27 @@ class Scoreboard:
     def weights(self, metagraph: Metagraph) -> dict[int, float]:
         """Weights by uid for everybody registered; empty when nobody has earned any.
 
-        Miners that are no longer registered are forgotten: who registers again starts anew.
+        Miners that are no longer registered are forgotten: who registers again starts anew. Miners of one coldkey or
+        one public address are one group; who publishes another's address does not answer there, so has no score.
         """
         self._records = {hotkey: r for hotkey, r in self._records.items() if hotkey in metagraph.by_hotkey}
         known = [(neuron, self.score(neuron.hotkey)) for neuron in metagraph.neurons if neuron.hotkey in self._records]
         if not any(score > 0 for _, score in known):
             return {}
-        miners = [(neuron.uid, score, neuron.coldkey, None) for neuron, score in known]
+        miners = [(neuron.uid, score, neuron.coldkey, _address(neuron.ip), None) for neuron, score in known]
         return dict(_core.miner_weights(miners, metagraph.owner_uid))
 
     def _record(self, hotkey: Hotkey) -> Record:
         return self._records.setdefault(hotkey, Record())
+
+
+def _qualities(values: dict[str, dict[str, float]]) -> dict[str, Quality]:
+    return {kind: Quality(**value) for kind, value in values.items()}
+
+
+def _address(ip: str) -> str | None:
+    """The address that groups miners: a public one, for private networks number their machines alike."""
+    try:
+        return ip if ipaddress.ip_address(ip).is_global else None
+    except ValueError:
+        return None

@@ -240,7 +240,7 @@ def phonemize(
     """The sentences of an English text and their phonemes: IPA in the notation of espeak-ng's `en-us`.
 
     >>> phonemize("Hello, world!")
-    [('Hello, world!', 'həlˈoʊ, wˈɜːld!')]
+    [('Hello, world!', 'hɪlˈoʊ, wˈɜːld!')]
 
     Args:
         text: Plain text.

@@ -164,7 +164,7 @@ class Validator(Neuron):
         if outcome is None:
             return
         self._scores.add_challenge(miner.hotkey, passed=outcome.passed)
-        self._scores.add_quality(miner.hotkey, outcome.kind, outcome.score.score, time.time())
+        self._scores.add_quality(miner.hotkey, outcome.kind, outcome.score.score, time.time(), direct=True)
         log.info(
             "uid %d challenged (%s): %.2f in %.2f s", miner.uid, outcome.kind, outcome.score.score, outcome.latency_s
         )

@@ -6,7 +6,6 @@ use pulp::Arch;
 
 use super::bandwidth::MeanSpectrum;
 use super::chroma::{ChromaFilters, N_CHROMA};
-use super::dispatch::Once;
 use super::mel::{Cepstrum, Mel, MelDecibels, N_MELS, N_MFCC};
 use super::result::Spectral;
 use super::rhythm::rhythm;
@@ -15,6 +14,7 @@ use super::statistics::Moments;
 use super::stft::{LANES, SpectraBlock, Stft};
 use super::zero_crossings::ZeroCrossings;
 use super::{Analysis, Field};
+use crate::audio::Once;
 
 /// Length of a frame and step between frames, samples. Source: librosa's defaults.
 pub const N_FFT: usize = 2_048;

@@ -3,8 +3,8 @@
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
-use super::dispatch::Once;
 use super::statistics::amplitude_db;
+use crate::audio::Once;
 
 /// Samples whose sums are taken together in `f32`, few enough for six digits.
 const CHUNK: usize = 1 << 10;

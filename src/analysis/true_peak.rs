@@ -2,8 +2,8 @@
 
 use pulp::Arch;
 
-use super::dispatch::Once;
 use super::statistics::amplitude_db;
+use crate::audio::Once;
 
 /// Samples that one value between samples depends on.
 const N_TAPS: usize = 12;

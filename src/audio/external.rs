@@ -58,14 +58,6 @@ pub(super) fn open(path: &Path, limits: &Limits) -> Result<Input<'static>> {
     Ok(input)
 }
 
-/// Starts ffmpeg on a WAVE file; what it writes is the same as MP3.
-pub(super) fn to_mp3(wav: &Path, bit_rate: u32) -> Result<impl Read + use<>> {
-    let bit_rate = bit_rate.to_string();
-    // Bits saved by an encoder's header, which would need the output to be rewound, are not worth it.
-    let arguments = ["-c:a", "libmp3lame", "-b:a", &bit_rate, "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3"];
-    Ok(Converted::watch(start(wav, &arguments)?))
-}
-
 /// Starts ffmpeg on a file.
 fn start(file: &Path, arguments: &[&str]) -> Result<Child> {
     let mut url = std::ffi::OsString::from("file:");

@@ -11,11 +11,14 @@
 
 mod blocks;
 mod decode;
+mod discard;
+mod dispatch;
 mod edit;
 mod edit_list;
 pub mod encode;
 mod external;
 mod found;
+mod header;
 mod heard;
 mod input;
 mod limits;
@@ -24,6 +27,7 @@ pub(crate) mod mel_filters;
 mod mix;
 mod options;
 mod opus;
+mod packets;
 mod probe;
 mod resample;
 mod source;
@@ -32,7 +36,8 @@ mod waveform;
 
 pub use blocks::Blocks;
 pub use decode::{Decoded, Sound, decode, load, read, read_from};
-pub use encode::{EncodeOptions, Encoder, Format, SampleType, encode, encoder, save};
+pub(crate) use dispatch::Once;
+pub use encode::{EncodeOptions, Encoder, Format, SampleType, encode, encoder, live_encoder, save};
 pub use limits::Limits;
 pub use mel::log_mel;
 pub(crate) use mel_filters::{MelFilter, mel_filters};

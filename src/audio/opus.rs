@@ -122,6 +122,12 @@ pub(super) struct Output {
     pub(super) is_mono: bool,
 }
 
+impl Default for Output {
+    fn default() -> Self {
+        Self { sample_rate: CLOCK_HZ, is_mono: false }
+    }
+}
+
 /// Decodes the packets of one Opus stream.
 pub(super) struct OpusPackets {
     head: OpusHead,

@@ -1,24 +1,23 @@
-//! One open audio stream: sniffed by content, demuxed and decoded packet by packet to mono blocks.
+//! One open audio stream: sniffed by content, its packets decoded one by one, mixed and cut to what is to be heard.
 
 use std::io::{ErrorKind, Seek};
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioDecoder;
-use symphonia::core::errors::{Error as SymphoniaError, SeekErrorKind};
-use symphonia::core::formats::{FormatReader, SeekMode, SeekTo, Track};
+use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::Timestamp;
 
 use super::edit::{Edit, rescale};
+use super::header::Header;
 use super::input::Input;
 use super::mix::{Mix, layout_name, mono_weights};
 use super::options::Options;
-use super::probe::{self, Info};
+use super::packets::Packets;
+use super::probe::Info;
 use super::source::{self, ADVICE};
-use super::{Limits, edit_list, opus};
+use super::{Limits, discard, edit_list, opus};
 use crate::{Error, Result};
 
 /// Packets that a decoder may refuse in a row before it is replaced: some hold on to the channels that a stream began
@@ -26,8 +25,6 @@ use crate::{Error, Result};
 const MAX_FAILED_PACKETS: usize = 4;
 /// Packets in another sample rate that are taken for damage before the stream counts as changed.
 const MAX_FOREIGN_PACKETS: usize = 32;
-/// Chained streams (a new header in mid-file) that one file may hold.
-const MAX_CHAINED_STREAMS: usize = 10_000;
 
 /// What is decoded before a point that was sought, seconds: decoders need earlier packets to be exact.
 const PREROLL_S: f64 = 1.0;
@@ -35,34 +32,27 @@ const PREROLL_S: f64 = 1.0;
 const LEAST_SEEK_S: f64 = 2.0;
 
 /// An open stream: format reader, decoder, and the account of what was damaged.
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the stream")]
 pub(super) struct Stream<'s> {
     name: String,
     limits: Limits,
-    format: Box<dyn FormatReader + 's>,
+    packets: Packets<'s>,
     decoder: Box<dyn AudioDecoder>,
-    track: Track,
     info: Info,
-    /// Length that the header states, seconds; estimates left out.
     stated_s: Option<f64>,
     is_mpeg_audio: bool,
-    is_opus: bool,
-    opus: opus::Output,
+    /// What Opus is decoded to; `None` for other codecs.
+    opus: Option<opus::Output>,
     mix: Mix,
     /// Every channel's weight in the mono mix, in the layout of the last packet.
     weights: Vec<f32>,
     layout: Option<Channels>,
     /// Rate of the decoded samples, Hz; Opus may be decoded to another than the stream's.
     rate: u32,
-    n_read: Arc<AtomicU64>,
     is_seekable: bool,
-    /// A packet that was looked at and not taken.
-    peeked: Option<Packet>,
-    /// Tick of the first decoded frame.
-    first_tick: Option<i64>,
     /// The stream was sought: packets' own times count until the start is reached.
     is_resyncing: bool,
     edit: Edit,
+    last_padding_ns: u64,
     /// What lies behind the edit's claimed end, in case that more follows.
     held: Vec<f32>,
     /// Frames produced so far, before the edit: silence for damaged packets included.
@@ -74,7 +64,6 @@ pub(super) struct Stream<'s> {
     skipped_packets: usize,
     failed_packets: usize,
     foreign_packets: usize,
-    chained_streams: usize,
     interleaved: Vec<f32>,
     /// What is heard of the last packet, interleaved.
     samples: Vec<f32>,
@@ -88,10 +77,11 @@ impl<'s> Stream<'s> {
         let limits = &options.limits;
         let (n_bytes, n_read) = (input.n_bytes(), input.n_read());
         source::check_not_empty(n_bytes.unwrap_or(1), name)?;
-        let mut edits = Vec::new();
+        let (mut edits, mut paddings) = (Vec::new(), Vec::new());
         if let Some(n_bytes) = n_bytes {
             limits.check_bytes(n_bytes)?;
             edits = edit_list::read(&mut input, n_bytes).map_err(io_error)?;
+            paddings = discard::read(&mut input, n_bytes).map_err(io_error)?;
             input.rewind().map_err(io_error)?;
         }
         let mut format = source::new_demuxer(input, name).map_err(|error| match error {
@@ -101,61 +91,25 @@ impl<'s> Stream<'s> {
             }
             error => error,
         })?;
-        let track = source::audio_track(&*format, name)?;
-        let params = source::audio_params(&track, name)?;
-        let is_opus = opus::is_opus(params);
-        let opus = opus_output(options, params.extra_data.as_deref());
-        let decoder = source::new_decoder(name, &track, opus, false)?;
-        let sample_rate = if is_opus { opus::CLOCK_HZ } else { params.sample_rate.unwrap_or(0) };
-        let is_mpeg_audio = source::is_mpeg_audio(&track);
-        let edit = match edits.into_iter().find(|edit| edit.track_id == track.id) {
-            Some(edit) => edit.at(sample_rate),
-            None if is_opus => Edit::from_pre_skip(params.extra_data.as_deref()),
-            None if is_mpeg_audio => Edit::from_encoder_tag(&track),
-            None => gapless_tag(&mut *format).unwrap_or_default(),
-        };
-        let stated_s = if is_mpeg_audio {
-            track
-                .num_frames
-                .filter(|_| edit.end.is_some())
-                .map(|n_frames| n_frames as f64 / f64::from(sample_rate.max(1)))
-        } else {
-            header_duration_s(&*format, &track, sample_rate, edit)
-        };
-        let info = Info {
-            duration_s: stated_s,
-            sample_rate,
-            n_channels: params.channels.as_ref().map_or(0, Channels::count),
-            codec: decoder.codec_info().short_name.to_owned(),
-            container: format.format_info().short_name.to_owned(),
-            layout: params.channels.as_ref().map(layout_name),
-            bit_depth: probe::bit_depth(params),
-            bit_rate: None,
-            tags: probe::tags(&mut *format, track.id),
-        };
-        let rate = if is_opus { opus.sample_rate } else { sample_rate };
-        let edit = if is_opus { Edit { timescale: sample_rate, ..edit }.at(rate) } else { edit };
-        let stream = Self {
+        let header = Header::read(&mut *format, name, options, &edits, &paddings)?;
+        header.check(limits)?;
+        Ok(Self {
             name: name.to_owned(),
             limits: limits.clone(),
-            format,
-            decoder,
-            track,
-            info,
-            stated_s,
-            is_mpeg_audio,
-            is_opus,
-            opus,
+            packets: Packets::new(format, header.track, name, n_read, !header.is_mpeg_audio),
+            decoder: header.decoder,
+            info: header.info,
+            stated_s: header.stated_s,
+            is_mpeg_audio: header.is_mpeg_audio,
+            opus: header.opus,
             mix: options.mix,
             weights: Vec::new(),
             layout: None,
-            rate,
-            n_read,
+            rate: header.rate,
             is_seekable: n_bytes.is_some(),
-            peeked: None,
-            first_tick: None,
             is_resyncing: false,
-            edit,
+            edit: header.edit,
+            last_padding_ns: header.last_padding_ns,
             held: Vec::new(),
             position: 0,
             pending_silence: 0,
@@ -163,13 +117,10 @@ impl<'s> Stream<'s> {
             skipped_packets: 0,
             failed_packets: 0,
             foreign_packets: 0,
-            chained_streams: 0,
             interleaved: Vec::new(),
             samples: Vec::new(),
             block: 0..0,
-        };
-        stream.check_header()?;
-        Ok(stream)
+        })
     }
 
     /// What the header says; sample rate and channels are those of the decoded audio once a block came.
@@ -189,7 +140,7 @@ impl<'s> Stream<'s> {
 
     /// Packets that were damaged: replaced by silence in mid-stream, missing at the end.
     pub(super) fn skipped_packets(&self) -> usize {
-        self.skipped_packets
+        self.skipped_packets + self.packets.n_damaged()
     }
 
     /// Rate of the samples, Hz, once a block came; that of [`Self::info`] but for some Opus.
@@ -204,7 +155,7 @@ impl<'s> Stream<'s> {
 
     /// Bytes that were there to be read so far; all of a file's.
     pub(super) fn n_bytes(&self) -> u64 {
-        self.n_read.load(Ordering::Relaxed)
+        self.packets.n_bytes()
     }
 
     /// The samples that [`Self::next_block`] found, interleaved.
@@ -219,48 +170,25 @@ impl<'s> Stream<'s> {
         }
         if self.rate == 0 {
             // The first packet tells it.
-            self.peeked = self.next_packet()?;
-            if let Some(packet) = self.peeked.take() {
+            if let Some(packet) = self.packets.peek(&self.limits)?.cloned() {
                 self.decode_interleaved(&packet)?;
                 self.decoder.reset();
-                self.peeked = Some(packet);
             }
         }
         let frames = |seconds: f64| (seconds * f64::from(self.rate)).round() as u64;
         let target = self.edit.start.saturating_add(frames(start_s));
         let early = target.saturating_sub(frames(PREROLL_S));
         self.edit.start = target;
-        if !self.is_seekable || start_s < LEAST_SEEK_S {
-            return Ok(());
+        if self.is_seekable && start_s >= LEAST_SEEK_S && self.packets.seek(early, self.rate, &self.limits)? {
+            self.decoder.reset();
+            self.is_resyncing = true;
         }
-        if self.peeked.is_none() {
-            self.peeked = self.next_packet()?;
-        }
-        let (Some(first_tick), Some(time_base)) = (self.first_tick, self.track.time_base) else { return Ok(()) };
-        let ticks = rescale(early, time_base.denom.get(), 1).checked_div(u64::from(self.rate)).unwrap_or(0);
-        let ticks = ticks / u64::from(time_base.numer.get());
-        let ts = Timestamp::new(first_tick.saturating_add_unsigned(ticks));
-        match self.format.seek(SeekMode::Accurate, SeekTo::Timestamp { ts, track_id: self.track.id }) {
-            Ok(_) => {
-                self.decoder.reset();
-                self.peeked = None;
-                self.is_resyncing = true;
-                Ok(())
-            }
-            // Past the end: there is nothing to hear.
-            Err(SymphoniaError::SeekError(SeekErrorKind::OutOfRange)) => {
-                self.peeked = None;
-                while self.next_packet()?.is_some() {}
-                Ok(())
-            }
-            // A stream without an index, or a damaged one: all before is decoded.
-            Err(_) => Ok(()),
-        }
+        Ok(())
     }
 
     /// Goes to the next samples, never empty; `false` at the end of the stream or of what is readable of it.
     pub(super) fn next_block(&mut self) -> Result<bool> {
-        while let Some(packet) = self.next_packet()? {
+        while let Some(packet) = self.packets.next(&self.limits)? {
             if self.is_resyncing {
                 self.position = self.position_of(&packet);
                 self.pending_silence = 0;
@@ -272,7 +200,9 @@ impl<'s> Stream<'s> {
                 continue;
             }
             let n_output = self.n_output().max(1);
-            let n_frames = self.samples.len() / n_output;
+            let n_padding = usize::try_from(self.last_padding()?).unwrap_or(usize::MAX);
+            let n_frames = (self.samples.len() / n_output).saturating_sub(n_padding);
+            self.samples.truncate(n_frames * n_output);
             let (start, end) = self.edit.cut(self.position, n_frames);
             self.position += n_frames as u64;
             self.limits.check_duration(self.position_s())?;
@@ -293,7 +223,7 @@ impl<'s> Stream<'s> {
 
     /// Length of the stream by its packets' times, seconds: reads on to the end, but decodes nothing.
     pub(super) fn walk(&mut self) -> Result<f64> {
-        while let Some(packet) = self.next_packet()? {
+        while let Some(packet) = self.packets.next(&self.limits)? {
             let n_frames = self.packet_frames(&packet);
             // Some containers do not tell a packet's length, but all tell when it begins.
             let start = self.position_of(&packet);
@@ -303,19 +233,17 @@ impl<'s> Stream<'s> {
         if self.edit.is_outrun(self.position) {
             self.edit.end = None;
         }
+        self.position = self.position.saturating_sub(self.last_padding()?);
         let (start, end) = self.edit.cut(0, usize::try_from(self.position).unwrap_or(usize::MAX));
         Ok((end - start) as f64 / f64::from(self.rate.max(1)))
     }
 
-    fn check_header(&self) -> Result<()> {
-        // Some containers leave these to the first packet: 0 stands for unknown.
-        if self.info.sample_rate != 0 {
-            self.limits.check_sample_rate(self.info.sample_rate)?;
+    /// Frames of padding in the packet that was taken last; 0 for all but the last of the stream.
+    fn last_padding(&mut self) -> Result<u64> {
+        if self.last_padding_ns == 0 || self.packets.peek(&self.limits)?.is_some() {
+            return Ok(0);
         }
-        if self.info.n_channels != 0 {
-            self.limits.check_channels(self.info.n_channels)?;
-        }
-        self.limits.check_duration(self.stated_s.unwrap_or(0.0))
+        Ok(rescale(self.last_padding_ns, self.rate, 1_000_000_000))
     }
 
     /// Keeps what lies behind `end` of `samples`; once the stream has outrun its claimed end, that is heard too.
@@ -335,9 +263,8 @@ impl<'s> Stream<'s> {
 
     /// How many frames are decoded before the packet, by its own time.
     fn position_of(&self, packet: &Packet) -> u64 {
-        let ticks = packet.pts.get().saturating_sub(self.first_tick.unwrap_or(0));
-        let frames = self.n_frames(u64::try_from(ticks).unwrap_or(0));
-        if !self.is_opus {
+        let frames = self.packets.frames_before(packet, self.rate);
+        if self.opus.is_none() {
             return frames;
         }
         // All packets are multiples of 2.5 ms, but matroska's clock has milliseconds.
@@ -345,54 +272,12 @@ impl<'s> Stream<'s> {
         (frames + step / 2) / step * step
     }
 
-    /// The next packet of our track; `None` at the end, and where the container is damaged beyond reading.
-    fn next_packet(&mut self) -> Result<Option<Packet>> {
-        if let Some(packet) = self.peeked.take() {
-            return Ok(Some(packet));
-        }
-        loop {
-            match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.track.id => {
-                    // What a decoder leaves out by itself is not among the decoded frames.
-                    let trimmed = if self.is_mpeg_audio { 0 } else { packet.trim_start.get().cast_signed() };
-                    self.first_tick.get_or_insert(packet.pts.get().saturating_add(trimmed));
-                    return Ok(Some(packet));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(None),
-                Err(SymphoniaError::ResetRequired) => self.open_chained()?,
-                Err(SymphoniaError::IoError(source)) if source.kind() == ErrorKind::FileTooLarge => {
-                    drop(source);
-                    self.limits.check_bytes(self.n_bytes())?;
-                    return Ok(None);
-                }
-                Err(SymphoniaError::IoError(source)) if source.kind() != ErrorKind::UnexpectedEof => {
-                    return Err(Error::Io { path: self.name.clone().into(), source });
-                }
-                Err(_) => {
-                    self.skipped_packets += 1;
-                    return Ok(None);
-                }
-            }
-        }
-    }
-
-    /// A new logical stream follows in the same file, as in recordings of ogg radio.
-    fn open_chained(&mut self) -> Result<()> {
-        self.chained_streams += 1;
-        if self.chained_streams > MAX_CHAINED_STREAMS {
-            return Err(source::decode_error(&self.name, "the chain of streams in it has no end".to_owned()));
-        }
-        let track = source::audio_track(&*self.format, &self.name)?;
-        self.decoder = source::new_decoder(&self.name, &track, self.opus, true)?;
-        self.track = track;
-        Ok(())
-    }
-
     /// Decodes into `interleaved`; returns the sample rate and the channels, or `None` if the packet is damaged.
     fn decode_interleaved(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
-        if self.failed_packets == MAX_FAILED_PACKETS {
-            self.decoder = source::new_decoder(&self.name, &self.track, self.opus, false)?;
+        let is_new_stream = self.packets.is_new_stream();
+        if is_new_stream || self.failed_packets == MAX_FAILED_PACKETS {
+            let opus = self.opus.unwrap_or_default();
+            self.decoder = source::new_decoder(&self.name, self.packets.track(), opus, is_new_stream)?;
             self.failed_packets = 0;
         }
         match self.decoder.decode(packet) {
@@ -428,7 +313,7 @@ impl<'s> Stream<'s> {
             self.limits.check_sample_rate(sample_rate)?;
             self.limits.check_channels(n_channels)?;
             self.rate = sample_rate;
-            if !self.is_opus {
+            if self.opus.is_none() {
                 self.info.sample_rate = sample_rate;
                 self.info.n_channels = n_channels;
                 self.info.layout = self.layout.as_ref().map(layout_name);
@@ -481,54 +366,10 @@ impl<'s> Stream<'s> {
     /// Frames that the packet holds. Of MPEG audio all packets hold as many, and behind the claimed end of the first part
     /// of a joined file symphonia's numbers are no lengths.
     fn packet_frames(&self, packet: &Packet) -> u64 {
-        if self.is_opus {
-            let trimmed = self.n_frames(packet.trim_end.get());
+        if self.opus.is_some() {
+            let trimmed = self.packets.n_frames(packet.trim_end.get(), self.rate);
             return rescale(opus::packet_frames(&packet.data), self.rate, opus::CLOCK_HZ).saturating_sub(trimmed);
         }
-        if self.is_mpeg_audio { self.decoded_frames } else { self.n_frames(packet.dur.get()) }
+        if self.is_mpeg_audio { self.decoded_frames } else { self.packets.n_frames(packet.dur.get(), self.rate) }
     }
-
-    /// Ticks of the track's clock in audio frames.
-    fn n_frames(&self, ticks: u64) -> u64 {
-        let Some(time_base) = self.track.time_base else { return 0 };
-        let (numer, denom) = (u128::from(time_base.numer.get()), u128::from(time_base.denom.get()));
-        let frames = u128::from(ticks) * numer * u128::from(self.rate) / denom;
-        u64::try_from(frames).unwrap_or(u64::MAX)
-    }
-}
-
-/// The length that the container states, without what is trimmed, seconds.
-fn header_duration_s(format: &dyn FormatReader, track: &Track, sample_rate: u32, edit: Edit) -> Option<f64> {
-    let media = format.media_info();
-    let duration_s = match (track.num_frames, track.duration.zip(track.time_base), media.duration.zip(media.time_base))
-    {
-        (Some(n_frames), _, _) if sample_rate > 0 => n_frames as f64 / f64::from(sample_rate),
-        (_, Some((duration, time_base)), _) | (_, None, Some((duration, time_base))) => {
-            time_base.calc_duration(duration)?.as_secs_f64()
-        }
-        _ => return None,
-    };
-    let n_frames = (duration_s * f64::from(sample_rate)).round() as usize;
-    let (start, end) = edit.cut(0, n_frames);
-    (sample_rate > 0).then(|| (end - start) as f64 / f64::from(sample_rate))
-}
-
-/// The edit that iTunes' own tag states, in files without an edit list.
-fn gapless_tag(format: &mut dyn FormatReader) -> Option<Edit> {
-    let mut metadata = format.metadata();
-    let tags = &metadata.skip_to_latest()?.media.tags;
-    let tag = tags.iter().find(|tag| tag.raw.key.ends_with("iTunSMPB"))?;
-    Edit::from_gapless_tag(&tag.raw.value.to_string())
-}
-
-/// What Opus packets are decoded to: at once to the wanted rate and to mono, which saves half of the work.
-fn opus_output(options: &Options, head: Option<&[u8]>) -> opus::Output {
-    let is_mono = options.mix == Mix::Mono;
-    let step = |rate: u32| u16::try_from(opus::CLOCK_HZ / rate).unwrap_or(1);
-    let is_whole = |rate: u32| {
-        let head = head.and_then(opus::OpusHead::parse);
-        [8_000, 12_000, 16_000, 24_000].contains(&rate) && head.is_some_and(|head| head.pre_skip % step(rate) == 0)
-    };
-    let sample_rate = options.sample_rate.filter(|&rate| is_whole(rate)).unwrap_or(opus::CLOCK_HZ);
-    opus::Output { sample_rate, is_mono }
 }

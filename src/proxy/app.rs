@@ -10,13 +10,17 @@ use super::auth::{ApiKeys, Replays};
 use super::blobs::Blobs;
 use super::config::{Config, ms};
 use super::error::{ApiError, ApiResult};
+use super::homes::Homes;
 use super::hub::Hub;
 use super::identity::Identity;
 use super::metagraph::{Metagraph, MetagraphFile};
 use super::presence::Presence;
-use super::store::Store;
+use super::reservations::Reservations;
+use super::store::{Mark, Records, Store};
 use super::{clock, metrics};
 use crate::subnet::task::{Member, Task, TaskId, Terms};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The running proxy.
 pub(crate) struct App {
@@ -29,7 +33,10 @@ pub(crate) struct App {
     pub(crate) blobs: Blobs,
     pub(crate) metagraph: MetagraphFile,
     pub(crate) hub: Arc<Hub>,
+    /// Where the board stood in the store's changes when it was read.
+    pub(crate) mark: Mark,
     pub(crate) replays: Replays,
+    pub(crate) reservations: Reservations,
     pub(crate) presence: Presence,
     pub(crate) api_keys: Option<ApiKeys>,
     pub(crate) metrics: PrometheusHandle,
@@ -42,15 +49,20 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Opens everything in the data directory.
-    pub(crate) fn open(config: Config, public_url: String) -> Result<Arc<Self>, Box<dyn std::error::Error>> {
+    /// Opens the data directory, the store and the blobs, and reads the open tasks.
+    pub(crate) async fn open(config: Config, public_url: String) -> Result<Arc<Self>, Failure> {
         let started_ns = clock::now_ns();
         let identity = Identity::open(&config.data_dir)?;
+        let homes = Homes::new(&config)?;
+        let records = homes.store().await?;
+        let identity = identity.shared_by(records.as_ref()).await?;
         let api_keys = config.api_keys.as_deref().map(ApiKeys::load).transpose()?;
-        let blobs = Blobs::open(&config.data_dir, config.max_upload_bytes, identity.url_secret)?;
+        let blob_store = homes.blobs().await?;
+        let (limit_bytes, retention_ms) = (config.max_upload_bytes, ms(config.retention_s));
+        let blobs = Blobs::open(blob_store, &config.data_dir, limit_bytes, retention_ms, identity.url_secret)?;
         let hub = Arc::new(Hub::default());
         let terms = config.terms();
-        let store = Store::open(&config.data_dir, &terms, clock::now_ms(), Arc::clone(&hub))?;
+        let (store, mark) = Store::open(records, &terms, clock::now_ms(), Arc::clone(&hub)).await?;
         let metagraph = MetagraphFile::new(config.metagraph.clone(), ms(config.metagraph_max_age_s));
         metagraph.refresh();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -62,7 +74,9 @@ impl App {
             blobs,
             metagraph,
             hub,
+            mark,
             replays: Replays::default(),
+            reservations: Reservations::default(),
             presence: Presence::default(),
             api_keys,
             metrics: metrics::recorder()?,
@@ -86,6 +100,15 @@ impl App {
     /// The task of this name, whoever it belongs to.
     pub(crate) async fn task(&self, id: &TaskId) -> ApiResult<Arc<Task>> {
         self.store.task(id).await?.ok_or_else(|| no_task(id))
+    }
+
+    /// Changes a task by a rule, as [`Store::change`] does; refuses if there is no such task.
+    pub(crate) async fn change<T: Send>(
+        &self,
+        id: &TaskId,
+        rule: impl FnMut(&mut Task, &mut Records) -> ApiResult<T> + Send,
+    ) -> ApiResult<(Arc<Task>, T)> {
+        self.store.change(id, rule).await?.ok_or_else(|| no_task(id))
     }
 
     /// Runs `work` on a thread for CPU work, no more than the machine has cores at a time.

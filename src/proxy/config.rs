@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::homes::{BlobsHome, StoreHome};
 use crate::subnet::task::Terms;
 
 /// The HTTP service between users, miners and validators.
@@ -27,18 +28,34 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         api_keys: PathBuf,
     },
+    /// Bring the store to the version that this build reads.
+    Migrate(Box<Config>),
+    /// Say what is configured, where each value comes from, and whether the proxy could start with it.
+    CheckConfig(Box<Config>),
 }
 
 /// What one proxy needs to serve.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Config {
+    /// TOML file of these options, by their names with or without dashes; a flag and a variable win over it.
+    #[arg(id = "config", long = "config", value_name = "FILE", env = "VIOLET_PROXY_CONFIG")]
+    pub(crate) options_file: Option<PathBuf>,
     /// Address to listen on.
     #[arg(long, env = "VIOLET_PROXY_HOST", default_value = "127.0.0.1")]
     pub(crate) host: std::net::IpAddr,
     /// Port to listen on; 0 for a free one.
     #[arg(long, env = "VIOLET_PROXY_PORT", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Directory of the database, the audio and the proxy's key.
+    /// Where tasks are: `sqlite:PATH` or `firestore:PROJECT`; default: violet.sqlite3 in the data directory.
+    #[arg(long, value_name = "HOME", env = "VIOLET_PROXY_STORE")]
+    pub(crate) store: Option<StoreHome>,
+    /// Where audio is: `file:DIR` or `gs://BUCKET`; default: blobs in the data directory.
+    #[arg(long, value_name = "HOME", env = "VIOLET_PROXY_BLOBS")]
+    pub(crate) blobs: Option<BlobsHome>,
+    /// File of the Google service account for firestore: and gs:.
+    #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_CREDENTIALS")]
+    pub(crate) credentials: Option<PathBuf>,
+    /// Directory of the proxy's key, of what is being uploaded, and of the database and the audio unless those are elsewhere.
     #[arg(long, value_name = "DIR", env = "VIOLET_PROXY_DATA_DIR", default_value = "violet-proxy-data")]
     pub(crate) data_dir: PathBuf,
     /// The metagraph file that a reader beside the proxy keeps up to date.
@@ -71,6 +88,9 @@ pub(crate) struct Config {
     /// Longest audio, seconds.
     #[arg(long, value_name = "S", env = "VIOLET_PROXY_MAX_DURATION_S", default_value_t = 14_400.0, value_parser = duration_s)]
     pub(crate) max_duration_s: f64,
+    /// How long ended tasks, uploads and blobs that nothing refers to are kept, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_RETENTION_S", default_value_t = 2_592_000.0, value_parser = duration_s)]
+    pub(crate) retention_s: f64,
     /// Tasks that may be open at the same time.
     #[arg(long, value_name = "N", env = "VIOLET_PROXY_MAX_OPEN_TASKS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) max_open_tasks: u32,
@@ -92,6 +112,16 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Where tasks are.
+    pub(crate) fn store_home(&self) -> StoreHome {
+        self.store.clone().unwrap_or_else(|| StoreHome::Sqlite(self.data_dir.join("violet.sqlite3")))
+    }
+
+    /// Where audio is.
+    pub(crate) fn blobs_home(&self) -> BlobsHome {
+        self.blobs.clone().unwrap_or_else(|| BlobsHome::Directory(self.data_dir.join("blobs")))
+    }
+
     /// The times that rule every task.
     pub(crate) fn terms(&self) -> Terms {
         Terms {

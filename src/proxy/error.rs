@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::store;
+use super::{blobs, store};
 use crate::Error;
 use crate::subnet::task::Refusal;
 
@@ -180,14 +180,42 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<blobs::Error> for ApiError {
+    fn from(error: blobs::Error) -> Self {
+        match error {
+            blobs::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                storage_full(&source)
+            }
+            blobs::Error::Unavailable(reason) => {
+                tracing::warn!(%reason, "the store of the blobs does not answer");
+                Self::unavailable("blobs_unavailable", "the store of the audio does not answer now; try again")
+            }
+            blobs::Error::Io { .. } | blobs::Error::Refused(_) => Self::internal(error),
+        }
+    }
+}
+
+/// 507: the disk is full; nothing of the request was kept.
+fn storage_full(details: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(%details, "the disk is full");
+    let message = "the proxy's disk is full; nothing of this request was kept: try again later";
+    ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message).retry_after_s(60)
+}
+
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Busy => Self::unavailable("store_busy", "the store is busy; try again"),
             store::Error::Closed => Self::unavailable("shutting_down", "the proxy is shutting down"),
+            store::Error::Full(details) => storage_full(&details),
+            store::Error::Unavailable(reason) => {
+                tracing::warn!(%reason, "the store does not answer");
+                Self::unavailable("store_unavailable", "the store does not answer now; try again")
+            }
             store::Error::Sql(_)
             | store::Error::Record(_)
             | store::Error::Stale(_)
+            | store::Error::Exists(_)
             | store::Error::Fault(_)
             | store::Error::Schema { .. } => Self::internal(error),
         }

@@ -10,6 +10,7 @@ use rand::rngs::OsRng;
 use schnorrkel::{ExpansionMode, MiniSecretKey};
 
 use super::ss58;
+use super::store::{self, TaskStore};
 use crate::{Error, Result};
 
 /// Bytes of a secret.
@@ -19,6 +20,7 @@ const SECRET_BYTES: usize = 32;
 pub(crate) struct Identity {
     /// Its SS58 address: the receiver of signed requests.
     pub(crate) hotkey: String,
+    seed: [u8; SECRET_BYTES],
     /// Key of the signatures on blob URLs.
     pub(crate) url_secret: [u8; SECRET_BYTES],
     /// Held as long as the process uses the data directory.
@@ -26,16 +28,28 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// The same proxy as the others of its store: whoever came first gave its secrets to all.
+    pub(crate) async fn shared_by(self, records: &dyn TaskStore) -> Result<Self, store::Error> {
+        let seed = records.secret("hotkey", self.seed).await?;
+        let url_secret = records.secret("url", self.url_secret).await?;
+        let hotkey = address(&seed).map_err(|error| store::Error::Fault(format!("the shared hotkey: {error}")))?;
+        Ok(Self { hotkey, seed, url_secret, ..self })
+    }
+
     /// Opens or makes the secrets of `data_dir` and takes the directory for this process.
     pub(crate) fn open(data_dir: &Path) -> Result<Self> {
         let lock = take(data_dir)?;
         let seed = secret(&data_dir.join("hotkey.seed"))?;
         let url_secret = secret(&data_dir.join("url.secret"))?;
-        let public = MiniSecretKey::from_bytes(&seed)
-            .map_err(|error| Error::InvalidInput(format!("{}: {error}", data_dir.join("hotkey.seed").display())))?
-            .expand_to_public(ExpansionMode::Ed25519);
-        Ok(Self { hotkey: ss58::encode(&public.to_bytes()), url_secret, _lock: lock })
+        let hotkey = address(&seed)
+            .map_err(|error| Error::InvalidInput(format!("{}: {error}", data_dir.join("hotkey.seed").display())))?;
+        Ok(Self { hotkey, seed, url_secret, _lock: lock })
     }
+}
+
+fn address(seed: &[u8; SECRET_BYTES]) -> Result<String, schnorrkel::SignatureError> {
+    let public = MiniSecretKey::from_bytes(seed)?.expand_to_public(ExpansionMode::Ed25519);
+    Ok(ss58::encode(&public.to_bytes()))
 }
 
 /// Two writers in one directory would not see each other's open tasks.

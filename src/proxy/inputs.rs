@@ -1,7 +1,7 @@
 //! What tasks are about: audio whose header was looked at, or text to speak.
 
 use super::app::App;
-use super::blobs::{Incoming, Stored};
+use super::blobs::{self, About, Incoming, Stored};
 use super::error::{ApiError, ApiResult};
 use crate::audio;
 use crate::subnet::task::{Input, Kind};
@@ -45,14 +45,15 @@ impl Probed {
 }
 
 /// Keeps an input that is audio.
-pub(crate) async fn audio(app: &App, incoming: Incoming, name: Option<String>) -> ApiResult<Probed> {
-    let (stored, info) = keep_audio(app, incoming, name.as_deref()).await?;
+pub(crate) async fn audio(app: &App, owner: &str, incoming: Incoming, name: Option<String>) -> ApiResult<Probed> {
+    let (stored, info) = keep_audio(app, owner, incoming, name.as_deref()).await?;
     Ok(Probed { stored, name, content: Content::Audio(info) })
 }
 
 /// Looks at a file's header and keeps it if it is audio.
 pub(crate) async fn keep_audio(
     app: &App,
+    owner: &str,
     mut incoming: Incoming,
     name: Option<&str>,
 ) -> ApiResult<(Stored, audio::Info)> {
@@ -63,7 +64,9 @@ pub(crate) async fn keep_audio(
     if info.duration_s.is_some_and(|duration_s| duration_s <= 0.0) {
         return Err(ApiError::malformed("no_audio", "file holds audio of zero length; send some sound").at("file"));
     }
-    Ok((app.blobs.keep(incoming).await?, info))
+    let media_type = blobs::media_type(&info.container).to_owned();
+    let about = About { owner: owner.to_owned(), name: name.map(str::to_owned), media_type };
+    Ok((app.blobs.keep(incoming, about).await?, info))
 }
 
 /// What the header of an incoming file says.
@@ -88,7 +91,7 @@ pub(crate) fn limits(app: &App) -> audio::Limits {
 }
 
 /// Keeps a text that can be spoken.
-pub(crate) async fn text(app: &App, text: &str) -> ApiResult<Probed> {
+pub(crate) async fn text(app: &App, owner: &str, text: &str) -> ApiResult<Probed> {
     let text = text.trim();
     let refuse = |code, message: String| Err(ApiError::invalid(code, message).at("text"));
     if text.len() > MAX_TEXT_BYTES {
@@ -106,7 +109,9 @@ pub(crate) async fn text(app: &App, text: &str) -> ApiResult<Probed> {
     }
     let mut incoming = app.blobs.begin().await?;
     incoming.write(text.as_bytes()).await?;
-    let stored = app.blobs.keep(incoming).await?;
+    let media_type = "text/plain; charset=utf-8".to_owned();
+    let about = About { owner: owner.to_owned(), name: None, media_type };
+    let stored = app.blobs.keep(incoming, about).await?;
     let n_characters = text.chars().count() as u64;
     Ok(Probed { stored, name: None, content: Content::Text { n_characters } })
 }

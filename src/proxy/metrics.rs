@@ -12,8 +12,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 
 use super::app::App;
 use super::clock;
-use super::store::Change;
-use crate::subnet::task::{Phase, TaskState, seconds};
+use crate::subnet::task::{Phase, Task, TaskState, seconds};
 
 /// Upper ends of the latency classes, seconds; the last ones are for long polls.
 const LATENCY_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0];
@@ -43,6 +42,7 @@ fn describe() {
     describe_counter!("violet_fails_total", "Leases that miners gave back");
     describe_counter!("violet_commits_total", "Commitments of validators");
     describe_counter!("violet_reveals_total", "Revealed scores of validators");
+    describe_counter!("violet_swept_total", "Tasks, uploads and blobs that were deleted because their time was over");
     describe_gauge!("violet_metagraph_age_seconds", "Age of the metagraph");
     describe_gauge!("violet_miners_present", "Miners that asked for work lately");
 }
@@ -65,10 +65,10 @@ pub(crate) async fn track(request: Request, next: Next) -> Response {
     response
 }
 
-/// Counts tasks that ended.
-pub(crate) fn count(changes: &[Change]) {
-    for change in changes.iter().filter(|change| change.task.state.is_final()) {
-        counter!("violet_tasks_ended_total", "state" => change.task.state.as_str()).increment(1);
+/// Counts a task that ended by a change of this proxy's.
+pub(crate) fn count(changed: &Task) {
+    if changed.state.is_final() {
+        counter!("violet_tasks_ended_total", "state" => changed.state.as_str()).increment(1);
     }
 }
 

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use metrics::counter;
 use tokio::time::MissedTickBehavior;
 
 use super::app::App;
-use super::clock;
 use super::error::ApiError;
-use crate::subnet::task::{Hotkey, Member, TaskId, Terms};
+use super::{clock, fault};
+use crate::subnet::task::{Task, TaskId};
+
+/// Tasks for which time passes at the same time: they share commits.
+const AT_ONCE: usize = 128;
+
+/// How often a proxy says that it is at work.
+const PULSE: Duration = Duration::from_secs(5);
 
 /// How often the metagraph file is looked at and old nonces are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -20,12 +27,17 @@ pub(crate) async fn run(app: Arc<App>) {
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = app.shutdown.cancelled() => return,
             _ = tick.tick() => {
-                if let Err(error) = pass_time(&app, clock::now_ms()).await {
-                    tracing::warn!(?error, "time did not pass; trying again");
+                pass_time(&app, clock::now_ms()).await;
+            }
+            _ = pulse.tick() => {
+                if let Err(error) = app.store.records().pulse(clock::now_ms()).await {
+                    tracing::warn!(%error, "the store takes no writes");
                 }
             }
             _ = housekeeping.tick() => {
@@ -39,40 +51,31 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-/// Applies the time to every open task that it changes.
-pub(crate) async fn pass_time(app: &App, now_ms: i64) -> Result<(), ApiError> {
-    let (terms, committee) = (app.terms, app.committee());
-    let is_due = |task: &crate::subnet::task::Task| task.clone().tick(now_ms, &terms, &committee).is_some();
+/// Applies the time to every open task that it changes. Every proxy of a store does; the task's version lets one of them.
+pub(crate) async fn pass_time(app: &App, now_ms: i64) {
+    let committee = app.committee();
+    let is_due = |task: &Arc<Task>| (**task).clone().tick(now_ms, &app.terms, &committee).is_some();
     let due: Vec<TaskId> =
         app.store.board().tasks().iter().filter(|task| is_due(task)).map(|task| task.id.clone()).collect();
-    if due.is_empty() {
-        return Ok(());
-    }
-    let expired = app.store.write(move |tx| {
-        let mut expired = Vec::new();
-        for id in &due {
-            expired.extend(tick(tx, id, now_ms, &terms, &committee)?);
+    let ticks = futures::stream::iter(due).for_each_concurrent(AT_ONCE, |id| async move {
+        if let Err(error) = tick(app, &id, now_ms).await {
+            tracing::warn!(task = %id, ?error, "time did not pass for a task; trying again");
         }
-        Ok::<_, ApiError>(expired)
     });
-    counter!("violet_lease_expiries_total").increment(expired.await?.len() as u64);
-    Ok(())
+    ticks.await;
 }
 
-/// Lets time pass for one task; returns the miners that let their lease run out, whose quality that lowers.
-pub(crate) fn tick(
-    tx: &mut super::store::Tx<'_>,
-    id: &TaskId,
-    now_ms: i64,
-    terms: &Terms,
-    committee: &[Member],
-) -> Result<Vec<Hotkey>, ApiError> {
-    let Some(before) = tx.task(id)? else { return Ok(Vec::new()) };
-    let mut after = (*before).clone();
-    let Some(expired) = after.tick(now_ms, terms, committee) else { return Ok(Vec::new()) };
-    tx.update(&before, after, now_ms)?;
-    for miner in &expired {
-        tx.score_miner(miner, 0.0)?;
-    }
-    Ok(expired)
+/// Lets time pass for one task. Miners that let their lease run out lose quality by it.
+pub(crate) async fn tick(app: &App, id: &TaskId, now_ms: i64) -> Result<(), ApiError> {
+    let committee = app.committee();
+    let ticked = app.store.change(id, |task, records| {
+        let expired = task.tick(now_ms, &app.terms, &committee).unwrap_or_default();
+        let n_expired = expired.len() as u64;
+        records.scores.extend(expired.into_iter().map(|miner| (miner, 0.0)));
+        fault::point("in_reaper");
+        Ok::<_, ApiError>(n_expired)
+    });
+    let n_expired = ticked.await?.map_or(0, |(_, n_expired)| n_expired);
+    counter!("violet_lease_expiries_total").increment(n_expired);
+    Ok(())
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::app::App;
 use super::auth::btauth::Claims;
+use super::auth::{NOTE_LIFE_MS, replayed};
 use super::clock;
 use super::error::{ApiError, ApiResult};
 use super::metagraph::Neuron;
@@ -50,7 +51,10 @@ pub(crate) async fn signed(app: &App, request: Request, limit_bytes: usize) -> A
     let path_and_query = uri.path_and_query().map_or("/", |sent| sent.as_str());
     let message = claims.message(&parts.method, path_and_query, &body);
     claims.verify(&message)?;
-    app.replays.accept(&claims.hotkey, &message, clock::now_ns())?;
+    let note = app.replays.accept(&claims.hotkey, &message, clock::now_ns())?;
+    if !app.store.records().note_once(&note, clock::now_ms() + NOTE_LIFE_MS).await? {
+        return Err(replayed());
+    }
     Ok(Signed { hotkey: Hotkey::from(claims.hotkey), neuron, body })
 }
 

@@ -5,24 +5,26 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::app::App;
 use super::auth::api_keys;
-use super::config::{Cli, Command, Config};
-use super::{reaper, routes, serve};
+use super::config::{Command, Config};
+use super::homes::Homes;
+use super::identity::Identity;
+use super::{check_config, config_file, reaper, routes, serve, sweep};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the proxy with these command-line arguments (without the program's name) until a signal ends it.
 ///
 /// Returns the exit code: 0 after a clean end, 1 after a failure, 2 for wrong usage. Failures are one line on stderr.
 #[must_use]
 pub fn run(argv: Vec<String>) -> i32 {
-    let cli = match Cli::try_parse_from(std::iter::once("violet-proxy".to_owned()).chain(argv)) {
-        Ok(cli) => cli,
+    let argv = std::iter::once("violet-proxy".to_owned()).chain(argv).map(Into::into).collect();
+    let (cli, matches) = match config_file::parse(argv) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help goes to stdout with 0, everything else to stderr with 2; a closed pipe changes neither.
             let _ = error.print();
@@ -31,6 +33,8 @@ pub fn run(argv: Vec<String>) -> i32 {
     };
     let done = match (cli.command, cli.config) {
         (Some(Command::NewKey { name, api_keys }), _) => new_key(&api_keys, &name),
+        (Some(Command::Migrate(config)), _) => migrate(&config),
+        (Some(Command::CheckConfig(config)), _) => check_config(&config, &matches),
         (None, Some(config)) => start(config),
         (None, None) => Err("no flags were given; see violet-proxy --help".into()),
     };
@@ -48,6 +52,32 @@ fn new_key(path: &Path, name: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     writeln!(out, "{key}")?;
     Ok(out.flush()?)
+}
+
+/// Brings the store to this build's version.
+fn migrate(config: &Config) -> Result<(), Failure> {
+    let _lock = Identity::open(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (before, after) = runtime.block_on(async { Homes::new(config)?.migrate().await })?;
+    let store = config.store_home();
+    let said = if before == after { format!("is at schema {after}") } else { format!("schema {before} -> {after}") };
+    Ok(writeln!(std::io::stdout(), "{store} {said}")?)
+}
+
+/// Says what is configured and whether it holds.
+fn check_config(config: &Config, matches: &clap::ArgMatches) -> Result<(), Failure> {
+    let matches = matches.subcommand_matches("check-config").ok_or("check-config has no options")?;
+    let mut out = std::io::stdout();
+    write!(out, "{}", check_config::listed(matches))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let problems = runtime.block_on(check_config::problems(config));
+    for problem in &problems {
+        writeln!(out, "# problem: {problem}")?;
+    }
+    match problems.len() {
+        0 => Ok(writeln!(out, "# the proxy can start with this")?),
+        n => Err(format!("{n} of the values above cannot be used; see the lines that begin with # problem").into()),
+    }
 }
 
 fn start(config: Config) -> Result<(), Failure> {
@@ -77,8 +107,7 @@ async fn listen(config: Config) -> Result<(), Failure> {
         url.clone()
     });
     let ready_file = config.ready_file.clone();
-    let app =
-        tokio::task::spawn_blocking(move || App::open(config, public_url).map_err(|error| error.to_string())).await??;
+    let app = App::open(config, public_url).await?;
     if app.api_keys.is_none() {
         tracing::info!("no --api-keys: everybody who reaches this proxy may use it");
     }
@@ -86,6 +115,9 @@ async fn listen(config: Config) -> Result<(), Failure> {
         tracing::warn!(path = %app.config.metagraph.display(), "no metagraph yet: miners and validators get 503 until its reader writes it");
     }
     let reaper = tokio::spawn(reaper::run(Arc::clone(&app)));
+    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app)));
+    let (store, mark, shutdown) = (app.store.clone(), app.mark.clone(), app.shutdown.clone());
+    let follower = tokio::spawn(async move { store.follow(mark, shutdown).await });
     stop_on_signal(&app)?;
     let router = routes::router(Arc::clone(&app));
     tracing::info!("violet-proxy listening on {url}");
@@ -94,6 +126,8 @@ async fn listen(config: Config) -> Result<(), Failure> {
     }
     serve::serve(listener, router, app.shutdown.clone()).await;
     reaper.await?;
+    sweeper.await?;
+    follower.await?;
     app.store.close().await;
     tracing::info!("violet-proxy ended");
     Ok(())

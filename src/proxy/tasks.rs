@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::app::{App, no_task};
-use super::clock;
+use super::app::App;
 use super::error::{ApiError, ApiResult};
 use super::inputs::Probed;
 use super::options::TaskOptions;
 use super::store::{self, IdempotencyKey};
+use super::{clock, fault};
 use crate::subnet::task::{NewTask, Task, TaskId};
 
 /// Time in which an answer is due unless the user says otherwise, seconds.
@@ -47,24 +47,23 @@ pub(crate) async fn create(
         },
         now_ms,
     );
+    if let Some(key) = &key
+        && let Some(earlier) = earlier(app, key).await?
+    {
+        return Ok((earlier, false));
+    }
+    fault::point("before_insert");
     let max_open = app.config.max_open_tasks as usize;
-    app.store
-        .write(move |tx| {
-            if let Some(key) = &key
-                && let Some(earlier) = earlier(tx, key)?
-            {
-                return Ok((earlier, false));
-            }
-            if tx.open_tasks().len() >= max_open {
-                return Err(queue_full(max_open));
-            }
-            if let Some(key) = &key {
-                tx.put_idempotent(key, &task.id, now_ms)?;
-            }
-            tx.create(task.clone())?;
-            Ok((Arc::new(task), true))
-        })
-        .await
+    match (app.store.create(task, key.clone(), max_open).await, &key) {
+        (Ok(Some(task)), _) => Ok((task, true)),
+        (Ok(None), _) => Err(queue_full(max_open)),
+        // The same request came twice at the same time; the other was first.
+        (Err(store::Error::Exists(_)), Some(key)) => {
+            let earlier = earlier(app, key).await?;
+            Ok((earlier.ok_or_else(|| ApiError::internal("a key is there and is not"))?, false))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// Refuses before an upload what would be refused after it.
@@ -117,38 +116,27 @@ pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
         now_ms,
     );
     let max_open = app.config.max_open_tasks as usize;
-    app.store
-        .write(move |tx| {
-            if tx.open_tasks().len() >= max_open {
-                return Err(queue_full(max_open));
-            }
-            tx.create(task.clone())?;
-            Ok(Arc::new(task))
-        })
-        .await
+    app.store.create(task, None, max_open).await?.ok_or_else(|| queue_full(max_open))
 }
 
 /// Ends a task for its user.
 pub(crate) async fn cancel(app: &App, id: &TaskId) -> ApiResult<Arc<Task>> {
-    let (id, now_ms) = (id.clone(), clock::now_ms());
-    app.store
-        .write(move |tx| {
-            let before = tx.task(&id)?.ok_or_else(|| no_task(&id))?;
-            let mut after = (*before).clone();
-            after.cancel(now_ms).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))?;
-            tx.update(&before, after.clone(), now_ms)?;
-            Ok(Arc::new(after))
-        })
-        .await
+    let cancelled = app.change(id, |task, _| {
+        task.cancel(clock::now_ms()).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))
+    });
+    Ok(cancelled.await?.0)
 }
 
-fn earlier(tx: &store::Tx<'_>, key: &IdempotencyKey) -> ApiResult<Option<Arc<Task>>> {
-    let Some((body_sha256, id)) = store::find_idempotent(tx.sql(), &key.owner, &key.key)? else { return Ok(None) };
+async fn earlier(app: &App, key: &IdempotencyKey) -> ApiResult<Option<Arc<Task>>> {
+    let Some((body_sha256, id)) = app.store.records().key(&key.owner, &key.key).await? else { return Ok(None) };
+    let refused = |message: &str| Err(ApiError::invalid("idempotency_mismatch", message).at("idempotency-key"));
     if body_sha256 != key.body_sha256 {
-        let message = "this Idempotency-Key was used for another request; use a new key";
-        return Err(ApiError::invalid("idempotency_mismatch", message).at("idempotency-key"));
+        return refused("this Idempotency-Key was used for another request; use a new key");
     }
-    Ok(tx.task(&id)?)
+    match app.store.task(&id).await? {
+        Some(task) => Ok(Some(task)),
+        None => refused("the task of this Idempotency-Key was deleted; use a new key"),
+    }
 }
 
 /// Refuses a voice that no miner here has; while none is here that speaks, nobody knows.

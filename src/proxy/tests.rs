@@ -1,5 +1,8 @@
 //! What the router refuses, and that one command's failure is its own.
 
+#[cfg(feature = "firebase")]
+#[path = "../../tests/proxy/emulators.rs"]
+pub(super) mod emulators;
 mod kinds;
 
 use std::sync::Arc;
@@ -18,9 +21,8 @@ use tower::ServiceExt;
 
 use super::app::App;
 use super::config::Cli;
-use super::error::ApiError;
-use super::{clock, routes, ss58, store};
-use crate::subnet::task::{Task, TaskId};
+use super::sweep::Swept;
+use super::{clock, routes, ss58};
 
 /// A proxy without a socket.
 struct Bench {
@@ -53,14 +55,14 @@ impl Answer {
 }
 
 impl Bench {
-    fn new(flags: &[&str]) -> Self {
+    async fn new(flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let metagraph = dir.path().join("metagraph.json");
         std::fs::write(&metagraph, metagraph_json(clock::now_ms())).unwrap();
         let paths = [metagraph, dir.path().join("data")].map(|path| path.to_str().unwrap().to_owned());
         let args = ["violet-proxy", "--metagraph", &paths[0], "--data-dir", &paths[1], "--max-upload-bytes", "100000"];
         let config = Cli::try_parse_from(args.iter().chain(flags)).unwrap().config.unwrap();
-        let app = App::open(config, "http://proxy.example".to_owned()).unwrap();
+        let app = App::open(config, "http://proxy.example".to_owned()).await.unwrap();
         Self { router: routes::router(Arc::clone(&app)), app, dir }
     }
 
@@ -156,7 +158,7 @@ fn code(code: &str, status: u16) -> (u16, String) {
 
 #[tokio::test]
 async fn what_is_no_audio_is_refused_in_a_way_that_helps() {
-    let bench = Bench::new(&["--max-duration-s", "1"]);
+    let bench = Bench::new(&["--max-duration-s", "1"]).await;
     let upload = async |bytes: Vec<u8>| bench.form("/v1/tasks", &[("file", Some("a.wav"), &bytes)]).await;
     assert_eq!(upload(Vec::new()).await.error(), code("empty_file", 400));
     assert_eq!(upload(b"this is no audio at all, not even a little".to_vec()).await.error(), code("not_audio", 400));
@@ -172,7 +174,7 @@ async fn what_is_no_audio_is_refused_in_a_way_that_helps() {
 
 #[tokio::test]
 async fn forms_that_are_wrong_are_refused_by_name() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let sound = wav();
     let with = async |name: &str, value: &str| {
         let answer = bench.form("/v1/tasks", &[(name, None, value.as_bytes()), ("file", Some("a"), &sound)]).await;
@@ -212,7 +214,7 @@ async fn forms_that_are_wrong_are_refused_by_name() {
 
 #[tokio::test]
 async fn json_bodies_are_read_strictly() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let post = async |body: &str| bench.post("/v1/tasks", "application/json", body.to_owned()).await;
     assert_eq!(post("{").await.error(), code("malformed_json", 400));
     assert_eq!(post("{}").await.error(), code("invalid_body", 422));
@@ -230,7 +232,7 @@ async fn json_bodies_are_read_strictly() {
 
 #[tokio::test]
 async fn an_upload_serves_many_tasks() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let upload = bench.post("/v1/uploads?name=../x/a.wav", "application/octet-stream", wav()).await;
     assert_eq!(upload.status, StatusCode::CREATED);
     assert_eq!(upload.json()["audio"]["sample_rate"], 8_000);
@@ -248,7 +250,7 @@ async fn an_upload_serves_many_tasks() {
 
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_back() {
-    let bench = Bench::new(&["--max-open-tasks", "2"]);
+    let bench = Bench::new(&["--max-open-tasks", "2"]).await;
     let first = bench.task().await;
     bench.task().await;
     let full = bench.form("/v1/tasks", &[("file", Some("a.wav"), &wav())]).await;
@@ -261,7 +263,7 @@ async fn a_full_queue_says_when_to_come_back() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_in_the_same_shape() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     assert_eq!(bench.get("/v2/tasks").await.error(), code("no_such_route", 404));
     assert_eq!(bench.get("/v1/tasks/task_x").await.error(), code("no_such_task", 404));
     assert_eq!(bench.get("/v1/tasks/task_x/events").await.error(), code("no_such_task", 404));
@@ -275,7 +277,7 @@ async fn what_is_not_there_is_said_in_the_same_shape() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_there_yet_is_a_conflict() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let path = format!("/v1/tasks/{}", bench.task().await["id"].as_str().unwrap());
     assert_eq!(bench.get(&format!("{path}/result")).await.error(), code("not_answered", 409));
     assert_eq!(bench.get(&format!("{path}?wait=61")).await.error(), code("invalid_value", 422));
@@ -286,7 +288,7 @@ async fn an_answer_that_is_not_there_yet_is_a_conflict() {
 
 #[tokio::test]
 async fn openais_errors_name_the_field() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let sound = wav();
     let with = async |parts: &[(&str, Option<&str>, &[u8])]| bench.form("/v1/audio/transcriptions", parts).await;
     let file: (&str, Option<&str>, &[u8]) = ("file", Some("a.wav"), &sound);
@@ -308,7 +310,7 @@ async fn openais_errors_name_the_field() {
 
 #[tokio::test]
 async fn only_whoever_may_judge_is_lent_responses() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let [miner, validator, poor] = keys();
     let lease = || br#"{"claim_id": "c", "kinds": ["transcription"]}"#.to_vec();
     let path = "/v1/validator/lease";
@@ -319,7 +321,7 @@ async fn only_whoever_may_judge_is_lent_responses() {
 
 #[tokio::test]
 async fn signed_bodies_are_bounded_and_strict() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let [miner, ..] = keys();
     let claim = async |body: &str| bench.signed(&miner, "/v1/miner/claim", body.as_bytes().to_vec()).await;
     assert_eq!(claim(&" ".repeat(300_000)).await.error(), code("body_too_large", 413));
@@ -341,7 +343,7 @@ async fn signed_bodies_are_bounded_and_strict() {
 
 #[tokio::test]
 async fn an_old_metagraph_closes_the_doors_for_neurons_and_not_for_users() {
-    let bench = Bench::new(&["--metagraph-max-age-s", "60"]);
+    let bench = Bench::new(&["--metagraph-max-age-s", "60"]).await;
     let [miner, ..] = keys();
     assert_eq!(bench.get("/readyz").await.status, StatusCode::OK);
     std::fs::write(bench.dir.path().join("metagraph.json"), metagraph_json(clock::now_ms() - 61_000) + " ").unwrap();
@@ -354,7 +356,7 @@ async fn an_old_metagraph_closes_the_doors_for_neurons_and_not_for_users() {
 
 #[tokio::test]
 async fn a_blob_opens_only_with_the_proxys_signature() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let sha256 = bench.task().await["input"]["sha256"].as_str().unwrap().to_owned();
     let url = |expires_ms| format!("/v1/blobs/{sha256}?{}", bench.app.blobs.query(&sha256, "5F", expires_ms));
     let good = url(clock::now_ms() + 60_000);
@@ -370,11 +372,27 @@ async fn a_blob_opens_only_with_the_proxys_signature() {
     assert_eq!((part.status, part.body.as_slice()), (StatusCode::PARTIAL_CONTENT, &wav()[4..8]));
     assert_eq!(part.headers["content-range"], format!("bytes 4-7/{}", wav().len()));
     assert_eq!(range("bytes=99999-").await.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    let (etag, other) = (format!("\"{sha256}\""), format!("\"{}\"", "0".repeat(64)));
+    let whole = bench.get(&good).await;
+    assert_eq!(whole.headers["etag"], etag.as_str());
+    assert_eq!(whole.headers["content-type"], "audio/wav");
+    assert_eq!(whole.headers["cache-control"], "private, max-age=600, immutable");
+    let with = async |pairs: &[(&str, &str)]| {
+        let request = pairs.iter().fold(Request::get(&good), |request, (name, value)| request.header(*name, *value));
+        bench.send(request.body(Body::empty()).unwrap()).await
+    };
+    let known = with(&[("if-none-match", &format!("{other}, W/{etag}"))]).await;
+    assert_eq!((known.status, known.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(with(&[("if-none-match", &other)]).await.status, StatusCode::OK);
+    assert_eq!(with(&[("if-match", &other)]).await.error(), code("precondition_failed", 412));
+    assert_eq!(with(&[("if-match", "*")]).await.status, StatusCode::OK);
+    assert_eq!(with(&[("range", "bytes=0-3"), ("if-range", &etag)]).await.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(with(&[("range", "bytes=0-3"), ("if-range", &other)]).await.body, wav(), "other bytes: all of these");
 }
 
 #[tokio::test]
 async fn every_answer_carries_a_request_id_and_a_clients_own_is_kept_if_short() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     assert!(!bench.get("/healthz").await.headers["x-request-id"].is_empty());
     let with = async |id: &str| {
         let request = Request::get("/nope").header("x-request-id", id).body(Body::empty()).unwrap();
@@ -386,7 +404,7 @@ async fn every_answer_carries_a_request_id_and_a_clients_own_is_kept_if_short() 
 
 #[tokio::test]
 async fn metrics_are_in_prometheus_form() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     bench.task().await;
     let text = String::from_utf8(bench.get("/metrics").await.body).unwrap();
     for line in [
@@ -400,44 +418,27 @@ async fn metrics_are_in_prometheus_form() {
 }
 
 #[tokio::test]
-async fn a_failing_command_undoes_itself_and_nothing_else() {
-    let bench = Bench::new(&[]);
-    let first = TaskId::from(bench.task().await["id"].as_str().unwrap());
-    let before = bench.app.task(&first).await.unwrap();
-    let change = |id: TaskId, end: fn() -> Result<(), ApiError>| {
-        bench.app.store.write(move |tx| {
-            let before = tx.task(&id)?.unwrap();
-            let mut after = (*before).clone();
-            after.cancel(clock::now_ms())?;
-            tx.update(&before, after, clock::now_ms())?;
-            end()
-        })
-    };
-    let fail = || Err(ApiError::conflict("on_purpose", "x"));
-    let (failed, panicked, fine) =
-        tokio::join!(change(first.clone(), fail), change(first.clone(), || panic!("on purpose")), bench.task());
-    assert_eq!(failed.unwrap_err().code(), "on_purpose");
-    assert_eq!(panicked.unwrap_err().code(), "internal");
-    assert_eq!(*bench.app.task(&first).await.unwrap(), *before, "the open task is as it was");
-    let id = first.clone();
-    let event = bench.app.store.read(move |sql| store::last_event(sql, &id)).await.unwrap();
-    assert_eq!(event, 1, "and no event is left");
-    let fine = TaskId::from(fine["id"].as_str().unwrap());
-    assert!(bench.app.store.board().get(&fine).is_some(), "the others of the batch are there");
-    change(first.clone(), || Ok(())).await.unwrap();
-    assert!(bench.app.store.board().get(&first).is_none());
-}
-
-#[tokio::test]
-async fn a_change_of_something_else_than_was_read_is_refused() {
-    let bench = Bench::new(&[]);
-    let id = TaskId::from(bench.task().await["id"].as_str().unwrap());
-    let stale = bench.app.store.write(move |tx| {
-        let read = tx.task(&id)?.unwrap();
-        let older = Task { version: read.version + 7, ..(*read).clone() };
-        let mut after = older.clone();
-        after.cancel(clock::now_ms()).unwrap();
-        tx.update(&older, after, clock::now_ms())
-    });
-    assert!(matches!(stale.await, Err(store::Error::Stale(_))));
+async fn what_is_over_is_deleted_and_nothing_else() {
+    let bench = Bench::new(&["--retention-s", "3600"]).await;
+    let hour_ms = 3_600_000;
+    let now_ms = clock::now_ms();
+    let ended = bench.task().await;
+    let cancel = format!("/v1/tasks/{}/cancel", ended["id"].as_str().unwrap());
+    let open = bench.form("/v1/tasks", &[("file", Some("b.wav"), &wav_of(900))]).await.json();
+    let upload = bench.post("/v1/uploads", "audio/wav", wav_of(1_000)).await.json();
+    bench.post(&cancel, "application/json", "").await;
+    let sweep = async |at_ms| super::sweep::sweep(&bench.app, at_ms).await.unwrap();
+    assert_eq!(sweep(now_ms + hour_ms / 2).await, Swept::default(), "nothing is old");
+    // Just past the time: the records go, the blobs stay for requests that may still read them.
+    let later = now_ms + hour_ms + 60_000;
+    assert_eq!(sweep(later).await, Swept { tasks: 1, uploads: 1, blobs: 0 });
+    assert_eq!(bench.get(&cancel.replace("/cancel", "")).await.error(), code("no_such_task", 404));
+    let body = json!({"input": {"upload_id": upload["id"]}}).to_string();
+    assert_eq!(bench.post("/v1/tasks", "application/json", body).await.error(), code("no_such_upload", 404));
+    assert_eq!(sweep(now_ms + 2 * hour_ms + 60_000).await, Swept { tasks: 0, uploads: 0, blobs: 2 });
+    let blobs = |name: &Value| bench.dir.path().join("data/blobs").join(name.as_str().unwrap()).exists();
+    assert!(!blobs(&ended["input"]["sha256"]) && !blobs(&upload["sha256"]));
+    assert!(blobs(&open["input"]["sha256"]), "an open task keeps its input, however old");
+    let path = format!("/v1/tasks/{}", open["id"].as_str().unwrap());
+    assert_eq!(bench.get(&path).await.json()["state"], "queued");
 }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::app::App;
 use super::error::ApiResult;
-use super::store;
 use crate::subnet::consensus::Verdict;
 use crate::subnet::task::{Kind, Slot, SlotState, Task, seconds};
 
@@ -23,8 +22,7 @@ pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
         view["answer"] = json!({"response_id": id, "miner": submission.map(|s| &s.miner)});
         match task.kind {
             Kind::Transcription => {
-                let wanted = id.clone();
-                let text = app.store.read(move |sql| store::response_text(sql, &wanted)).await?;
+                let text = app.store.records().response_text(id).await?;
                 view["answer"]["text"] = Value::from(text.unwrap_or_default().trim());
             }
             Kind::Synthesis => view["answer"]["audio"] = json!(submission.and_then(|s| s.output.as_ref())),

@@ -145,10 +145,17 @@ fn cluster_speakers(py: Python<'_>, vectors: PyReadonlyArray2<'_, f32>, threshol
     py.detach(|| analysis::cluster_speakers(&vectors, threshold))
 }
 
-/// The account of stretches of speech, as JSON.
+/// Times of the syllables' nuclei, seconds.
 #[pyfunction]
-fn speech_account(segments_s: Vec<(f64, f64)>, duration_s: f64, n_words: Option<usize>) -> PyResult<String> {
-    json(&analysis::speech(&segments_s, duration_s, n_words))
+fn syllable_nuclei(py: Python<'_>, samples: PyReadonlyArray1<'_, f32>, sample_rate: u32) -> Vec<f64> {
+    let samples = samples.as_array().to_vec();
+    py.detach(|| analysis::syllable_nuclei_s(&samples, sample_rate))
+}
+
+/// The account of stretches of speech with these syllables, as JSON.
+#[pyfunction]
+fn speech_account(segments_s: Vec<(f64, f64)>, duration_s: f64, syllables_s: Vec<f64>) -> PyResult<String> {
+    json(&analysis::speech(&segments_s, duration_s, &syllables_s))
 }
 
 /// Names of the fields that are measured without a model.
@@ -176,5 +183,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cluster_speakers, module)?)?;
     module.add_function(wrap_pyfunction!(pyin, module)?)?;
     module.add_function(wrap_pyfunction!(speech_account, module)?)?;
+    module.add_function(wrap_pyfunction!(syllable_nuclei, module)?)?;
     module.add_function(wrap_pyfunction!(yin, module)?)
 }

@@ -5,11 +5,11 @@ use std::io::Cursor;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
 use super::audio_source::{AudioSource, arguments};
 use crate::Error;
-use crate::audio::{self, Blocks, EncodeOptions, Format, Info, Mix, SampleType, mel};
+use crate::audio::{self, Blocks, Info, Mix, mel};
 
 /// Samples as Python sees them: float32, `[n_samples]` or `[n_frames, n_channels]`, with their rate in Hz.
 type Samples<'py> = (Bound<'py, PyAny>, u32);
@@ -136,46 +136,6 @@ impl AudioStream {
     }
 }
 
-/// The bytes of a file with these samples.
-#[pyfunction]
-#[pyo3(signature = (samples, sample_rate, format, bits, bit_rate, dither, allow_ffmpeg))]
-#[expect(clippy::too_many_arguments, reason = "violet.audio gives them their names")]
-fn encode<'py>(
-    py: Python<'py>,
-    samples: PyReadonlyArrayDyn<'py, f32>,
-    sample_rate: u32,
-    format: &str,
-    bits: &str,
-    bit_rate: Option<u32>,
-    dither: Option<u64>,
-    allow_ffmpeg: bool,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let (samples, n_channels) = interleaved(&samples)?;
-    let options = encode_options(format, bits, bit_rate, dither, allow_ffmpeg)?;
-    let bytes = py.detach(|| audio::encode(&samples, sample_rate, n_channels, &options))?;
-    Ok(PyBytes::new(py, &bytes))
-}
-
-/// Writes a file with these samples.
-#[pyfunction]
-#[pyo3(signature = (path, samples, sample_rate, format, bits, bit_rate, dither, allow_ffmpeg))]
-#[expect(clippy::too_many_arguments, reason = "violet.audio gives them their names")]
-fn save<'py>(
-    py: Python<'py>,
-    path: std::path::PathBuf,
-    samples: PyReadonlyArrayDyn<'py, f32>,
-    sample_rate: u32,
-    format: &str,
-    bits: &str,
-    bit_rate: Option<u32>,
-    dither: Option<u64>,
-    allow_ffmpeg: bool,
-) -> PyResult<()> {
-    let (samples, n_channels) = interleaved(&samples)?;
-    let options = encode_options(format, bits, bit_rate, dither, allow_ffmpeg)?;
-    Ok(py.detach(|| audio::save(path, &samples, sample_rate, n_channels, &options))?)
-}
-
 /// Samples at another rate; each channel by itself.
 #[pyfunction]
 fn resample<'py>(
@@ -204,22 +164,8 @@ fn log_mel<'py>(
     Ok(features.into_pyarray(py))
 }
 
-pub(super) fn encode_options(
-    format: &str,
-    bits: &str,
-    bit_rate: Option<u32>,
-    dither: Option<u64>,
-    allow_ffmpeg: bool,
-) -> PyResult<EncodeOptions> {
-    let format = Format::from_name(format)
-        .ok_or_else(|| Error::InvalidInput(format!("format is {format:?}; expected wav, flac, mp3, opus or pcm")))?;
-    let sample_type = SampleType::from_name(bits)
-        .ok_or_else(|| Error::InvalidInput(format!("bits is {bits:?}; expected 16, 24 or float")))?;
-    Ok(EncodeOptions { format, sample_type, bit_rate, dither, allow_ffmpeg })
-}
-
 /// Samples frame by frame, and the number of channels.
-fn interleaved(samples: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<(Vec<f32>, usize)> {
+pub(super) fn interleaved(samples: &PyReadonlyArrayDyn<'_, f32>) -> PyResult<(Vec<f32>, usize)> {
     let samples = samples.as_array();
     match *samples.shape() {
         [_] => Ok((samples.iter().copied().collect(), 1)),
@@ -246,8 +192,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load, module)?)?;
     module.add_function(wrap_pyfunction!(decode, module)?)?;
     module.add_function(wrap_pyfunction!(probe, module)?)?;
-    module.add_function(wrap_pyfunction!(encode, module)?)?;
-    module.add_function(wrap_pyfunction!(save, module)?)?;
     module.add_function(wrap_pyfunction!(resample, module)?)?;
     module.add_function(wrap_pyfunction!(log_mel, module)?)
 }

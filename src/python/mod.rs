@@ -4,8 +4,8 @@
 
 mod analysis;
 mod audio;
+mod audio_encode;
 mod audio_source;
-mod audio_writer;
 mod device;
 mod errors;
 mod hub;
@@ -17,6 +17,7 @@ mod reward;
 mod score;
 mod scores;
 mod signal;
+mod simulate;
 mod stream;
 mod subnet;
 mod texts;
@@ -33,7 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     analysis::register(module)?;
     audio::register(module)?;
-    audio_writer::register(module)?;
+    audio_encode::register(module)?;
     device::register(module)?;
     score::register(module)?;
     scores::register(module)?;
@@ -45,6 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mos::register(module)?;
     tts::register(module)?;
     subnet::register(module)?;
+    simulate::register(module)?;
     hub::register(module)?;
     proxy::register(module)
 }

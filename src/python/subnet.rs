@@ -5,14 +5,17 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::subnet::miner::{self, KindQuality};
+use crate::subnet::miner::{self, KindQuality, Tally};
 use crate::subnet::weights::{Ema, Miner};
 use crate::subnet::yuma::{Epoch, Row, Subnet};
 use crate::subnet::{weights, yuma};
 
 /// Adds the functions of this file to the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("MAX_TALLY", miner::MAX_TALLY)?;
     module.add_function(wrap_pyfunction!(ema_update, module)?)?;
+    module.add_function(wrap_pyfunction!(proven, module)?)?;
+    module.add_function(wrap_pyfunction!(tally_add, module)?)?;
     module.add_function(wrap_pyfunction!(miner_score, module)?)?;
     module.add_function(wrap_pyfunction!(availability, module)?)?;
     module.add_function(wrap_pyfunction!(credibility, module)?)?;
@@ -50,11 +53,29 @@ fn credibility(passed: u32, failed: u32) -> f64 {
     miner::credibility(passed, failed)
 }
 
-/// Weights (uid, share) from tuples (uid, score, coldkey, ip or None).
+/// (weight, confidence, quality) of a kind of task from tuples (value, mass) of work and of direct challenges.
+#[pyfunction]
+fn proven(weight: f64, work: (f64, f64), direct: (f64, f64)) -> (f64, f64, f64) {
+    let ema = |(value, mass)| Ema { value, mass, updated_s: 0.0 };
+    let KindQuality { weight, confidence, quality } = miner::proven(weight, ema(work), ema(direct));
+    (weight, confidence, quality)
+}
+
+/// `Tally::add` on a tuple (good, bad).
+#[pyfunction]
+fn tally_add(tally: (u32, u32), is_good: bool) -> (u32, u32) {
+    let tally = Tally { good: tally.0, bad: tally.1 }.add(is_good);
+    (tally.good, tally.bad)
+}
+
+/// Weights (uid, share) from tuples (uid, score, coldkey, ip or None, fingerprint or None).
 #[pyfunction]
 #[pyo3(signature = (miners, burn_uid=None))]
-fn miner_weights(miners: Vec<(u16, f64, String, Option<String>)>, burn_uid: Option<u16>) -> Vec<(u16, f64)> {
-    let miner = |(uid, score, coldkey, ip)| Miner { uid, score, coldkey, ip };
+fn miner_weights(
+    miners: Vec<(u16, f64, String, Option<String>, Option<u16>)>,
+    burn_uid: Option<u16>,
+) -> Vec<(u16, f64)> {
+    let miner = |(uid, score, coldkey, ip, fingerprint)| Miner { uid, score, coldkey, ip, fingerprint };
     let miners: Vec<Miner> = miners.into_iter().map(miner).collect();
     weights::weights(&miners, burn_uid)
 }

@@ -7,26 +7,22 @@
 
 use std::ops::RangeInclusive;
 
-use super::align::{Edit, EditCounts, without_common_ends};
+use super::align::{Edit, without_common_ends};
+use super::band::Band;
 use super::pattern::{Pattern, WORD};
+use super::traceback::Sink;
 
-/// A matrix of this many bytes or more is not stored: the pair is split in two after Hirschberg. The value, like the
-/// two beside it in [`Aligner::counts`], is rapidfuzz's, so that the same pairs are split.
-const MAX_MATRIX_BYTES: usize = 1 << 20;
 /// Tokens at the beginning of long sequences that the first bound is guessed from: an eighth, but in these limits.
 const SAMPLE: RangeInclusive<usize> = 128..=1_024;
 /// Least first bound that is tried on an unknown distance.
 const FIRST_BOUND: usize = 64;
 
-/// Rows from which on a narrow band saves more than finding its width costs.
-const MIN_BANDED: usize = 4 * WORD;
-
 /// Working memory, reused from pair to pair.
 #[derive(Debug, Default)]
 pub(super) struct Aligner {
-    pattern: Pattern,
+    pub(super) pattern: Pattern,
     /// The blocks of the current column.
-    column: Vec<Bits>,
+    pub(super) column: Vec<Bits>,
     matrix: Vec<Bits>,
     /// The rows of each token, where all fit into one mask.
     masks: Vec<u64>,
@@ -35,9 +31,9 @@ pub(super) struct Aligner {
 
 /// 64 rows of one column: where the value grows (`vp`) and falls (`vn`) from row to row.
 #[derive(Debug, Clone, Copy)]
-struct Bits {
-    vp: u64,
-    vn: u64,
+pub(super) struct Bits {
+    pub(super) vp: u64,
+    pub(super) vn: u64,
 }
 
 /// Columns that are computed at a time.
@@ -98,7 +94,7 @@ impl Aligner {
     }
 
     /// The first bound that is tried on an unknown distance.
-    fn first_bound(&mut self, rows: &[u32], columns: &[u32]) -> usize {
+    pub(super) fn first_bound(&mut self, rows: &[u32], columns: &[u32]) -> usize {
         FIRST_BOUND.max(2 * rows.len().abs_diff(columns.len())).max(self.expected(rows, columns))
     }
 
@@ -111,65 +107,6 @@ impl Aligner {
         self.pattern.set(&rows[..n]);
         let errors = self.run(&Band::new(n, n, n / 4), &columns[..n], |_, _, _| {});
         (errors + errors / 4) * rows.len() / n
-    }
-
-    /// Edit counts, by the alignment that rapidfuzz chooses.
-    pub(super) fn counts(&mut self, reference: &[u32], hypothesis: &[u32]) -> EditCounts {
-        let mut counts = EditCounts::default();
-        self.walk(reference, hypothesis, &mut counts);
-        counts
-    }
-
-    /// The alignment that rapidfuzz chooses, one step a token from the beginning on.
-    pub(super) fn steps(&mut self, reference: &[u32], hypothesis: &[u32]) -> Vec<Edit> {
-        let mut steps = Vec::with_capacity(reference.len().max(hypothesis.len()));
-        self.walk(reference, hypothesis, &mut steps);
-        steps
-    }
-
-    /// Gives the steps of the alignment to the sink.
-    fn walk(&mut self, reference: &[u32], hypothesis: &[u32], sink: &mut impl Sink) {
-        let mut todo = vec![Part::Pair { rows: reference, columns: hypothesis, distance: None }];
-        while let Some(part) = todo.pop() {
-            let (rows, columns, known) = match part {
-                Part::Hits(n) => {
-                    sink.take(Edit::Hit, n);
-                    continue;
-                }
-                Part::Pair { rows, columns, distance } => (rows, columns, distance),
-            };
-            let n_prefix = rows.iter().zip(columns).take_while(|(row, column)| row == column).count();
-            let (rows, columns, n_equal) = without_common_ends(rows, columns);
-            sink.take(Edit::Hit, n_prefix);
-            let n_suffix = n_equal - n_prefix;
-            if rows.is_empty() || columns.is_empty() {
-                sink.take(Edit::Deletion, rows.len());
-                sink.take(Edit::Insertion, columns.len());
-                sink.take(Edit::Hit, n_suffix);
-                continue;
-            }
-            let bound = known.unwrap_or(usize::MAX).min(rows.len().max(columns.len()));
-            let full_band = rows.len().min(2 * bound + 1);
-            let matrix_bytes = full_band.saturating_mul(columns.len()) / 4;
-            if matrix_bytes < MAX_MATRIX_BYTES || rows.len() < WORD + 1 || columns.len() < 10 {
-                if rows.len() <= WORD {
-                    self.align_short(rows, columns, sink);
-                } else {
-                    // What lies farther from the diagonal than the distance allows is on no shortest alignment.
-                    let is_found = known.is_none() && rows.len() >= MIN_BANDED;
-                    let bound = if is_found { self.distance(rows, columns) } else { bound };
-                    self.align(rows, columns, bound, sink);
-                }
-                sink.take(Edit::Hit, n_suffix);
-                continue;
-            }
-            let split = self.split(rows, columns, known);
-            let (rows_left, rows_right) = rows.split_at(split.row);
-            let (columns_left, columns_right) = columns.split_at(split.column);
-            todo.push(Part::Hits(n_suffix));
-            todo.push(Part::Pair { rows: rows_right, columns: columns_right, distance: Some(split.right) });
-            todo.push(Part::Pair { rows: rows_left, columns: columns_left, distance: Some(split.left) });
-        }
     }
 
     /// Where each token stands among at most 64 rows.
@@ -195,7 +132,7 @@ impl Aligner {
     }
 
     /// The steps of an alignment with at most 64 rows.
-    fn align_short(&mut self, rows: &[u32], columns: &[u32], sink: &mut impl Sink) {
+    pub(super) fn align_short(&mut self, rows: &[u32], columns: &[u32], sink: &mut impl Sink) {
         self.set_short(rows, columns);
         let mut matrix = std::mem::take(&mut self.matrix);
         matrix.clear();
@@ -213,7 +150,7 @@ impl Aligner {
     }
 
     /// The steps of an alignment, from a stored matrix.
-    fn align(&mut self, rows: &[u32], columns: &[u32], bound: usize, sink: &mut impl Sink) {
+    pub(super) fn align(&mut self, rows: &[u32], columns: &[u32], bound: usize, sink: &mut impl Sink) {
         let band = Band::new(rows.len(), columns.len(), bound);
         let stride = band.stride();
         let mut matrix = std::mem::take(&mut self.matrix);
@@ -237,50 +174,9 @@ impl Aligner {
         self.matrix = matrix;
     }
 
-    /// Where a shortest alignment passes the middle column; the first such row, though not before the first token. The
-    /// distance is the bound, if that is known.
-    fn split(&mut self, rows: &[u32], columns: &[u32], known: Option<usize>) -> Split {
-        let most = rows.len().max(columns.len());
-        let mut bound = known.unwrap_or_else(|| self.first_bound(rows, columns));
-        let column = columns.len() / 2;
-        let reversed = |tokens: &[u32]| tokens.iter().rev().copied().collect::<Vec<_>>();
-        let (rows_back, columns_back) = (reversed(rows), reversed(&columns[column..]));
-        loop {
-            let band = Band::new(rows.len(), columns.len(), bound.min(most));
-            let left = self.values_after(&band, rows, &columns[..column]);
-            let right = self.values_after(&band, &rows_back, &columns_back);
-            let total = |row: usize| left[row].saturating_add(right[rows.len() - row]);
-            let distance = (0..=rows.len()).map(total).min().unwrap_or(0);
-            if distance <= bound || bound >= most {
-                // rapidfuzz never splits before the first row; only where every shortest alignment does, so do we.
-                let row = (1..=rows.len()).find(|&row| total(row) == distance).unwrap_or(0);
-                return Split { row, column, left: left[row], right: right[rows.len() - row] };
-            }
-            bound *= 2;
-        }
-    }
-
-    /// The last column's value at every row, from 0 rows on; `usize::MAX` outside the band.
-    fn values_after(&mut self, band: &Band, rows: &[u32], columns: &[u32]) -> Vec<usize> {
-        let mut values = vec![usize::MAX; rows.len() + 1];
-        self.pattern.set(rows);
-        let mut value = self.run(band, columns, |_, _, _| {});
-        let first = *band.blocks(columns.len() - 1).start() * WORD;
-        let end = rows.len().min(self.column.len() * WORD);
-        values[end] = value;
-        for row in (first..end).rev() {
-            let (Bits { vp, vn }, bit) = (self.column[row / WORD], row % WORD);
-            value = value + usize::from(vn >> bit & 1 == 1) - usize::from(vp >> bit & 1 == 1);
-            if row > first || first == 0 {
-                values[row] = value;
-            }
-        }
-        values
-    }
-
     /// Computes the band's blocks, some columns at a time; calls `store(column, block, bits)` for each. Returns the value
     /// of the last cell: exact if within the band's bound, else at least as large as that.
-    fn run(&mut self, band: &Band, columns: &[u32], mut store: impl FnMut(usize, usize, Bits)) -> usize {
+    pub(super) fn run(&mut self, band: &Band, columns: &[u32], mut store: impl FnMut(usize, usize, Bits)) -> usize {
         self.column.clear();
         let mut value = 0;
         let (groups, rest) = columns.as_chunks::<GROUP>();
@@ -335,111 +231,5 @@ impl Aligner {
             }
         }
         value
-    }
-}
-
-struct Split {
-    row: usize,
-    column: usize,
-    /// Distances of the two halves.
-    left: usize,
-    right: usize,
-}
-
-/// What is left to align.
-enum Part<'t> {
-    Pair { rows: &'t [u32], columns: &'t [u32], distance: Option<usize> },
-    Hits(usize),
-}
-
-/// Takes the steps of an alignment in order.
-trait Sink {
-    /// `n` equal steps.
-    fn take(&mut self, edit: Edit, n: usize);
-
-    /// The steps of one stored matrix; `bits(column, row)` are those of one cell.
-    fn trace_back(&mut self, trace: &mut Vec<Edit>, rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits);
-}
-
-impl Sink for EditCounts {
-    fn take(&mut self, edit: Edit, n: usize) {
-        match edit {
-            Edit::Hit => self.hits += n,
-            Edit::Substitution => self.substitutions += n,
-            Edit::Deletion => self.deletions += n,
-            Edit::Insertion => self.insertions += n,
-        }
-    }
-
-    fn trace_back(&mut self, _: &mut Vec<Edit>, rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits) {
-        trace_back(rows, columns, bits, |edit, n| self.take(edit, n));
-    }
-}
-
-impl Sink for Vec<Edit> {
-    fn take(&mut self, edit: Edit, n: usize) {
-        self.extend(std::iter::repeat_n(edit, n));
-    }
-
-    fn trace_back(
-        &mut self,
-        trace: &mut Vec<Edit>,
-        rows: &[u32],
-        columns: &[u32],
-        bits: impl Fn(usize, usize) -> Bits,
-    ) {
-        trace.clear();
-        trace_back(rows, columns, bits, |edit, n| trace.take(edit, n));
-        self.extend(trace.iter().rev());
-    }
-}
-
-/// Walks a shortest alignment from its end. `bits(column, row)` are those of one cell.
-fn trace_back(rows: &[u32], columns: &[u32], bits: impl Fn(usize, usize) -> Bits, mut take: impl FnMut(Edit, usize)) {
-    let (mut row, mut column) = (rows.len(), columns.len());
-    while row > 0 && column > 0 {
-        if bits(column - 1, row - 1).vp == 1 {
-            row -= 1;
-            take(Edit::Deletion, 1);
-            continue;
-        }
-        column -= 1;
-        if column > 0 && bits(column - 1, row - 1).vn == 1 {
-            take(Edit::Insertion, 1);
-            continue;
-        }
-        row -= 1;
-        take(if rows[row] == columns[column] { Edit::Hit } else { Edit::Substitution }, 1);
-    }
-    take(Edit::Deletion, row);
-    take(Edit::Insertion, column);
-}
-
-/// The diagonals that an alignment with at most so many errors can touch.
-#[derive(Debug, Clone, Copy)]
-struct Band {
-    n_rows: usize,
-    /// Insertions and deletions possible: the band's reach before and behind the diagonal, rows.
-    up: usize,
-    down: usize,
-}
-
-impl Band {
-    /// The band for a distance of at most `bound`, which is at least the difference of the lengths.
-    fn new(n_rows: usize, n_columns: usize, bound: usize) -> Self {
-        let spare = bound.saturating_sub(n_rows.abs_diff(n_columns)) / 2;
-        Self { n_rows, up: n_columns.saturating_sub(n_rows) + spare, down: n_rows.saturating_sub(n_columns) + spare }
-    }
-
-    /// The blocks of one column, which counts from 0.
-    fn blocks(&self, column: usize) -> RangeInclusive<usize> {
-        let first = column.saturating_sub(self.up).min(self.n_rows - 1);
-        let last = (column + self.down).min(self.n_rows - 1);
-        first / WORD..=last / WORD
-    }
-
-    /// Most blocks of any column.
-    fn stride(&self) -> usize {
-        ((self.up + self.down) / WORD + 2).min(self.n_rows.div_ceil(WORD))
     }
 }

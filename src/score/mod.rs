@@ -11,10 +11,12 @@
 )]
 
 pub mod align;
+mod band;
 mod bit_parallel;
 mod confusion;
 pub mod corpus;
 mod degenerate;
+mod hirschberg;
 mod interning;
 pub mod meeting;
 mod pattern;
@@ -22,6 +24,7 @@ mod rates;
 pub mod reward;
 pub mod signal;
 pub mod significance;
+mod traceback;
 mod words;
 
 pub use align::{Chunk, Edit, EditCounts, alignment, chunks, counts, distance};

@@ -1,19 +1,36 @@
-//! The validators' common judgement: the stake-weighted median of their scores.
+//! The validators' common judgement: the median of their scores, weighted by stake and trust.
 //!
-//! A validator weighs the square root of its stake, so that one large holder does not decide alone. As long as those who
-//! lie hold less than half of the revealed weight, the median lies within the range of the honest scores.
+//! As long as those who lie hold less than half of the revealed weight, the median lies within the range of the honest
+//! scores. Weights are in proportion to stake: with its square root, who divides a stake among several hotkeys would
+//! weigh more than before, and a minority could outweigh the rest.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::task::{Hotkey, ResponseId, Scores};
+use super::task::{Hotkey, ResponseId, Score, Scores};
+use super::weights::clip;
 
 /// Median score from which a response is accepted.
 pub const ACCEPTED_FROM: f64 = 0.5;
 
 /// Share of the committee's weight that must have revealed.
 pub const QUORUM: f64 = 0.5;
+
+/// Trust of a validator that took part in no verdict yet.
+pub const NEWCOMER_TRUST: f64 = 0.5;
+
+/// Share of the newest verdict in a validator's trust when it raises it, and when it lowers it: trust is lost faster than
+/// it is earned, so that telling the truth between lies does not pay.
+pub const TRUST_RISE: f64 = 0.02;
+/// See [`TRUST_RISE`].
+pub const TRUST_FALL: f64 = 0.3;
+
+/// Distance from the verdict up to which a score agrees with it: validators' own models differ.
+pub const AGREES_WITHIN: f64 = 0.15;
+
+/// Distance from which on a score has nothing to do with the verdict.
+pub const STRANGER_FROM: f64 = 0.45;
 
 /// Room for rounding when sums of weights are compared, relative to the total.
 const TOLERANCE: f64 = 1e-12;
@@ -25,6 +42,8 @@ pub struct Ballot<'a> {
     pub validator: &'a Hotkey,
     /// Its stake.
     pub stake: f64,
+    /// Its [`Trust`] value.
+    pub trust: f64,
     /// Its scores; absent when it revealed nothing.
     pub scores: Option<&'a Scores>,
 }
@@ -60,10 +79,48 @@ pub struct Verdict {
     pub evaluations: Vec<Judgement>,
 }
 
-/// What a validator's word weighs: the square root of its stake.
+/// What a validator's word weighs: its stake times its trust.
 #[must_use]
-pub fn weight(stake: f64) -> f64 {
-    if stake.is_finite() { stake.max(0.0).sqrt() } else { 0.0 }
+pub fn weight(stake: f64, trust: f64) -> f64 {
+    if stake.is_finite() { stake.max(0.0) * clip(trust) } else { 0.0 }
+}
+
+/// How far a validator's scores are to be trusted: by how often they agreed with the verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Trust(f64);
+
+impl Default for Trust {
+    /// What a validator begins with.
+    fn default() -> Self {
+        Self(NEWCOMER_TRUST)
+    }
+}
+
+impl Trust {
+    /// The trust itself, in [0, 1].
+    #[must_use]
+    pub fn value(self) -> f64 {
+        clip(self.0)
+    }
+
+    /// The trust after a verdict that these scores were part of; as it was without a quorum.
+    ///
+    /// The score that is farthest from the verdict counts: who lies about one response is not saved by the truth about
+    /// the others.
+    #[must_use]
+    pub fn after(self, scores: &Scores, verdict: &Verdict) -> Self {
+        let distance =
+            |(id, score): (&ResponseId, &Score)| verdict.scores.get(id).map(|median| (score.score - median).abs());
+        match scores.iter().filter_map(distance).max_by(f64::total_cmp) {
+            Some(farthest) if verdict.quorum => {
+                let agreement = clip((STRANGER_FROM - farthest) / (STRANGER_FROM - AGREES_WITHIN));
+                let step = if agreement < self.0 { TRUST_FALL } else { TRUST_RISE };
+                Self(clip(self.0 + step * (agreement - self.0)))
+            }
+            _ => self,
+        }
+    }
 }
 
 /// Whether `revealed` of the committee's weights is a quorum.
@@ -99,10 +156,10 @@ pub fn weighted_median(values: &[(f64, f64)]) -> Option<f64> {
 /// The verdict over these responses.
 #[must_use]
 pub fn verdict(ballots: &[Ballot<'_>], candidates: &[Candidate<'_>]) -> Verdict {
-    let committee: f64 = ballots.iter().map(|ballot| weight(ballot.stake)).sum();
+    let committee: f64 = ballots.iter().map(|ballot| weight(ballot.stake, ballot.trust)).sum();
     let revealed: Vec<(&Hotkey, f64, &Scores)> = ballots
         .iter()
-        .filter_map(|ballot| ballot.scores.map(|scores| (ballot.validator, weight(ballot.stake), scores)))
+        .filter_map(|ballot| ballot.scores.map(|scores| (ballot.validator, weight(ballot.stake, ballot.trust), scores)))
         .collect();
     let evaluations = revealed
         .iter()
@@ -136,7 +193,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::subnet::task::Score;
 
     fn scores(entries: &[(&str, f64)]) -> Scores {
         entries.iter().map(|&(id, score)| (ResponseId::from(id), Score { score, error_rate: None })).collect()
@@ -165,21 +221,47 @@ mod tests {
         assert!(!has_quorum(0.0, 0.0), "a committee without stake decides nothing");
     }
 
+    fn verdict_of(ballots: &[(f64, f64, f64)]) -> Verdict {
+        let names: Vec<Hotkey> = (0..ballots.len()).map(|n| Hotkey::from(format!("v{n}"))).collect();
+        let said: Vec<Scores> = ballots.iter().map(|ballot| scores(&[("r", ballot.2)])).collect();
+        let ballots: Vec<Ballot<'_>> = (0..ballots.len())
+            .map(|at| Ballot {
+                validator: &names[at],
+                stake: ballots[at].0,
+                trust: ballots[at].1,
+                scores: Some(&said[at]),
+            })
+            .collect();
+        verdict(&ballots, &[Candidate { response_id: &ResponseId::from("r"), submitted_at_ms: 0 }])
+    }
+
     #[test]
-    fn a_whale_weighs_the_root_of_its_stake() {
-        let [whale, a, b] = ["whale", "a", "b"].map(Hotkey::from);
-        let (low, high) = (scores(&[("r", 0.0)]), scores(&[("r", 1.0)]));
-        let response = ResponseId::from("r");
-        // sqrt(100) = 10 against sqrt(36) + sqrt(36) = 12.
-        let verdict = verdict(
-            &[
-                Ballot { validator: &whale, stake: 100.0, scores: Some(&low) },
-                Ballot { validator: &a, stake: 36.0, scores: Some(&high) },
-                Ballot { validator: &b, stake: 36.0, scores: Some(&high) },
-            ],
-            &[Candidate { response_id: &response, submitted_at_ms: 0 }],
-        );
-        assert!((verdict.scores[&response] - 1.0).abs() < 1e-12);
+    fn dividing_a_stake_among_hotkeys_gains_nothing() {
+        let honest = [(17.0, 1.0, 0.8); 3];
+        let mut ballots = honest.to_vec();
+        // 49 against 51; by square roots it would be 7 * 2.65 against 3 * 4.12.
+        ballots.extend([(7.0, 1.0, 0.0); 7]);
+        assert!((verdict_of(&ballots).scores["r"] - 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn who_is_not_trusted_weighs_little() {
+        let ballots = [(60.0, 0.5, 0.0), (40.0, 1.0, 0.8)];
+        assert!((verdict_of(&ballots).scores["r"] - 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn trust_is_lost_by_one_lie_and_slowly_earned_back() {
+        let verdict = verdict_of(&[(1.0, 1.0, 0.8)]);
+        let after = |trust: Trust, score| trust.after(&scores(&[("r", score)]), &verdict);
+        let honest = (0..200).fold(Trust::default(), |trust, _| after(trust, 0.75));
+        assert!(honest.value() > 0.95);
+        let liar = after(honest, 0.0);
+        assert!((liar.value() - 0.7 * honest.value()).abs() < 1e-12);
+        assert!(after(liar, 0.8).value() < liar.value() + TRUST_RISE);
+        let no_quorum = Verdict { quorum: false, ..verdict.clone() };
+        assert_eq!(honest.after(&scores(&[("r", 0.0)]), &no_quorum), honest);
+        assert_eq!(honest.after(&scores(&[("other", 0.0)]), &verdict), honest);
     }
 
     #[test]
@@ -192,7 +274,8 @@ mod tests {
             .zip([20, 10, 5])
             .map(|(response_id, submitted_at_ms)| Candidate { response_id, submitted_at_ms })
             .collect();
-        let verdict = verdict(&[Ballot { validator: &validator, stake: 1.0, scores: Some(&said) }], &candidates);
+        let verdict =
+            verdict(&[Ballot { validator: &validator, stake: 1.0, trust: 1.0, scores: Some(&said) }], &candidates);
         assert_eq!(verdict.best, Some(ResponseId::from("early")));
     }
 
@@ -203,8 +286,8 @@ mod tests {
         let response = ResponseId::from("r");
         let verdict = verdict(
             &[
-                Ballot { validator: &a, stake: 1.0, scores: Some(&said) },
-                Ballot { validator: &b, stake: 9.0, scores: None },
+                Ballot { validator: &a, stake: 1.0, trust: 1.0, scores: Some(&said) },
+                Ballot { validator: &b, stake: 9.0, trust: 1.0, scores: None },
             ],
             &[Candidate { response_id: &response, submitted_at_ms: 0 }],
         );

@@ -1,10 +1,38 @@
 //! What a validator knows of one miner, as one score.
 
-use super::weights::clip;
+use super::weights::{Ema, clip};
 use crate::score::reward::Reward;
+
+/// Most observations that a [`Tally`] holds: above it both counts are halved, so that what is long ago fades.
+pub const MAX_TALLY: u32 = 200;
 
 /// Width of the availability's interval, standard deviations: one-sided confidence of 84 %.
 pub const WILSON_Z: f64 = 1.0;
+
+/// How often something went well and badly, of late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How often well.
+    pub good: u32,
+    /// How often badly.
+    pub bad: u32,
+}
+
+impl Tally {
+    /// The tally after one more observation.
+    #[must_use]
+    pub fn add(self, is_good: bool) -> Self {
+        let good = self.good.saturating_add(u32::from(is_good));
+        let bad = self.bad.saturating_add(u32::from(!is_good));
+        if good.saturating_add(bad) > MAX_TALLY { Self { good: good / 2, bad: bad / 2 } } else { Self { good, bad } }
+    }
+
+    /// Observations in all.
+    #[must_use]
+    pub fn total(self) -> u32 {
+        self.good.saturating_add(self.bad)
+    }
+}
 
 /// How one kind of task enters a miner's score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +45,22 @@ pub struct KindQuality {
     pub quality: f64,
 }
 
-/// A miner's score in [0, 1]: `S = A^2 * C^2.5 * sum_k w_k c_k s_k`.
+/// A kind's quality from work that came through the proxy and from challenges that the validator sent itself.
+///
+/// A miner sees who asks it directly, so such challenges never lift its quality above that of its work; and no work lifts
+/// it above what they show. Where one of the two was not measured yet, the other counts.
+#[must_use]
+pub fn proven(weight: f64, work: Ema, direct: Ema) -> KindQuality {
+    let quality = match (work.mass > 0.0, direct.mass > 0.0) {
+        (true, true) => work.value.min(direct.value),
+        (true, false) => work.value,
+        _ => direct.value,
+    };
+    let confidence = Ema { mass: work.mass + direct.mass, ..Ema::default() }.confidence();
+    KindQuality { weight, confidence, quality }
+}
+
+/// A miner's score in [0, 1]: `S = A^0.5 * C^2.5 * sum_k w_k c_k s_k`.
 ///
 /// The parts multiply, so that no part can buy another: a miner that answers always and wrongly earns nothing.
 #[must_use]
@@ -44,7 +87,7 @@ pub fn reward(kinds: &[KindQuality], availability: f64, credibility: f64) -> Rew
         reward.part("credibility", credibility, || format!("passed {:.1} % of challenges", 100.0 * clip(credibility)));
     // C^2.5, by operations that every machine rounds alike.
     let trust = credibility * credibility * credibility.sqrt();
-    reward.value = clip(availability * availability * trust * quality);
+    reward.value = clip(availability.sqrt() * trust * quality);
     reward
 }
 
@@ -77,6 +120,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn a_tally_forgets_by_halves() {
+        let many = (0..MAX_TALLY).fold(Tally::default(), |tally, n| tally.add(n % 4 != 0));
+        assert_eq!((many.good, many.bad, many.total()), (150, 50, MAX_TALLY));
+        assert_eq!(many.add(false), Tally { good: 75, bad: 25 });
+        assert_eq!(Tally { good: u32::MAX, bad: 3 }.add(true), Tally { good: u32::MAX / 2, bad: 1 });
+    }
+
+    #[test]
     fn availability_worked_by_hand() {
         // z = 1: (1 + 1/8 - sqrt(1/64)) / (1 + 1/4) = 1 / 1.25
         assert!((availability(4, 4) - 0.8).abs() < 1e-12);
@@ -93,13 +144,25 @@ mod tests {
     }
 
     #[test]
+    fn who_works_well_only_when_watched_is_worth_its_work() {
+        let of = |value, mass| Ema { value, mass, updated_s: 0.0 };
+        let quality = |work, direct| proven(1.0, work, direct).quality;
+        assert!((quality(of(0.2, 5.0), of(0.9, 5.0)) - 0.2).abs() < 1e-12);
+        assert!((quality(of(0.9, 5.0), of(0.2, 5.0)) - 0.2).abs() < 1e-12);
+        assert!((quality(Ema::default(), of(0.9, 5.0)) - 0.9).abs() < 1e-12);
+        assert!((quality(of(0.9, 5.0), Ema::default()) - 0.9).abs() < 1e-12);
+        let found = proven(0.5, of(0.9, 2.0), of(0.9, 1.0));
+        assert!((found.confidence - 0.75).abs() < 1e-12 && (found.weight - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
     fn score_worked_by_hand() {
         let kinds = [
             KindQuality { weight: 0.75, confidence: 1.0, quality: 0.8 },
             KindQuality { weight: 0.25, confidence: 0.5, quality: 0.4 },
         ];
-        // 0.9^2 * 0.25^2.5 * (0.6 + 0.05)
-        assert!((score(&kinds, 0.9, 0.25) - 0.81 / 32.0 * 0.65).abs() < 1e-12);
+        // 0.81^0.5 * 0.25^2.5 * (0.6 + 0.05)
+        assert!((score(&kinds, 0.81, 0.25) - 0.9 / 32.0 * 0.65).abs() < 1e-12);
     }
 
     proptest! {

@@ -3,8 +3,12 @@
 //! Nothing here knows a clock, a database or a network: time is an argument, in milliseconds since the Unix epoch.
 
 pub mod assign;
+pub mod audit;
 pub mod consensus;
+pub mod fingerprint;
 pub mod miner;
+pub mod simulate;
+pub mod sortition;
 pub mod task;
 pub mod weights;
 pub mod yuma;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 pub const SCORE_FLOOR: f64 = 0.30;
 
 /// Exponent of the score above the floor: the best earn much more than the middling.
-pub const SCORE_EXPONENT: i32 = 3;
+pub const SCORE_EXPONENT: i32 = 2;
 
 /// Most that one group may earn. With fewer earning groups than `1 / GROUP_CAP`, the cap is `1 / groups`.
 pub const GROUP_CAP: f64 = 0.20;
@@ -42,6 +42,12 @@ impl Ema {
         let value = self.value + (clip(x) - self.value) / mass;
         Self { value, mass, updated_s: self.updated_s.max(now_s) }
     }
+
+    /// How sure the mean is, in [0, 1): one fresh measurement counts half.
+    #[must_use]
+    pub fn confidence(self) -> f64 {
+        clip(self.mass / (self.mass + 1.0))
+    }
 }
 
 /// One miner, as the weights see it.
@@ -55,11 +61,14 @@ pub struct Miner {
     pub coldkey: String,
     /// Where it runs, when that should count: miners with an equal address are one group, like those of one owner.
     pub ip: Option<String>,
+    /// The cluster that its answers put it in ([`super::fingerprint`]): one group as well.
+    pub fingerprint: Option<u16>,
 }
 
 /// Weights by uid, ascending; they sum to 1, or there are none when nobody earns and nothing can be burned.
 ///
-/// A group (miners linked by coldkey or address) earns what its best member would earn alone, `(S - 0.30)^3`, divided
+/// A group (miners linked by coldkey, address or fingerprint) earns what one of its earning members, `(S - 0.30)^2`, would
+/// earn in the mean, divided
 /// among its members in proportion to theirs; a group's share is at most [`GROUP_CAP`]. What the cap takes, and what is
 /// withheld while even the best score is below [`BURN_FREE_SCORE`], goes to `burn_uid`: the chain burns what the owner's
 /// uid would earn. Without a `burn_uid` there is nowhere to put it, so the capped shares are scaled up to sum to 1: the
@@ -68,9 +77,17 @@ pub struct Miner {
 pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
     let raw: Vec<f64> = miners.iter().map(|miner| earning(miner.score)).collect();
     let groups = groups(miners);
-    let best = |group: &Vec<usize>| group.iter().map(|&index| raw[index]).fold(0.0, f64::max);
-    let total: f64 = groups.iter().map(best).sum();
-    let n_earning = groups.iter().filter(|group| best(group) > 0.0).count();
+    // The mean, not the best: the best of many equal members is only the luckiest.
+    let mean = |group: &Vec<usize>| {
+        let (sum, n) = group
+            .iter()
+            .map(|&index| raw[index])
+            .filter(|raw| *raw > 0.0)
+            .fold((0.0, 0.0), |(sum, n), raw| (sum + raw, n + 1.0));
+        if n > 0.0 { sum / n } else { 0.0 }
+    };
+    let total: f64 = groups.iter().map(mean).sum();
+    let n_earning = groups.iter().filter(|group| mean(group) > 0.0).count();
     let burned = burn_uid.map_or(0.0, |_| low_quality_burn(miners));
 
     let mut weights: BTreeMap<u16, f64> = BTreeMap::new();
@@ -78,7 +95,7 @@ pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
         #[allow(clippy::cast_precision_loss, reason = "a subnet has at most 65,536 groups")]
         let cap = GROUP_CAP.max(1.0 / n_earning as f64);
         for group in &groups {
-            let share = (best(group) / total).min(cap) * (1.0 - burned);
+            let share = (mean(group) / total).min(cap) * (1.0 - burned);
             let sum: f64 = group.iter().map(|&index| raw[index]).sum();
             for &index in group.iter().filter(|index| raw[**index] > 0.0) {
                 *weights.entry(miners[index].uid).or_default() += share * raw[index] / sum;
@@ -113,7 +130,15 @@ fn low_quality_burn(miners: &[Miner]) -> f64 {
     clip((BURN_FREE_SCORE - top) / (BURN_FREE_SCORE - SCORE_FLOOR))
 }
 
-/// Indices of miners by group: linked by coldkey or address, over any number of steps; in order of first members.
+/// What two miners of one group have in common.
+#[derive(PartialEq, Eq, Hash)]
+enum Link<'a> {
+    Coldkey(&'a str),
+    Ip(&'a str),
+    Fingerprint(u16),
+}
+
+/// Indices of miners by group: linked over any number of steps; in order of first members.
 fn groups(miners: &[Miner]) -> Vec<Vec<usize>> {
     fn root(parents: &mut [usize], mut index: usize) -> usize {
         while parents[index] != index {
@@ -123,10 +148,11 @@ fn groups(miners: &[Miner]) -> Vec<Vec<usize>> {
         index
     }
     let mut parents: Vec<usize> = (0..miners.len()).collect();
-    let mut first: HashMap<(bool, &str), usize> = HashMap::new();
+    let mut first: HashMap<Link<'_>, usize> = HashMap::new();
     for (index, miner) in miners.iter().enumerate() {
-        let coldkey = Some((true, miner.coldkey.as_str()));
-        for key in coldkey.into_iter().chain(miner.ip.as_deref().map(|ip| (false, ip))) {
+        let ip = miner.ip.as_deref().map(Link::Ip);
+        let links = [Some(Link::Coldkey(&miner.coldkey)), ip, miner.fingerprint.map(Link::Fingerprint)];
+        for key in links.into_iter().flatten() {
             let (a, b) = (*first.entry(key).or_insert(index), index);
             let (a, b) = (root(&mut parents, a), root(&mut parents, b));
             parents[a.max(b)] = a.min(b);
@@ -150,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn miner(uid: u16, score: f64, coldkey: &str) -> Miner {
-        Miner { uid, score, coldkey: coldkey.to_owned(), ip: None }
+        Miner { uid, score, coldkey: coldkey.to_owned(), ip: None, fingerprint: None }
     }
 
     fn assert_weights(got: &[(u16, f64)], expected: &[(u16, f64)]) {
@@ -186,26 +212,40 @@ mod tests {
 
     #[test]
     fn two_groups_worked_by_hand() {
-        // (0.7)^3 = 0.343 and (0.4)^3 = 0.064 of 0.407; the cap for two groups is a half.
+        // (0.7)^2 = 0.49 and (0.4)^2 = 0.16 of 0.65; the cap for two groups is a half.
         let miners = [miner(1, 1.0, "a"), miner(2, 0.7, "b")];
-        let small = 0.064 / 0.407;
+        let small = 0.16 / 0.65;
         assert_weights(&weights(&miners, Some(9)), &[(1, 0.5), (2, small), (9, 0.5 - small)]);
         assert_weights(&weights(&miners, None), &[(1, 0.5 / (0.5 + small)), (2, small / (0.5 + small))]);
     }
 
     #[test]
-    fn a_group_earns_as_its_best_member_and_divides_by_theirs() {
-        let miners = [miner(1, 1.0, "a"), miner(2, 0.65, "a"), miner(3, 1.0, "b")];
-        // 0.343 : 0.042875 = 8 : 1
-        assert_weights(&weights(&miners, None), &[(1, 0.5 * 8.0 / 9.0), (2, 0.5 / 9.0), (3, 0.5)]);
+    fn a_group_earns_as_its_mean_earning_member_and_divides_by_theirs() {
+        let miners =
+            [miner(1, 1.0, "a"), miner(2, 0.65, "a"), miner(3, 0.2, "a"), miner(4, 0.65, "b"), miner(5, 1.0, "c")];
+        // 0.49 : 0.1225 = 4 : 1, 2.5 in the mean; of 2.5 + 1 + 4 the last is over the cap of a third, with nothing to burn.
+        let total = 1.0 / 3.0 + 1.0 / 7.5 + 1.0 / 3.0;
+        let (group, one) = (1.0 / 3.0 / total, 1.0 / 7.5 / total);
+        assert_weights(&weights(&miners, None), &[(1, group * 0.8), (2, group * 0.2), (4, one), (5, group)]);
     }
 
     #[test]
-    fn a_group_is_linked_by_coldkey_or_address_over_several_steps() {
-        let at = |uid, coldkey, ip: Option<&str>| Miner { ip: ip.map(str::to_owned), ..miner(uid, 1.0, coldkey) };
-        let miners = [at(1, "a", Some("x")), at(2, "b", Some("y")), at(3, "c", None), at(4, "a", Some("y"))];
-        let sixth = 1.0 / 6.0;
-        assert_weights(&weights(&miners, None), &[(1, sixth), (2, sixth), (3, 0.5), (4, sixth)]);
+    fn a_group_is_linked_by_coldkey_address_or_fingerprint_over_several_steps() {
+        let at = |uid, coldkey, ip: Option<&str>, fingerprint| Miner {
+            ip: ip.map(str::to_owned),
+            fingerprint,
+            ..miner(uid, 1.0, coldkey)
+        };
+        let miners = [
+            at(1, "a", Some("x"), None),
+            at(2, "b", Some("y"), Some(0)),
+            at(3, "c", None, Some(1)),
+            at(4, "a", Some("y"), None),
+            at(5, "d", Some("z"), Some(0)),
+        ];
+        let eighth = 1.0 / 8.0;
+        let expected = [(1, eighth), (2, eighth), (3, 0.5), (4, eighth), (5, eighth)];
+        assert_weights(&weights(&miners, None), &expected);
     }
 
     #[test]
@@ -213,9 +253,18 @@ mod tests {
         let mut miners: Vec<Miner> = (1..=5).map(|uid| miner(uid, 0.5, &uid.to_string())).collect();
         miners.push(miner(6, 1.0, "best"));
         let found = weights(&miners, Some(0));
-        // 0.343 / (0.343 + 5 * 0.008) is far above 0.2.
+        // 0.49 / (0.49 + 5 * 0.04) is far above 0.2.
         assert!((found[6].1 - GROUP_CAP).abs() < 1e-12);
-        assert!((found[1].1 - 0.008 / 0.383).abs() < 1e-12);
+        assert!((found[1].1 - 0.04 / 0.69).abs() < 1e-12);
+    }
+
+    #[test]
+    fn many_equal_members_earn_as_one_even_if_one_is_lucky() {
+        let mut miners: Vec<Miner> = (1..=7).map(|uid| miner(uid, 0.7, "sybil")).collect();
+        miners.extend([miner(8, 0.8, "sybil"), miner(9, 0.8, "b"), miner(10, 0.8, "c")]);
+        let found = weights(&miners, None);
+        let group: f64 = (1..=8).map(|uid| of(&found, uid)).sum();
+        assert!(group < of(&found, 9));
     }
 
     #[test]
@@ -289,9 +338,10 @@ mod tests {
         }
 
         #[test]
-        fn one_owner_never_earns_more_by_splitting(miners in any_miners(), parts in prop::collection::vec(0.0..1.0_f64, 1..6)) {
+        fn one_owner_never_earns_more_by_splitting(mut miners in any_miners(), parts in prop::collection::vec(0.0..1.0_f64, 1..6)) {
             prop_assume!(!miners.is_empty());
-            let owner = miners[0].coldkey.clone();
+            let owner = "splits".to_owned();
+            miners[0].coldkey = owner.clone();
             let mut split = miners.clone();
             for (uid, part) in (50..).zip(parts) {
                 split.push(miner(uid, part * miners[0].score, &owner));

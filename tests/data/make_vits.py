@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import torch
-from transformers import VitsConfig, VitsModel
 
 DATA = Path(__file__).parent
 PHONEMES = "həlˈoʊ, wˈɜːld!"
@@ -74,6 +72,9 @@ def joe(directory: Path) -> None:
 
 
 def tiny() -> None:
+    import torch
+    from transformers import VitsConfig, VitsModel
+
     model = VitsModel(VitsConfig(**SETTINGS)).eval()
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     state = {name: torch.tensor(weight(name, shape), dtype=torch.float32) for name, shape in shapes.items()}

@@ -10,11 +10,15 @@ use tempfile::TempDir;
 use crate::http::{self, Answer, get, until};
 use crate::neuron::{Neuron, Peer};
 
+/// Where the proxy is to die.
+pub(crate) const FAULT: &str = "VIOLET_PROXY_FAULT";
+
 /// A running proxy, eight miners and three validators. Everything ends with it.
 pub(crate) struct Network {
     dir: TempDir,
     child: Child,
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     pub(crate) peer: Peer,
     pub(crate) miners: Vec<Neuron>,
     pub(crate) validators: Vec<Neuron>,
@@ -23,14 +27,21 @@ pub(crate) struct Network {
 impl Network {
     /// Starts a proxy with these flags besides those of [`command`].
     pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_with(flags, &[])
+    }
+
+    /// The same, with these environment variables, until the first restart for a fault's.
+    pub(crate) fn start_with(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let miners: Vec<Neuron> = (1..=8).map(Neuron::new).collect();
         let validators: Vec<Neuron> = (101..=103).map(Neuron::new).collect();
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         write_metagraph(&dir.path().join("metagraph.json"), &miners, &validators);
-        let child = spawn(&dir, &flags);
-        let mut network =
-            Self { dir, child, flags, peer: Peer { url: String::new(), hotkey: String::new() }, miners, validators };
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = spawn(&dir, &flags, &variables);
+        let peer = Peer { url: String::new(), hotkey: String::new() };
+        let mut network = Self { dir, child, flags, variables, peer, miners, validators };
         network.peer = network.wait_ready();
         network
     }
@@ -45,11 +56,18 @@ impl Network {
 
     /// `kill -9`, and the same proxy again.
     pub(crate) fn crash_and_restart(&mut self) {
-        self.child.kill().unwrap();
+        // It may have died by its own hand.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
+        self.variables.retain(|(name, _)| name != FAULT);
         std::fs::remove_file(self.path("ready")).unwrap();
-        self.child = spawn(&self.dir, &self.flags);
+        self.child = spawn(&self.dir, &self.flags, &self.variables);
         self.peer = self.wait_ready();
+    }
+
+    /// Whether the process ended by itself.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Sends SIGTERM and returns the exit code.
@@ -147,8 +165,9 @@ fn command(dir: &TempDir) -> Command {
     command
 }
 
-fn spawn(dir: &TempDir, flags: &[String]) -> Child {
-    command(dir).args(flags).spawn().unwrap()
+fn spawn(dir: &TempDir, flags: &[String], variables: &[(String, String)]) -> Child {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    command(dir).args(flags).envs(variables).spawn().unwrap()
 }
 
 fn write_metagraph(path: &std::path::Path, miners: &[Neuron], validators: &[Neuron]) {

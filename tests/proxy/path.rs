@@ -95,12 +95,18 @@ fn scores_stay_secret_until_commits_are_closed() {
     assert_eq!(a.reveal(&network.peer, &task_id, &scores).expect(200)["phase"], "reveal");
     let view = b.get(&network.peer, &format!("/v1/validator/tasks/{task_id}")).expect(200);
     assert_eq!((view["phase"].as_str(), view["verdict"].is_null()), (Some("reveal"), true));
+    assert_eq!(view["reveals"], json!([]));
     assert!(!network.task(&task_id).to_string().contains("0.9"), "users do not see it either");
     b.reveal(&network.peer, &task_id, &scores).expect(200);
     assert_eq!(c.reveal(&network.peer, &task_id, &scores).expect(200)["phase"], "done");
     assert_eq!(c.reveal(&network.peer, &task_id, &scores).expect(200)["phase"], "done", "the same again");
     let view = b.get(&network.peer, &format!("/v1/validator/tasks/{task_id}")).expect(200);
     assert_eq!(view["verdict"]["scores"][response_id], 0.9);
+    let reveals = view["reveals"].as_array().unwrap();
+    assert_eq!(reveals.len(), 3);
+    let of_a = reveals.iter().find(|reveal| reveal["validator"] == a.hotkey.as_str()).unwrap();
+    let (commitment, salt, text) = a.commitment(&task_id, &scores);
+    assert_eq!([&of_a["commitment"], &of_a["salt"], &of_a["scores"]], [commitment.as_str(), &salt, &text]);
 }
 
 #[test]

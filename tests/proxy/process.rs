@@ -85,3 +85,51 @@ fn the_url_is_written_once_it_listens_and_sigterm_ends_it_well() {
     assert_eq!(get(network.url(), "/readyz").status, 200);
     assert_eq!(network.terminate(), Some(0));
 }
+
+#[test]
+fn check_config_says_what_is_set_from_where_and_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name).to_str().unwrap().to_owned()
+    };
+    let config = file("proxy.toml", "port = 1\nredundancy = 2\nlease-s = 5");
+    let check = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
+        let data = dir.path().join("data").to_str().unwrap().to_owned();
+        command.args(["check-config", "--config", &config, "--data-dir", &data]).args(flags);
+        command.env("VIOLET_PROXY_REDUNDANCY", "4").env_remove("FIRESTORE_EMULATOR_HOST").output().unwrap()
+    };
+    let good = check(&["--lease-s", "6"]);
+    let said = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert_eq!(good.status.code(), Some(0), "{said}");
+    for line in [
+        "port = \"1\" # file",
+        "redundancy = \"4\" # variable",
+        "lease-s = \"6\" # flag",
+        "tick-ms = \"250\" # default",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    assert!(!dir.path().join("data").exists(), "it makes nothing");
+    let key = file(
+        "key.json",
+        r#"{"client_email": "a@b", "private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END"}"#,
+    );
+    let bad = check(&["--store", "firestore:p", "--credentials", &key, "--api-keys", "/nowhere"]);
+    let said = format!("{}{}", String::from_utf8_lossy(&bad.stdout), stderr(&bad));
+    assert_eq!(bad.status.code(), Some(1), "{said}");
+    assert!(said.contains("problem: --api-keys: /nowhere") && !said.contains("c2VjcmV0"), "{said}");
+}
+
+#[test]
+fn a_new_store_needs_no_migration_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").to_str().unwrap().to_owned();
+    let output = run(&["migrate", "--data-dir", &data]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.starts_with("sqlite:") && said.contains("schema 0 -> 2"), "{said}");
+    let again = run(&["migrate", "--data-dir", &data]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("is at schema 2"));
+}

@@ -93,6 +93,17 @@ def test_json_has_openais_names_and_words_when_asked(tiny_en: Path, tmp_path: Pa
     assert violet.Transcript.from_json(json.dumps(timed)).segments[0].words[0].word
 
 
+def test_options_of_decoding_reach_the_model(tiny_en: Path, tmp_path: Path) -> None:
+    options = ("--model", tiny_en, "--format", "json", "--quiet", "--beam-size", "2", "--patience", "2")
+    given = ("--prefix", "Dear", "--max-new-tokens", "4", "--clip-timestamps", "0,5")
+    done = transcribe(SPEECH / "jfk.flac", *options, *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    transcript = json.loads(done.stdout)
+    assert transcript["text"].startswith(" Dear")
+    assert len(transcript["text"].split()) <= 5
+    assert all(segment["end"] <= 5 for segment in transcript["segments"])
+
+
 def test_subtitles_are_laid_out_and_words_highlighted(tiny_en: Path, tmp_path: Path) -> None:
     options = ("--max-line-width", "20", "--max-line-count", "2", "--highlight-words")
     done = transcribe(SPEECH / "jfk.flac", "--model", tiny_en, "--format", "vtt", *options, "--quiet", cwd=tmp_path)

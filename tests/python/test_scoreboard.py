@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from violet._core import MAX_TALLY
 from violet.chain import Coldkey, Hotkey, Metagraph, Neuron
-from violet.scoreboard import MAX_COUNT, Scoreboard, StateError
+from violet.scoreboard import Scoreboard, StateError
 
 GOOD, BAD, NEW = Hotkey("good"), Hotkey("bad"), Hotkey("new")
 
@@ -29,6 +30,33 @@ def test_the_good_miner_gets_the_weight_and_the_unknown_one_none(tmp_path: Path)
     assert measured(tmp_path / "scores.json").weights(metagraph(GOOD, BAD, NEW)) == {0: 1.0}
 
 
+@pytest.mark.parametrize(("ip", "share"), [("8.8.8.8", 1 / 4), ("10.0.0.1", 1 / 3), ("not an address", 1 / 3)])
+def test_miners_at_one_public_address_share_what_one_would_get(tmp_path: Path, ip: str, share: float) -> None:
+    board = Scoreboard.open(tmp_path / "scores.json")
+    neurons = tuple(
+        Neuron(uid, Hotkey(f"miner {uid}"), Coldkey(f"cold {uid}"), 0.0, ip="1.1.1.1" if uid == 2 else ip)
+        for uid in range(3)
+    )
+    for now_s in range(50):
+        for neuron in neurons:
+            board.add_quality(neuron.hotkey, "transcription", 1.0, float(now_s))
+            board.add_probe(neuron.hotkey, answered=True)
+    weights = board.weights(Metagraph(1, "localnet", 1, 20, neurons, 0))
+    assert [weights[0], weights[1]] == pytest.approx([share, share])
+
+
+def test_who_works_well_only_when_asked_directly_is_worth_its_work(tmp_path: Path) -> None:
+    board = measured(tmp_path / "scores.json")
+    before = board.score(GOOD)
+    for now_s in range(10, 20):
+        board.add_quality(GOOD, "transcription", 0.2, float(now_s), direct=True)
+        board.add_quality(BAD, "transcription", 1.0, float(now_s), direct=True)
+    assert board.score(GOOD) == pytest.approx(before * 0.2, rel=0.1)
+    assert board.score(BAD) < 0.1
+    board.save()
+    assert Scoreboard.open(tmp_path / "scores.json").score(GOOD) == board.score(GOOD)
+
+
 def test_nothing_measured_gives_no_weights(tmp_path: Path) -> None:
     assert Scoreboard.open(tmp_path / "scores.json").weights(metagraph(GOOD, BAD)) == {}
 
@@ -49,10 +77,10 @@ def test_who_left_and_registers_again_starts_anew(tmp_path: Path) -> None:
 
 def test_an_outage_is_noticed_after_any_number_of_good_probes(tmp_path: Path) -> None:
     board = measured(tmp_path / "scores.json")
-    for _ in range(10 * MAX_COUNT):
+    for _ in range(10 * MAX_TALLY):
         board.add_probe(GOOD, answered=True)
     before = board.score(GOOD)
-    for _ in range(MAX_COUNT):
+    for _ in range(MAX_TALLY):
         board.add_probe(GOOD, answered=False)
     assert board.score(GOOD) < before / 4
 

@@ -5,11 +5,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 from violet import audio
 
-BITS: Mapping[str, Literal[16, 24, "float"]] = {"16": 16, "24": 24, "float": "float"}
+BITS: Mapping[str, audio.Bits] = {"16": 16, "24": 24, "float": "float"}
 """How samples are stored, by the names of the command line."""
 
 
@@ -43,18 +42,19 @@ def convert(argv: Sequence[str]) -> int:
     parser.add_argument("--duration", type=float, metavar="S", help="take this much, seconds")
     parser.add_argument("--bits", choices=BITS, default="16", help="how samples are stored")
     parser.add_argument("--bit-rate", type=int, metavar="BPS", help="of opus and mp3, bits a second")
-    parser.add_argument("--allow-ffmpeg", action="store_true", help="let ffmpeg do what Violet cannot")
+    parser.add_argument("--allow-ffmpeg", action="store_true", help="let ffmpeg read what Violet cannot")
     args = parser.parse_args(argv)
-    samples, sample_rate = audio.load(
+    if args.output.exists() and args.output.samefile(args.input):
+        parser.error(f"{args.input} would be overwritten while it is read; name another file to write")
+    blocks = audio.stream(
         args.input,
         args.sample_rate,
+        block_s=10.0,
         mono=args.mono,
         channel=args.channel,
         start_s=args.start,
         duration_s=args.duration,
         allow_ffmpeg=args.allow_ffmpeg,
     )
-    audio.save(
-        args.output, samples, sample_rate, bits=BITS[args.bits], bit_rate=args.bit_rate, allow_ffmpeg=args.allow_ffmpeg
-    )
+    audio.save(args.output, blocks, blocks.sample_rate, bits=BITS[args.bits], bit_rate=args.bit_rate)
     return 0

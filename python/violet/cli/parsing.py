@@ -5,9 +5,13 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from violet.config import DEFAULT_NETUID, ENVIRONMENT, NETWORKS
+from violet.config import DEFAULT_NETUID, ENVIRONMENT, HOSTED_PROXY_URL, NETWORKS
+
+if TYPE_CHECKING:
+    from violet.client import Client
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,6 +35,28 @@ class Parser(argparse.ArgumentParser):
 def add_debug_flag(parser: argparse.ArgumentParser) -> None:
     """`--logging.debug`, which `violet.cli.main` looks for itself."""
     parser.add_argument("--logging.debug", dest="debug", action="store_true", help="show tracebacks")
+
+
+def add_client_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a user's commands: which proxy, who asks, and how to print."""
+    parser.add_argument("--url", metavar="URL", help=f"the proxy ({HOSTED_PROXY_URL}) [VIOLET_PROXY_URL]")
+    parser.add_argument(
+        "--api-key-file", metavar="FILE", help="file with your key at the proxy [VIOLET_API_KEY: the key]"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON as the proxy sends it")
+
+
+def open_client(found: argparse.Namespace, env: Mapping[str, str] = os.environ) -> "Client":
+    """The proxy that the flags and the environment name.
+
+    Raises:
+        OSError: The file with the key cannot be read.
+    """
+    from violet.client import Client
+
+    # A key on the command line could be read by every user of the machine.
+    key = Path(found.api_key_file).read_text(encoding="utf-8").strip() if found.api_key_file else None
+    return Client(found.url or env.get("VIOLET_PROXY_URL") or HOSTED_PROXY_URL, key)
 
 
 def number[T: (int, float)](kind: Callable[[str], T], low: float, high: float) -> Callable[[str], T]:

@@ -26,6 +26,9 @@ def main(argv: Sequence[str]) -> int:
         "keeps up to date. Options of the proxy itself are listed below.",
         "  violet proxy --subtensor.network localnet --port 8080\n"
         "  violet proxy --subtensor.network finney --host 0.0.0.0 --port 443 --public-url https://proxy.example\n"
+        "  violet proxy --store firestore:PROJECT --blobs gs://BUCKET --credentials service-account.json\n"
+        "  violet proxy check-config --config proxy.toml\n"
+        "  violet proxy migrate --data-dir violet-proxy-data\n"
         "  violet proxy new-key alice --api-keys keys.json\n",
     )
     add_network_flags(parser)
@@ -37,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         return _core.run_proxy(["--help"])
     found, rest = parser.parse_known_args(argv)
     if _has(rest, "--metagraph") or (rest and not rest[0].startswith("-")):
-        # Somebody else keeps the file, or this does not serve at all (new-key).
+        # Somebody else keeps the file, or this does not serve at all (new-key, check-config, migrate).
         return _core.run_proxy(rest)
     read_network(parser, found)
     path = _data_dir(rest) / "metagraph.json"

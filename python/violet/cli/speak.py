@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         # Written while it is said: hours take no more memory than minutes.
         chunks = voice.stream(text, **options)
         first = next(chunks)
-        writer = _core.AudioWriter(found.output, first.sample_rate, kind)
+        writer = _core.AudioEncoder(found.output, first.sample_rate, 1, (kind, "16", None, 0))
         duration_s, skipped = 0.0, list[str]()
         bar, n_said = Bar(), 0
         for chunk in _all(first, chunks):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from violet.cli.parsing import Parser, add_debug_flag, number
 from violet.progress import Bar, Progress
@@ -45,8 +45,27 @@ MAX_LINE_WIDTH = 1000
 MAX_LINES = 20
 """Most lines or words that a cue can be asked to have: with highlighting its text is repeated for each word."""
 
-MAX_TEMPERATURE = 1.0
+MAX_TEMPERATURE = 2.0
 """Greatest decoding temperature."""
+
+MAX_TIME_S = 360_000.0
+"""Latest time in a recording that can be asked for."""
+
+NUMBERS: Mapping[str, tuple[type[int] | type[float], float, float, str]] = {
+    "best_of": (int, 1, 32, "sequences drawn at temperatures above 0; the likeliest is kept (5)"),
+    "patience": (float, 0.01, 100, "the beam search ends when beam size times this many sequences have ended (1)"),
+    "length_penalty": (float, 0, 1, "exponent of the length that log probabilities are divided by (mean)"),
+    "repetition_penalty": (float, 0.01, 100, "above 1: tokens of the window so far become less likely (1)"),
+    "no_repeat_ngram_size": (int, 0, 448, "no sequence of so many tokens comes twice in a window (0: no such rule)"),
+    "max_new_tokens": (int, 1, 448, "most tokens of a window (half of the model's positions)"),
+    "hallucination_silence_threshold": (
+        float,
+        0,
+        3600,
+        "drop words that are likely made up where more silence is around them, seconds (never)",
+    ),
+}
+"""Options of decoding that are one number: its type, least and greatest value, and what it means."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -89,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         "transcribe",
-        "Turns speech into text on this machine: wav, flac, mp3, m4a/aac, ogg-vorbis.",
+        "Turns speech into text on this machine: any file that violet.load reads.",
         "  violet transcribe talk.mp3\n"
         "  violet transcribe talk.mp3 --format srt > talk.srt\n"
         "  violet transcribe talk.mp3 --format vtt --max-line-width 42 --max-line-count 2 --highlight-words\n"
@@ -127,7 +146,7 @@ def _parser() -> Parser:
         help="decoding temperatures to try in order while a result looks wrong (0,0.2,0.4,0.6,0.8,1)",
     )
     parser.add_argument(
-        "--beam-size", type=number(int, 1, 64), default=1, metavar="N", help="hypotheses kept (1: greedy)"
+        "--beam-size", type=number(int, 1, 32), default=1, metavar="N", help="hypotheses kept (1: greedy)"
     )
     parser.add_argument(
         "--batch-size",
@@ -150,6 +169,16 @@ def _parser() -> Parser:
     parser.add_argument("--translate", action="store_true", help="write English, whatever is spoken")
     parser.add_argument("--hotwords", metavar="TEXT", help="words that are likely to be said")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
+    parser.add_argument("--prefix", metavar="TEXT", help="what is said first; decoding goes on from there")
+    parser.add_argument(
+        "--clip-timestamps",
+        type=_times,
+        metavar="S[,S..]",
+        help="start,end,start,end of the parts to transcribe, seconds (all of it)",
+    )
+    for name, (kind, least, greatest, meaning) in NUMBERS.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=number(kind, least, greatest), metavar="N", help=meaning)
     parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
     add_debug_flag(parser)
     return parser
@@ -157,6 +186,10 @@ def _parser() -> Parser:
 
 def _temperatures(text: str) -> tuple[float, ...]:
     return tuple(number(float, 0, MAX_TEMPERATURE)(part) for part in text.split(","))
+
+
+def _times(text: str) -> tuple[float, ...]:
+    return tuple(number(float, 0, MAX_TIME_S)(part) for part in text.split(","))
 
 
 def _transcribe(
@@ -178,10 +211,12 @@ def _transcribe(
         "condition_on_previous_text": not found.no_context,
         "hotwords": found.hotwords,
         "prompt": found.prompt,
-        "word_timestamps": word_timestamps,
+        "prefix": found.prefix,
+        # Which words are made up is told by their times.
+        "word_timestamps": word_timestamps or found.hallucination_silence_threshold is not None,
     }
-    if found.temperature is not None:
-        options["temperature"] = found.temperature
+    given = {name: getattr(found, name) for name in ("temperature", "clip_timestamps", *NUMBERS)}
+    options.update(cast("Options", {name: value for name, value in given.items() if value is not None}))
     transcript = model.transcribe(path, progress=show, **options)
     progress.end()
     if not found.quiet:

@@ -3,8 +3,9 @@
 use super::LoudnessMeter;
 use crate::analysis::true_peak::TruePeakMeter;
 
-/// Integrated loudness that is aimed at, LUFS, and the highest true peak, dBTP.
+/// Integrated loudness that is aimed at, LUFS: that of podcasts.
 pub const TARGET_LUFS: f64 = -16.0;
+/// The highest true peak, dBTP.
 pub const MAX_TRUE_PEAK_DBTP: f64 = -1.0;
 /// How early the limiter begins to turn down, and how late it is back, seconds.
 const LOOKAHEAD_S: f64 = 0.005;

@@ -1,6 +1,7 @@
 //! Fundamental frequency.
 
 mod difference;
+mod harmonicity;
 mod pyin;
 mod summary;
 mod viterbi;
@@ -8,6 +9,7 @@ mod voice;
 mod yin;
 
 pub use difference::{MAX_FRAME_LENGTH, Sample};
+pub(super) use harmonicity::Harmonicity;
 pub use pyin::{PitchTracker, Pyin, VoicedFrame, pyin};
 pub use summary::Pitch;
 pub use voice::Voice;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::statistics::percentile;
+use super::harmonicity::Harmonicity;
 
 /// Periods that count, seconds, and how much successive ones may differ. Source: Praat's manual, "Voice 2. Jitter".
 const PERIODS_S: (f64, f64) = (0.000_1, 0.02);
@@ -15,10 +16,6 @@ const SEARCH: (f64, f64) = (0.8, 1.25);
 const MIN_CORRELATION: (f64, f64) = (0.3, 0.7);
 /// Peaks of pulses relative to the greatest sample, likewise.
 const MIN_PEAK: (f64, f64) = (0.01, 0.023_333);
-/// Window of the harmonicity, seconds: one period of 75 Hz. Source: Praat's manual, "Sound: To Harmonicity (cc)".
-const HARMONICITY_WINDOW_S: f64 = 1.0 / 75.0;
-/// Lags on each side that a value between lags is made of.
-const SINC_DEPTH: i32 = 12;
 
 /// Steadiness of the voiced parts of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +24,7 @@ pub struct Voice {
     pub jitter_local: Option<f64>,
     /// Mean difference of successive periods' amplitudes over the mean amplitude (Praat's local shimmer).
     pub shimmer_local: Option<f64>,
-    /// Median ratio of periodic to other energy in every second voiced frame, dB (Praat's harmonicity).
+    /// Median ratio of periodic to other energy in the frames that are not silence, dB (Praat's harmonicity).
     pub hnr_db: Option<f64>,
     /// Glottal pulses that were found.
     pub n_pulses: usize,
@@ -65,10 +62,7 @@ pub(in crate::analysis) fn voice(samples: &[f32], sample_rate: u32, f0_hz: &[Opt
             }
         }
     }
-    let mut ratios: Vec<f64> = (0..f0_hz.len())
-        .step_by(2)
-        .filter_map(|index| sound.harmonicity_db(index as f64 * hop_s, f0_hz[index]?))
-        .collect();
+    let mut ratios = Harmonicity::of(samples, sample_rate, hop_s).ratios_db();
     ratios.sort_by(f64::total_cmp);
     Voice { jitter_local: jitter.value(), shimmer_local: shimmer.value(), hnr_db: percentile(&ratios, 0.5), n_pulses }
 }
@@ -236,45 +230,6 @@ impl Sound<'_> {
             weights += weight * weight;
         }
         if weights > 0.0 { (sum / weights).sqrt() } else { 0.0 }
-    }
-
-    /// 10 log10 r / (1 - r) of the greatest normalized correlation r near the period.
-    fn harmonicity_db(&self, time: f64, hz: f64) -> Option<f64> {
-        let n = (HARMONICITY_WINDOW_S * self.rate) as i64;
-        let period = self.rate / hz;
-        let first = self.index(time) - i64::midpoint(n, period as i64);
-        let window: Vec<f64> = (first..first + n).map(|index| self.at(index)).collect();
-        let here: f64 = window.iter().map(|x| x * x).sum();
-        let (low, high) =
-            ((period * 0.9) as i64 - i64::from(SINC_DEPTH), (period * 1.1) as i64 + i64::from(SINC_DEPTH));
-        let correlation = |lag: i64| {
-            let (mut product, mut there) = (0.0, 0.0);
-            for (index, x) in window.iter().enumerate() {
-                let y = self.at(first + lag + index as i64);
-                product += x * y;
-                there += y * y;
-            }
-            if here > 0.0 && there > 0.0 { product / (here * there).sqrt() } else { 0.0 }
-        };
-        let values: Vec<f64> = (low..=high).map(correlation).collect();
-        let depth = SINC_DEPTH as usize;
-        let inside = depth..values.len() - depth;
-        let best = inside.max_by(|&a, &b| values[a].total_cmp(&values[b]))?;
-        // Between the lags, by a windowed sinc, a twentieth of a sample at a time.
-        let between = |offset: f64| -> f64 {
-            let term = |k: i32| {
-                let x = offset - f64::from(k);
-                let sinc =
-                    if x.abs() < 1e-9 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
-                let index = (best as i64 + i64::from(k)).clamp(0, values.len() as i64 - 1) as usize;
-                let taper = 0.5 + 0.5 * (std::f64::consts::PI * x / f64::from(SINC_DEPTH + 1)).cos();
-                values[index] * sinc * taper
-            };
-            (-SINC_DEPTH..=SINC_DEPTH).map(term).sum()
-        };
-        let r = (-20..=20).map(|step| between(f64::from(step) / 20.0)).fold(values[best], f64::max);
-        let r = r.min(1.0 - 1e-10);
-        (r > 0.0).then(|| 10.0 * (r / (1.0 - r)).log10())
     }
 }
 

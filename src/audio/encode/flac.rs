@@ -85,7 +85,10 @@ impl<'s> Flac<'s> {
             | (self.n_bits as u64 - 1) << 36
             | n_samples;
         header[18..26].copy_from_slice(&packed.to_be_bytes());
-        header[26..].copy_from_slice(&self.context.md5_digest());
+        // Of a stream that has left, the checksum stays unknown.
+        if !self.sink.is_live {
+            header[26..].copy_from_slice(&self.context.md5_digest());
+        }
         header
     }
 

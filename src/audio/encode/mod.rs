@@ -5,6 +5,7 @@ mod mp3;
 mod ogg;
 mod opus;
 mod pcm;
+mod planes;
 mod quantize;
 
 use std::fs::File;
@@ -24,8 +25,7 @@ pub enum Format {
     Wav,
     /// Free Lossless Audio Codec, 16 or 24 bits.
     Flac,
-    /// MPEG-1 or -2 layer III, by an `ffmpeg` on PATH if that is allowed: no encoder with a permissive licence is good
-    /// enough to be built in.
+    /// MPEG-1, -2 or -2.5 layer III at a constant bit rate, one or two channels.
     Mp3,
     /// Opus in ogg, one or two channels.
     Opus,
@@ -85,13 +85,11 @@ pub struct EncodeOptions {
     /// Seed of the triangular dither that is added where bits are lost; `None` for plain rounding. Samples that fit as
     /// they are (what came from a 16-bit file) are kept as they are.
     pub dither: Option<u64>,
-    /// Whether mp3 may be made by an `ffmpeg` on PATH.
-    pub allow_ffmpeg: bool,
 }
 
 impl Default for EncodeOptions {
     fn default() -> Self {
-        Self { format: Format::Wav, sample_type: SampleType::I16, bit_rate: None, dither: Some(0), allow_ffmpeg: false }
+        Self { format: Format::Wav, sample_type: SampleType::I16, bit_rate: None, dither: Some(0) }
     }
 }
 
@@ -143,8 +141,8 @@ impl Layout {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidInput`] for a rate, channels or sample type that the format does not have; [`Error::Unsupported`] for
-/// mp3 without leave to use ffmpeg; [`Error::Io`] if writing fails.
+/// [`Error::InvalidInput`] for a rate, channels, bit rate or sample type that the format does not have; [`Error::Io`] if
+/// writing fails.
 pub fn encoder<'s>(
     sink: impl Sink + 's,
     name: &str,
@@ -152,6 +150,31 @@ pub fn encoder<'s>(
     n_channels: usize,
     options: &EncodeOptions,
 ) -> Result<Box<dyn Encoder + 's>> {
+    let sink = Named { sink: Box::new(sink), name: name.to_owned(), is_live: false };
+    open(sink, Layout { sample_rate, n_channels }, options)
+}
+
+/// An encoder whose bytes leave as they are made, to where nobody can go back: a connection, a pipe.
+///
+/// What a header would say at the end is not said: wav has the greatest length, flac none, and mp3 keeps the encoder's
+/// delay and padding.
+///
+/// # Errors
+///
+/// As [`encoder`].
+pub fn live_encoder<'s>(
+    sink: impl Write + Send + 's,
+    name: &str,
+    sample_rate: u32,
+    n_channels: usize,
+    options: &EncodeOptions,
+) -> Result<Box<dyn Encoder + 's>> {
+    let sink = Named { sink: Box::new(OneWay(sink)), name: name.to_owned(), is_live: true };
+    open(sink, Layout { sample_rate, n_channels }, options)
+}
+
+fn open<'s>(sink: Named<'s>, layout: Layout, options: &EncodeOptions) -> Result<Box<dyn Encoder + 's>> {
+    let Layout { sample_rate, n_channels } = layout;
     let most = match options.format {
         Format::Opus | Format::Mp3 => 2,
         Format::Flac => 8,
@@ -166,8 +189,6 @@ pub fn encoder<'s>(
             "sample rate is {sample_rate} Hz; it must be 1 to {MAX_SAMPLE_RATE} Hz"
         )));
     }
-    let layout = Layout { sample_rate, n_channels };
-    let sink = Named { sink: Box::new(sink), name: name.to_owned() };
     Ok(match options.format {
         Format::Wav => Box::new(pcm::Pcm::wav(sink, layout, options)?),
         Format::Pcm => Box::new(pcm::Pcm::bare(sink, layout, options)),
@@ -181,6 +202,27 @@ pub fn encoder<'s>(
 struct Named<'s> {
     sink: Box<dyn Sink + 's>,
     name: String,
+    /// Whether what was written cannot be written again.
+    is_live: bool,
+}
+
+/// A sink of which nothing is asked but to write.
+struct OneWay<W>(W);
+
+impl<W: Write> Write for OneWay<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W> Seek for OneWay<W> {
+    fn seek(&mut self, _: std::io::SeekFrom) -> std::io::Result<u64> {
+        Err(std::io::ErrorKind::NotSeekable.into())
+    }
 }
 
 impl Named<'_> {
@@ -188,8 +230,11 @@ impl Named<'_> {
         self.sink.write_all(bytes).map_err(|source| self.error(source))
     }
 
-    /// Overwrites the start.
+    /// Overwrites the start, unless that has left.
     fn rewrite(&mut self, back: u64, bytes: &[u8]) -> Result<()> {
+        if self.is_live {
+            return Ok(());
+        }
         let back = i64::try_from(back).unwrap_or(i64::MAX);
         let result = self.sink.seek_relative(-back).and_then(|()| self.sink.write_all(bytes));
         let rest = back - i64::try_from(bytes.len()).unwrap_or(i64::MAX);

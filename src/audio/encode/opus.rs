@@ -3,9 +3,9 @@
 use ropus::{Application, Bitrate, Channels};
 
 use super::ogg::Pages;
+use super::planes::Planes;
 use super::{EncodeOptions, Encoder, Layout, Named};
 use crate::audio::opus::CLOCK_HZ;
-use crate::audio::resample::Resampler;
 use crate::{Error, Result};
 
 /// Packets a second: each is 20 ms.
@@ -24,9 +24,8 @@ pub(super) struct Opus<'s> {
     sink: Named<'s>,
     layout: Layout,
     encoder: ropus::Encoder,
-    /// One for each channel where Opus does not have the rate.
-    resamplers: Vec<Resampler>,
-    planes: Vec<Vec<f32>>,
+    /// Resampled where Opus does not have the rate.
+    planes: Planes,
     /// Samples at the encoder's rate that are not encoded yet, interleaved.
     pending: Vec<f32>,
     packet: Vec<u8>,
@@ -52,12 +51,10 @@ impl<'s> Opus<'s> {
         let channels = if n_channels == 1 { Channels::Mono } else { Channels::Stereo };
         let encoder = ropus::Encoder::builder(rate, channels, Application::Audio).bitrate(bit_rate).build();
         let encoder = encoder.map_err(|error| Error::InvalidInput(format!("opus: {error}")))?;
-        let n_resamplers = if is_known { 0 } else { n_channels };
-        let resamplers = (0..n_resamplers).map(|_| Resampler::new(layout.sample_rate, rate)).collect::<Result<_>>()?;
         let step = CLOCK_HZ / rate;
         let mut opus = Self {
             pre_skip: u64::from(encoder.lookahead() * step),
-            planes: vec![Vec::new(); n_channels],
+            planes: Planes::new(n_channels, layout.sample_rate, rate)?,
             pending: Vec::new(),
             packet: vec![0; MAX_PACKET_BYTES],
             pages: Pages::new(SERIAL),
@@ -66,7 +63,6 @@ impl<'s> Opus<'s> {
             sink,
             layout,
             encoder,
-            resamplers,
             step,
         };
         opus.headers()?;
@@ -117,11 +113,11 @@ impl<'s> Opus<'s> {
     }
 
     fn interleave(&mut self) {
-        let n_frames = self.planes.iter().map(Vec::len).min().unwrap_or(0);
+        let n_frames = self.planes.n_frames();
         for frame in 0..n_frames {
-            self.pending.extend(self.planes.iter().map(|plane| plane[frame]));
+            self.pending.extend(self.planes.planes().iter().map(|plane| plane[frame]));
         }
-        self.planes.iter_mut().for_each(Vec::clear);
+        self.planes.forget(n_frames);
         self.n_frames += n_frames as u64;
     }
 }
@@ -129,27 +125,16 @@ impl<'s> Opus<'s> {
 impl Encoder for Opus<'_> {
     fn write(&mut self, samples: &[f32]) -> Result<()> {
         self.layout.check(samples)?;
-        let n_channels = self.layout.n_channels;
-        for samples in samples.chunks(n_channels << 15) {
-            if self.resamplers.is_empty() {
-                self.pending.extend_from_slice(samples);
-                self.n_frames += (samples.len() / n_channels) as u64;
-            } else {
-                for (channel, resampler) in self.resamplers.iter_mut().enumerate() {
-                    let plane: Vec<f32> = samples.iter().skip(channel).step_by(n_channels).copied().collect();
-                    resampler.push(&plane, &mut self.planes[channel]);
-                }
-                self.interleave();
-            }
+        for samples in samples.chunks(self.layout.n_channels << 15) {
+            self.planes.push(samples);
+            self.interleave();
             self.drain(u64::MAX)?;
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
-        for (resampler, plane) in std::mem::take(&mut self.resamplers).into_iter().zip(&mut self.planes) {
-            resampler.finish(plane);
-        }
+        self.planes.finish();
         self.interleave();
         let end = self.n_frames * u64::from(self.step) + self.pre_skip;
         // Silence until all that came has left the encoder.

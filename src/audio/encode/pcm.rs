@@ -32,7 +32,7 @@ impl<'s> Pcm<'s> {
 
     pub(super) fn wav(sink: Named<'s>, layout: Layout, options: &EncodeOptions) -> Result<Self> {
         let mut wav = Self::bare(sink, layout, options);
-        let header = wav.header_for(0);
+        let header = wav.header_for(if wav.sink.is_live { u32::MAX } else { 0 });
         wav.header = header.len();
         wav.sink.write(&header)?;
         Ok(wav)
@@ -99,7 +99,7 @@ impl Encoder for Pcm<'_> {
     fn write(&mut self, samples: &[f32]) -> Result<()> {
         self.layout.check(samples)?;
         let n_bytes = self.n_bytes + samples.len() as u64 * u64::from(self.n_sample_bytes());
-        if self.header > 0 && n_bytes + self.header as u64 > MAX_BYTES {
+        if self.header > 0 && !self.sink.is_live && n_bytes + self.header as u64 > MAX_BYTES {
             return Err(Error::TooLarge { what: "wav file", got_bytes: n_bytes, limit_bytes: MAX_BYTES });
         }
         for samples in samples.chunks(1 << 16) {

@@ -14,6 +14,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod columns;
+mod fixed;
 mod isa;
 mod matmul;
 mod memory;
@@ -28,12 +29,13 @@ mod squash;
 mod tile;
 
 pub(super) use attention::{Attention, Heads, attend_places, attention};
+pub(super) use fixed::{Fixed, INPUT_BYTES, to_fixed};
 pub(super) use matmul::{Matrix, dots, matmul_onto, matvec};
 pub(super) use memory::{MAX_HEAD_SIZE, Memory, MemoryPanel, Queries};
 pub(super) use packed::{Finish, Packed};
 pub(super) use panels::{Left, Panels};
-pub(super) use pointwise::{gelu, layer_norm, log_sum_exp, softmax};
+pub(super) use pointwise::{gelu, largest, largest_of_pieces, layer_norm, log_sum_exp, softmax};
 pub(super) use quantize::Rows;
 pub(super) use recurrent::lstm_step;
 pub(super) use squash::{gate, tanh};
-pub(super) use tile::COLUMNS;
+pub(super) use tile::{COLUMNS, Numbers};

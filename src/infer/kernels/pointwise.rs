@@ -82,8 +82,7 @@ pub(in crate::infer) fn softmax(values: &mut [f32], n: usize) {
 
 /// The logarithm of the sum of the exponentials; negative infinity for an empty slice or one without finite values.
 pub(in crate::infer) fn log_sum_exp(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if a > b { a } else { b };
-    let max = reduce(values, f32::NEG_INFINITY, larger, larger);
+    let max = largest(values);
     if max == f32::NEG_INFINITY {
         return max;
     }
@@ -92,6 +91,26 @@ pub(in crate::infer) fn log_sum_exp(values: &[f32]) -> f32 {
         || reduce(values, 0.0, |sum, x| sum + exp(x - max), |a, b| a + b),
     );
     max + sum.ln()
+}
+
+/// The largest value; negative infinity for an empty slice.
+pub(in crate::infer) fn largest(values: &[f32]) -> f32 {
+    let mut largest = [f32::NEG_INFINITY];
+    largest_of_pieces(values, values.len().max(1), &mut largest);
+    largest[0]
+}
+
+/// The largest of every `piece` values, for as many pieces as there are.
+pub(in crate::infer) fn largest_of_pieces(values: &[f32], piece: usize, out: &mut [f32]) {
+    let larger = |a: f32, b: f32| if a > b { a } else { b };
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (out, piece) in out.iter_mut().zip(values.chunks(piece)) {
+                *out = reduce(piece, f32::NEG_INFINITY, larger, larger);
+            }
+        },
+    );
 }
 
 fn rows_per_task(len: usize, n: usize) -> usize {

@@ -4,10 +4,10 @@ use pulp::Arch;
 
 use super::{
     pointwise::{ROUND, reduce},
-    tile::STEP,
+    tile::Numbers,
 };
 
-/// Rows of 8-bit numbers, each with a scale of its own and with the number that stands for zero.
+/// Rows of integers, each with a scale of its own and, of 8-bit ones, with the number that stands for zero.
 #[derive(Debug, Default)]
 pub(in crate::infer) struct Rows {
     pub(super) bytes: Vec<u8>,
@@ -18,9 +18,16 @@ pub(in crate::infer) struct Rows {
 
 impl Rows {
     /// Replaces what is there by rows of `n` values, `stride` apart, which may overlap. What lies between a row's least
-    /// and greatest value spans all 8 bits, whether it lies around zero or, as after a GELU, nearly all above.
-    pub(in crate::infer) fn set(&mut self, values: &[f32], n_rows: usize, n: usize, stride: usize) {
-        self.stride = n.next_multiple_of(STEP);
+    /// and greatest value spans all 8 bits, whether it lies around zero or, as after a GELU, nearly all above; 16-bit
+    /// numbers lie around zero, as far as [`word_limit`].
+    pub(in crate::infer) fn set(
+        &mut self,
+        values: &[f32],
+        (n_rows, n): (usize, usize),
+        stride: usize,
+        numbers: Numbers,
+    ) {
+        self.stride = numbers.n_bytes(n);
         self.bytes.resize(n_rows * self.stride, 0);
         self.scales.resize(n_rows, 0.0);
         self.zeros.resize(n_rows, 0);
@@ -30,8 +37,17 @@ impl Rows {
             || {
                 let worth = scales.iter_mut().zip(zeros);
                 for (row, (bytes, (scale, zero))) in bytes.chunks_exact_mut(*n_bytes).zip(worth).enumerate() {
-                    (*scale, *zero) = bytes_of(&values[row * stride..][..n], &mut bytes[..n]);
-                    bytes[n..].fill(0);
+                    let row = &values[row * stride..][..n];
+                    match numbers {
+                        Numbers::Bytes => {
+                            (*scale, *zero) = bytes_of(row, &mut bytes[..n]);
+                            bytes[n..].fill(0);
+                        }
+                        Numbers::Words => {
+                            *scale = words_of(row, word_limit(n), &mut bytes.as_chunks_mut().0[..n]);
+                            bytes[2 * n..].fill(0);
+                        }
+                    }
                 }
             },
         );
@@ -41,6 +57,11 @@ impl Rows {
     pub(in crate::infer) fn len(&self) -> usize {
         self.scales.len()
     }
+}
+
+/// Largest magnitude of 16-bit numbers of which a 32-bit sum holds `n` products.
+pub(super) fn word_limit(n: usize) -> f32 {
+    (i32::MAX as usize / n.max(1)).isqrt().min(32_767) as f32
 }
 
 /// Quantises to 0 to 255; returns what one unit is worth, and the number that stands for zero.
@@ -61,16 +82,24 @@ fn bytes_of(row: &[f32], bytes: &mut [u8]) -> (f32, i32) {
 }
 
 /// Quantises to signed 8-bit numbers of magnitude up to 127; returns what one unit is worth.
-pub(in crate::infer) fn signed_bytes_of(row: &[f32], bytes: &mut [i8]) -> f32 {
+pub(in crate::infer) fn signed_bytes_of(row: &[f32], bytes: &mut [u8]) -> f32 {
     Arch::new().dispatch(
         #[inline(always)]
         || {
             let (scale, inverse) = scales(row, 127.0);
             for (byte, x) in bytes.iter_mut().zip(row) {
-                *byte = (x * inverse + ROUND).to_bits() as i8;
+                *byte = (x * inverse + ROUND).to_bits() as u8;
             }
             scale
         },
+    )
+}
+
+/// [`words_of`], with the vector instructions that were found.
+pub(super) fn signed_words_of(row: &[f32], limit: f32, words: &mut [[u8; 2]]) -> f32 {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || words_of(row, limit, words),
     )
 }
 
@@ -110,7 +139,7 @@ mod tests {
         fn every_number_comes_back_within_half_a_unit(values in prop::collection::vec(-1e3_f32..1e3, 1..70)) {
             let n = values.len();
             let mut rows = Rows::default();
-            rows.set(&[values.clone(), vec![0.5; n]].concat(), 2, n, n);
+            rows.set(&[values.clone(), vec![0.5; n]].concat(), (2, n), n, Numbers::Bytes);
             let (scale, zero) = (rows.scales[0], rows.zeros[0] as f32);
             for (x, byte) in values.iter().zip(&rows.bytes) {
                 let back = (f32::from(*byte) - zero) * scale;
@@ -118,7 +147,7 @@ mod tests {
             }
             // A row's neighbours and the padding do not matter.
             let mut alone = Rows::default();
-            alone.set(&values, 1, n, n);
+            alone.set(&values, (1, n), n, Numbers::Bytes);
             prop_assert_eq!(&alone.bytes[..], &rows.bytes[..rows.stride]);
             let mut words = vec![[0; 2]; n];
             let scale = words_of(&values, 5792.0, &mut words);
@@ -128,7 +157,7 @@ mod tests {
             let mut bytes = vec![0; n];
             let scale = signed_bytes_of(&values, &mut bytes);
             for (x, byte) in values.iter().zip(bytes) {
-                prop_assert!((x - f32::from(byte) * scale).abs() <= 0.5001 * scale);
+                prop_assert!((x - f32::from(u8::cast_signed(byte)) * scale).abs() <= 0.5001 * scale);
             }
         }
     }
@@ -136,13 +165,13 @@ mod tests {
     #[test]
     fn by_hand() {
         let mut rows = Rows::default();
-        rows.set(&[0.0, 2.0, -1.0, 0.01, -0.54, 0.0, 0.0, 0.0, 0.0, 0.0], 2, 5, 5);
+        rows.set(&[0.0, 2.0, -1.0, 0.01, -0.54, 0.0, 0.0, 0.0, 0.0, 0.0], (2, 5), 5, Numbers::Bytes);
         // A unit is 3/254, and -1 is 84.7 of them.
         assert_eq!(rows.bytes, [85, 254, 0, 86, 39, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert!((rows.scales[0] - 3.0 / 254.0).abs() < 1e-9 && rows.scales[1] == 0.0);
         assert_eq!(rows.zeros, [85, 0]);
         // Of one sign, all of the range is theirs.
-        rows.set(&[1.27, 2.54], 1, 2, 2);
+        rows.set(&[1.27, 2.54], (1, 2), 2, Numbers::Bytes);
         assert_eq!((&rows.bytes[..2], rows.zeros[0]), (&[127, 254][..], 0));
     }
 }

@@ -41,6 +41,17 @@ pub(in crate::infer) enum Numbers {
     Words,
 }
 
+impl Numbers {
+    /// Bytes of `n` of them, in whole steps.
+    pub(in crate::infer) fn n_bytes(self, n: usize) -> usize {
+        let size = match self {
+            Self::Bytes => 1,
+            Self::Words => 2,
+        };
+        (n * size).next_multiple_of(STEP)
+    }
+}
+
 /// One product of a few rows and a panel: `sum(row, column) * row_scale * column_scale + bias`.
 ///
 /// Additions and multiplications happen in this order and unfused with every set of instructions: all give the same bits.

@@ -4,7 +4,7 @@ use super::{EMBEDDING_SIZE, N_MELS, PARTIAL_FRAMES, normalise};
 use crate::{
     Result,
     infer::{
-        kernels::{Left, Panels, lstm_step},
+        kernels::{Fixed, INPUT_BYTES, Left, Panels, lstm_step, to_fixed},
         mos::values,
         weights::Checkpoint,
     },
@@ -14,10 +14,15 @@ use crate::{
 const WIDTH: usize = 256;
 const GATES: usize = 4 * WIDTH;
 /// Steps that a layer takes before the next one follows: what is between stays in the cache.
-const BLOCK: usize = 16;
+const BLOCK: usize = 4;
 
+/// What a layer puts out lies within (-1, 1): its products are those of [`Fixed`] numbers.
 #[derive(Debug)]
 pub(super) struct Network {
+    /// From mel frames to the gates of the first layer.
+    input: Panels,
+    /// From what a layer puts out to the gates of the next one.
+    between: [Fixed; 2],
     layers: [Layer; 3],
     output: Panels,
     output_bias: Vec<f32>,
@@ -25,31 +30,32 @@ pub(super) struct Network {
 
 #[derive(Debug)]
 struct Layer {
-    input: Panels,
-    recurrent: Panels,
+    recurrent: Fixed,
     bias: Vec<f32>,
 }
 
-/// What a layer remembers, for each row.
+/// What a layer remembers, for each row: its cells, and what it put out last, also as the inputs of products.
 struct State {
-    hidden: Vec<f32>,
     cells: Vec<f32>,
+    hidden: Vec<f32>,
+    inputs: Vec<u8>,
 }
 
 impl Network {
     pub(super) fn load(checkpoint: &Checkpoint) -> Result<Self> {
         let get = |name: &str, shape: &[usize]| values(checkpoint, &format!("model_state.{name}"), shape);
+        let part = |part: &str, index: usize, shape: &[usize]| get(&format!("lstm.{part}_l{index}"), shape);
+        let fixed = |name: &str, index: usize| -> Result<Fixed> {
+            let weights = part(name, index, &[GATES, WIDTH])?;
+            Ok(Fixed::new(WIDTH, GATES, |input, output| weights[output * WIDTH + input]))
+        };
         let layer = |index: usize| -> Result<Layer> {
-            let n_inputs = if index == 0 { N_MELS } else { WIDTH };
-            let part = |part: &str, shape: &[usize]| get(&format!("lstm.{part}_l{index}"), shape);
-            let biases = part("bias_ih", &[GATES])?.into_iter().zip(part("bias_hh", &[GATES])?);
-            Ok(Layer {
-                input: panels(&part("weight_ih", &[GATES, n_inputs])?, n_inputs),
-                recurrent: panels(&part("weight_hh", &[GATES, WIDTH])?, WIDTH),
-                bias: biases.map(|(a, b)| a + b).collect(),
-            })
+            let biases = part("bias_ih", index, &[GATES])?.into_iter().zip(part("bias_hh", index, &[GATES])?);
+            Ok(Layer { recurrent: fixed("weight_hh", index)?, bias: biases.map(|(a, b)| a + b).collect() })
         };
         Ok(Self {
+            input: panels(&part("weight_ih", 0, &[GATES, N_MELS])?, N_MELS),
+            between: [fixed("weight_ih", 1)?, fixed("weight_ih", 2)?],
             layers: [layer(0)?, layer(1)?, layer(2)?],
             output: panels(&get("linear.weight", &[EMBEDDING_SIZE, WIDTH])?, WIDTH),
             output_bias: get("linear.bias", &[EMBEDDING_SIZE])?,
@@ -59,32 +65,33 @@ impl Network {
     /// What the frames `[n_frames, N_MELS]` give to the first layer's gates, `[n_frames, GATES]`: partial utterances
     /// that overlap share it.
     pub(super) fn frames(&self, mel: &[f32]) -> Vec<f32> {
-        let mut gates = Vec::new();
-        self.layers[0].gates(mel, &mut gates);
+        let n_frames = mel.len() / N_MELS;
+        let mut gates = vec![0.0; n_frames * GATES];
+        self.input.product(Left::new(mel, n_frames, N_MELS), &mut gates, GATES, false);
         gates
     }
 
     /// The vectors of the partial utterances that begin at these frames, one after the other.
     pub(super) fn embeddings(&self, frames: &[f32], starts: &[usize]) -> Vec<f32> {
         let n_rows = starts.len();
-        let mut states = self
-            .layers
-            .each_ref()
-            .map(|_| State { hidden: vec![0.0; n_rows * WIDTH], cells: vec![0.0; n_rows * WIDTH] });
-        let (mut gates, mut steps) = (Vec::new(), vec![0.0; BLOCK * n_rows * WIDTH]);
+        let n = n_rows * WIDTH;
+        let mut states = self.layers.each_ref().map(|_| State {
+            cells: vec![0.0; n],
+            hidden: vec![0.0; n],
+            inputs: vec![0; n * INPUT_BYTES],
+        });
+        let (mut gates, mut steps) = (vec![0.0; BLOCK * n_rows * GATES], vec![0; BLOCK * n * INPUT_BYTES]);
         for first in (0..PARTIAL_FRAMES).step_by(BLOCK) {
             for (index, (layer, state)) in self.layers.iter().zip(&mut states).enumerate() {
                 if index == 0 {
-                    gates.clear();
-                    for frame in first..first + BLOCK {
-                        for start in starts {
-                            gates.extend_from_slice(&frames[(start + frame) * GATES..][..GATES]);
-                        }
+                    let rows = (first..first + BLOCK).flat_map(|frame| starts.iter().map(move |start| start + frame));
+                    for (gates, row) in gates.chunks_exact_mut(GATES).zip(rows) {
+                        gates.copy_from_slice(&frames[row * GATES..][..GATES]);
                     }
                 } else {
-                    layer.gates(&steps, &mut gates);
+                    self.between[index - 1].product(&steps, &mut gates, false);
                 }
-                layer.advance(state, &mut gates, &mut steps, n_rows);
+                layer.advance(state, &mut gates, &mut steps);
             }
         }
         let mut out: Vec<f32> = starts.iter().flat_map(|_| &self.output_bias).copied().collect();
@@ -100,20 +107,15 @@ impl Network {
 }
 
 impl Layer {
-    /// The part of the gates' sums that does not depend on the steps before.
-    fn gates(&self, x: &[f32], gates: &mut Vec<f32>) {
-        let n_inputs = self.input.n_inputs();
-        let n_rows = x.len() / n_inputs;
-        gates.resize(n_rows * GATES, 0.0);
-        self.input.product(Left::new(x, n_rows, n_inputs), gates, GATES, false);
-    }
-
-    /// Some steps, `[n_steps, n_rows, GATES]` to `[n_steps, n_rows, WIDTH]`.
-    fn advance(&self, state: &mut State, gates: &mut [f32], out: &mut [f32], n_rows: usize) {
-        for (gates, out) in gates.chunks_exact_mut(n_rows * GATES).zip(out.chunks_exact_mut(n_rows * WIDTH)) {
-            self.recurrent.product(Left::new(&state.hidden, n_rows, WIDTH), gates, GATES, true);
-            lstm_step(gates, &self.bias, &mut state.cells, out);
-            state.hidden.copy_from_slice(out);
+    /// Some steps, from the gates' sums `[n_steps, n_rows, GATES]` without the steps before to what the layer puts out,
+    /// `[n_steps, n_rows, WIDTH]` inputs of the next one.
+    fn advance(&self, state: &mut State, gates: &mut [f32], steps: &mut [u8]) {
+        let State { cells, hidden, inputs } = state;
+        for (gates, step) in gates.chunks_exact_mut(4 * cells.len()).zip(steps.chunks_exact_mut(inputs.len())) {
+            self.recurrent.product(inputs, gates, true);
+            lstm_step(gates, &self.bias, cells, hidden);
+            to_fixed(hidden, inputs);
+            step.copy_from_slice(inputs);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) const ENGINES: &[Entry] = &[Entry {
 }];
 
 /// A voice that says sentences.
-pub trait Engine: Send + Sync + fmt::Debug {
+pub(super) trait Engine: Send + Sync + fmt::Debug {
     /// What is known of the voice.
     fn voice(&self) -> &Voice;
 
@@ -70,9 +70,7 @@ pub enum Reads {
 
 /// A sentence as an engine is given it.
 #[derive(Debug, Clone, Copy)]
-pub struct Sentence<'a> {
-    /// As it is written.
-    pub text: &'a str,
+pub(super) struct Sentence<'a> {
     /// Its words in order, at least one.
     pub words: &'a [Word],
     /// Its number in the text: engines that draw have numbers of its own for it.
@@ -81,7 +79,7 @@ pub struct Sentence<'a> {
 
 /// A word as an engine is given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub(super) struct Word {
     /// As it is written.
     pub text: String,
     /// What of it is read.
@@ -92,7 +90,7 @@ pub struct Word {
 
 /// How a sentence is said.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Manner {
+pub(super) struct Manner {
     /// Relative to the voice's own speed, 0.25 to 4.
     pub speed: f64,
     /// Of the noise: the same seed gives the same bits.
@@ -107,11 +105,11 @@ pub struct Manner {
 
 /// What was said.
 #[derive(Debug, Clone, Default)]
-pub struct Spoken {
+pub(super) struct Spoken {
     /// At the voice's rate.
     pub samples: Vec<f32>,
-    /// First sample of each word, and the one behind its last.
-    pub words: Vec<(usize, usize)>,
+    /// First sample of each word, and the one behind its last; `None` for what could not be said.
+    pub words: Vec<Option<(usize, usize)>>,
     /// Characters that the voice does not know.
     pub skipped: Skipped,
 }
@@ -121,11 +119,9 @@ pub(super) fn open(path: &Path, device: Choice) -> Result<Box<dyn Engine>> {
     if !path.exists() {
         return Err(Error::NotFound(format!("{}: no voice here", path.display())));
     }
-    match ENGINES.iter().find(|entry| (entry.opens)(path)) {
-        Some(entry) => (entry.load)(path, device),
-        None => {
-            let names: Vec<_> = ENGINES.iter().map(|entry| entry.name).collect();
-            Err(Error::Unsupported(format!("{} is no voice; supported are: {}", path.display(), names.join("; "))))
-        }
+    if let Some(entry) = ENGINES.iter().find(|entry| (entry.opens)(path)) {
+        return (entry.load)(path, device);
     }
+    let names: Vec<_> = ENGINES.iter().map(|entry| entry.name).collect();
+    Err(Error::Unsupported(format!("{} is no voice; supported are: {}", path.display(), names.join("; "))))
 }

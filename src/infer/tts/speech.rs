@@ -100,7 +100,7 @@ impl Speech {
             return Err(Error::InvalidInput(format!("nothing in the text can be said{why}")));
         }
         let mut chunk = Chunk { skipped: std::mem::take(&mut self.skipped), ..Chunk::default() };
-        if let Some(resampler) = &mut self.resampler {
+        if let Some(resampler) = self.resampler.take() {
             resampler.finish(&mut chunk.samples);
         }
         Ok(Some(chunk).filter(|chunk| !chunk.samples.is_empty() || !chunk.skipped.is_empty()))
@@ -113,7 +113,7 @@ impl Speech {
         let mut spoken = if read.words.is_empty() {
             Spoken::default()
         } else {
-            let sentence = Sentence { text: &read.text, words: &read.words, number: self.number };
+            let sentence = Sentence { words: &read.words, number: self.number };
             let engine = &self.synthesizer.engine;
             self.number += 1;
             match &self.synthesizer.pool {
@@ -124,10 +124,9 @@ impl Speech {
         self.has_spoken |= !spoken.samples.is_empty();
         let time = |sample: usize| (self.n_samples + sample as u64) as f64 / voice_rate;
         let words = read.words.into_iter().zip(&spoken.words);
-        let words = words.filter(|(_, (start, end))| start < end).map(|(word, &(start, end))| WordTime {
-            text: word.text,
-            start: time(start),
-            end: time(end),
+        let words = words.filter_map(|(word, times)| {
+            let (start, end) = (*times)?;
+            Some(WordTime { text: word.text, start: time(start), end: time(end) })
         });
         let words = words.collect();
         let pause = (read.pause_s / self.manner.speed * voice_rate) as usize;

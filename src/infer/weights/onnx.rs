@@ -119,7 +119,10 @@ fn attribute(message: &[u8]) -> Option<Option<(&str, usize)>> {
     Some(first.map(|first| (name, first)))
 }
 
-fn graph(bytes: &[u8], file: usize) -> Option<(Vec<(String, Entry)>, Vec<Node>)> {
+/// Tensors and nodes of a graph.
+type Graph = (Vec<(String, Entry)>, Vec<Node>);
+
+fn graph(bytes: &[u8], file: usize) -> Option<Graph> {
     let (mut entries, mut nodes) = (Vec::new(), Vec::new());
     for (field, graph) in Fields::of(bytes, 0).collect::<Option<Vec<_>>>()? {
         let Value::Bytes(at, graph) = graph else { continue };
@@ -255,6 +258,34 @@ mod tests {
         let mut values = [0.0; 2];
         entry.decode(&model[at..at + 8], 0, &mut values);
         assert_eq!(values.map(f32::to_bits), [1.0_f32, 2.0].map(f32::to_bits));
+    }
+
+    /// A field of bytes.
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+    }
+
+    #[test]
+    fn weights_without_their_own_name_get_that_of_the_module() {
+        let shape = [field(9, &1.5_f32.to_le_bytes()), vec![0x08, 1, 0x08, 1, 0x08, 1, 0x10, 1]].concat();
+        let tensor = field(5, &[shape, field(8, b"onnx::Conv_7")].concat());
+        let attribute = |name: &[u8], value: u8| field(5, &[field(1, name), vec![0x40, value]].concat());
+        let node = [
+            field(1, b"x"),
+            field(1, b"onnx::Conv_7"),
+            field(3, b"/dec/ups.0/ConvTranspose"),
+            field(4, b"ConvTranspose"),
+            attribute(b"strides", 8),
+            attribute(b"dilations", 2),
+        ];
+        let model = field(7, &[tensor, field(1, &node.concat())].concat());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.onnx");
+        std::fs::write(&path, model).unwrap();
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        assert_eq!(checkpoint.shape("dec.ups.0.weight"), Some([1, 1, 1].as_slice()));
+        assert_eq!(checkpoint.convolution("dec.ups.0"), Some(Convolution { stride: 8, dilation: 2 }));
+        assert_eq!(checkpoint.convolution("dec.ups.1"), None);
     }
 
     #[test]

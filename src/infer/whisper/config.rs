@@ -4,6 +4,8 @@ use crate::{Error, Result, infer::weights::Checkpoint};
 
 /// Values in one attention head of every published Whisper model; used where the files do not say.
 const USUAL_HEAD_SIZE: usize = 64;
+/// Width of the largest models, tiny and base, whose decoder in `int8` has some weights in 16 bits.
+const MAX_WIDTH_OF_WORDS: usize = 512;
 
 /// The sizes of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,12 @@ impl Dimensions {
             n_decoder_layers: n_layers(checkpoint, "decoder"),
             n_vocab: embedding[0],
         })
+    }
+
+    /// Whether `int8` means 16 bits in the second matrix of the decoder's MLPs: it makes two fifths of what 8 bits cost the
+    /// decoder's layers. What they cost larger models has not been measured, and there the matrices take longer.
+    pub(super) fn has_words(&self) -> bool {
+        self.width <= MAX_WIDTH_OF_WORDS
     }
 
     /// Whether the model knows languages other than English. Source: openai/whisper `model.py`.

@@ -39,7 +39,8 @@ impl Memory {
 impl Dimensions {
     /// The memory that a model of these sizes needs. [`ComputeType::Auto`] counts as the largest, `float32`.
     ///
-    /// With `int8`, matrices take a byte a value and four for the scale of each row; everything else stays in `float32`.
+    /// With `int8`, matrices take a byte a value (the tokens' embedding two more, some of a small model's decoder one) and
+    /// four for the scale of each row; everything else stays in `float32`.
     /// With `float16` and `bfloat16`, positions, norms and biases do.
     #[must_use]
     pub fn memory(&self, compute_type: ComputeType) -> Memory {
@@ -50,7 +51,9 @@ impl Dimensions {
         let weights = self.weights();
         let weights_bytes = match compute_type {
             ComputeType::Int8 => {
-                weights.matrix + float_bytes * (weights.matrix_rows + weights.convolution + weights.vector)
+                let words = if self.has_words() { weights.decoder_down } else { 0 };
+                let integers = weights.matrix + 2 * weights.embedding + words;
+                integers + float_bytes * (weights.matrix_rows + weights.convolution + weights.vector)
             }
             _ => float_bytes * (weights.matrix + weights.convolution) + 4 * weights.vector,
         };
@@ -72,7 +75,9 @@ impl Dimensions {
         let [n_encoder, n_decoder] = [self.n_encoder_layers as u64, self.n_decoder_layers as u64];
         // One layer of the encoder has an attention and the two matrices of the MLP; the decoder's has one attention more.
         let mlp = 2 * MLP * width * width;
-        let matrix = n_encoder * (4 * width * width + mlp) + n_decoder * (8 * width * width + mlp) + n_vocab * width;
+        let embedding = n_vocab * width;
+        let matrix = n_encoder * (4 * width * width + mlp) + n_decoder * (8 * width * width + mlp) + embedding;
+        let decoder_down = n_decoder * MLP * width * width;
         let matrix_rows = n_encoder * (4 + MLP + 1) * width + n_decoder * (8 + MLP + 1) * width + n_vocab;
         let norm = 2 * width;
         let convolution = 3 * width * n_mels + 3 * width * width;
@@ -81,7 +86,7 @@ impl Dimensions {
             + n_encoder * ((3 + MLP + 1) * width + 2 * norm)
             + n_decoder * ((6 + MLP + 1) * width + 3 * norm)
             + 2 * norm;
-        Weights { matrix, matrix_rows, convolution, vector }
+        Weights { matrix, embedding, decoder_down, matrix_rows, convolution, vector }
     }
 }
 
@@ -91,6 +96,10 @@ const MLP: u64 = 4;
 struct Weights {
     /// In the matrices of linear layers, the tokens' embedding included.
     matrix: u64,
+    /// Of these, in the embedding.
+    embedding: u64,
+    /// Of these, in the second matrices of the decoder's MLPs.
+    decoder_down: u64,
     /// Rows of them.
     matrix_rows: u64,
     convolution: u64,
@@ -117,7 +126,9 @@ mod tests {
         assert_eq!(memory("tiny.en", ComputeType::Float16).weights_bytes, 2 * (37_760_256 + vectors));
         // Matrices: 51,864 x 384, and 12 x 147,456 or 16 x 147,456 a layer; rows: 51,864, 9 x 384 or 13 x 384 a layer.
         let (matrix, rows) = (19_915_776 + 4 * 1_769_472 + 4 * 2_359_296, 51_864 + 4 * 3456 + 4 * 4992);
-        assert_eq!(memory("tiny.en", ComputeType::Int8).weights_bytes, matrix + 4 * rows + 4 * (37_760_256 - matrix));
+        // The embedding is there in 16 bits too, and 4 x 4 x 147,456 numbers of the decoder take 16.
+        let bytes = matrix + 2 * 19_915_776 + 4 * 589_824 + 4 * rows + 4 * (37_760_256 - matrix);
+        assert_eq!(memory("tiny.en", ComputeType::Int8).weights_bytes, bytes);
     }
 
     /// The number of parameters that Hugging Face's hub counts in the models' files.

@@ -6,7 +6,10 @@ use super::{
     options::Options,
     tokenizer::{Special, Tokenizer},
 };
-use crate::{Error, Result, infer::kernels::log_sum_exp};
+use crate::{
+    Error, Result,
+    infer::kernels::{largest, log_sum_exp},
+};
 
 /// Time tokens in a second.
 const TIMESTAMPS_PER_SECOND: f32 = 50.0;
@@ -130,7 +133,7 @@ impl Rules {
         times[..allowed.times.start - allowed.time_begin].fill(NEVER);
         times[allowed.times.end - allowed.time_begin..].fill(NEVER);
         // All times together being likelier than any text, it is a time.
-        if log_sum_exp(times) > text.iter().copied().fold(NEVER, f32::max) {
+        if log_sum_exp(times) > largest(text) {
             text.fill(NEVER);
         }
     }

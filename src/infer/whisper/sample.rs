@@ -8,7 +8,10 @@ use super::{
     rules::Rules,
     sequence::{Ranking, Sequence},
 };
-use crate::infer::{cuda::MAX_AHEAD, kernels::log_sum_exp};
+use crate::infer::{
+    cuda::MAX_AHEAD,
+    kernels::{largest, log_sum_exp},
+};
 
 /// Sequences that grow by the likeliest token, or by ones drawn.
 #[derive(Debug)]
@@ -169,7 +172,7 @@ pub(super) fn likeliest(logits: &[f32]) -> usize {
 
 /// The index at which the sum of softmax(logits / temperature) passes `uniform`; `weights` is scratch.
 fn draw(logits: &[f32], temperature: f32, uniform: f64, weights: &mut Vec<f64>) -> usize {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let max = largest(logits);
     weights.clear();
     weights.extend(logits.iter().map(|&score| f64::from((score - max) / temperature).exp()));
     let mut left = uniform * weights.iter().sum::<f64>();

@@ -5,7 +5,7 @@ pub(crate) mod btauth;
 mod replay;
 
 pub(crate) use api_keys::ApiKeys;
-pub(crate) use replay::Replays;
+pub(crate) use replay::{NOTE_LIFE_MS, Replays, replayed};
 
 use schnorrkel::{PublicKey, Signature};
 

@@ -13,6 +13,15 @@ use crate::proxy::error::{ApiError, ApiResult};
 /// Forgetting the oldest instead would let it be replayed.
 const PER_HOTKEY: usize = 4_096;
 
+/// How long other proxies need to remember a request, ms: as long as its nonce lives, and clocks a minute apart.
+pub(crate) const NOTE_LIFE_MS: i64 = (MAX_AGE_NS + MAX_AHEAD_NS).cast_signed() / 1_000_000 + 60_000;
+
+/// 401: the request was accepted before.
+pub(crate) fn replayed() -> ApiError {
+    let message = "this request was accepted before; sign every request with a new nonce";
+    ApiError::unauthenticated("replayed", message).at("x-bittensor-nonce")
+}
+
 /// Accepted requests, as long as their nonce lives. Written only after a valid signature of a registered hotkey, so
 /// nobody else can fill it, and the number of hotkeys is that of the metagraph.
 #[derive(Default)]
@@ -28,11 +37,11 @@ struct Seen {
 }
 
 impl Replays {
-    /// Notes an accepted message; refuses one that was noted before.
+    /// Notes an accepted message; refuses one that was noted before. Returns its name for other proxies' notes.
     ///
     /// The message, not the nonce alone, is what is accepted once: it holds the nonce, and two different requests that a
     /// hotkey signed in the same nanosecond are both honest.
-    pub(crate) fn accept(&self, hotkey: &str, message: &[u8], now_ns: u64) -> ApiResult<()> {
+    pub(crate) fn accept(&self, hotkey: &str, message: &[u8], now_ns: u64) -> ApiResult<String> {
         let hash: [u8; 32] = Sha256::digest(message).into();
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = all.entry(hotkey.to_owned()).or_default();
@@ -40,8 +49,7 @@ impl Replays {
             seen.hashes.remove(&oldest);
         }
         if seen.hashes.contains(&hash) {
-            let message = "this request was accepted before; sign every request with a new nonce";
-            return Err(ApiError::unauthenticated("replayed", message).at("x-bittensor-nonce"));
+            return Err(replayed());
         }
         if seen.order.len() >= PER_HOTKEY {
             return Err(ApiError::busy("too_many_requests", format!("more than {PER_HOTKEY} requests within 12 s")));
@@ -49,7 +57,7 @@ impl Replays {
         // Whatever the nonce was, the window has passed it by then.
         seen.order.push_back((now_ns.saturating_add(MAX_AGE_NS + MAX_AHEAD_NS), hash));
         seen.hashes.insert(hash);
-        Ok(())
+        Ok(hex::encode(hash))
     }
 
     /// Forgets hotkeys that have been silent.

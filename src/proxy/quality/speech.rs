@@ -5,7 +5,6 @@ use std::fs::File;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
 
 use super::Usable;
 use crate::analysis::{Analyzer, Field, Options};
@@ -41,7 +40,7 @@ pub(super) async fn check(app: &App, task: Arc<Task>, slot: u8, result: &str) ->
         Ok(speech) => speech.audio,
         Err(error) => return Ok(Err(format!("the result is no synthesis: {error}"))),
     };
-    if app.blobs.len(&audio.sha256).await != Some(audio.bytes) {
+    if app.blobs.store().meta(&audio.sha256).await?.map(|meta| meta.bytes) != Some(audio.bytes) {
         return Ok(Err("the audio was not stored: put it under the URL of /v1/miner/output first".to_owned()));
     }
     let Some(file) = app.blobs.open_file(&audio.sha256).await? else {
@@ -64,10 +63,8 @@ pub(super) async fn check(app: &App, task: Arc<Task>, slot: u8, result: &str) ->
 /// What was to be said.
 async fn text(app: &App, task: &Task) -> ApiResult<String> {
     let missing = || ApiError::internal(format!("the text of {} is missing", task.id));
-    let mut blob = app.blobs.read(&task.input.sha256, 0, MAX_TEXT_BYTES as u64).await?.ok_or_else(missing)?;
-    let mut text = String::new();
-    blob.read_to_string(&mut text).await.map_err(ApiError::internal)?;
-    Ok(text)
+    let bytes = app.blobs.bytes(&task.input.sha256, MAX_TEXT_BYTES as u64).await?.ok_or_else(missing)?;
+    String::from_utf8(bytes).map_err(ApiError::internal)
 }
 
 fn measure(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::claims::check_hash;
 use super::ranges::{self, Source};
 use crate::proxy::app::App;
-use crate::proxy::blobs::URL_LIFE_MS;
+use crate::proxy::blobs::{About, URL_LIFE_MS};
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, Name, Params, SMALL_BODY_BYTES};
 use crate::proxy::{clock, inputs};
@@ -39,10 +39,11 @@ pub(super) async fn fetch(
 ) -> ApiResult<Response> {
     let Ok(Params(Grant { expires, holder, signature })) = query else { return Err(not_signed()) };
     check_grant(&app, method.as_str(), &sha256, &holder, expires, &signature)?;
-    let source = Source::Blob { sha256, media_type: "application/octet-stream" };
+    let source = Source::Blob { sha256, media_type: None };
     let mut response = ranges::serve(&app, source, &headers).await?;
-    // The URL is a secret of its holder's: nothing between them keeps the bytes.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    // The bytes of a hash never change: whoever holds the URL may keep them; caches between may not.
+    let keep = format!("private, max-age={}, immutable", URL_LIFE_MS / 1_000);
+    response.headers_mut().insert(header::CACHE_CONTROL, keep.parse::<HeaderValue>().map_err(ApiError::internal)?);
     Ok(response)
 }
 
@@ -75,7 +76,7 @@ pub(super) async fn declare(State(app): State<Arc<App>>, request: Request) -> Ap
         token: body.token,
         signature: String::new(),
     };
-    grant.check_lease(&app)?;
+    grant.check_lease(&app).await?;
     let signature = app.blobs.sign(&grant.method(), &body.sha256, &grant.holder, grant.expires);
     let PutGrant { expires, holder, bytes, task, slot, token, .. } = grant;
     let url = format!(
@@ -104,8 +105,8 @@ impl PutGrant {
     }
 
     /// Refuses when the lease is not live, not the holder's, or not of a kind that makes audio.
-    fn check_lease(&self, app: &App) -> ApiResult<()> {
-        let task = app.store.board().get(&TaskId::from(self.task.as_str())).ok_or(Refusal::LeaseEnded)?;
+    async fn check_lease(&self, app: &App) -> ApiResult<()> {
+        let task = app.store.task(&TaskId::from(self.task.as_str())).await?.ok_or(Refusal::LeaseEnded)?;
         let slot = task.slots.get(usize::from(self.slot)).ok_or(Refusal::NoSuchSlot(self.slot))?;
         let lease = slot.lease.as_ref().filter(|_| slot.state == SlotState::Leased && slot.token == self.token);
         let lease = lease.filter(|lease| lease.expires_at_ms > clock::now_ms()).ok_or(Refusal::LeaseEnded)?;
@@ -129,7 +130,7 @@ pub(super) async fn store(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let Ok(Params(grant)) = query else { return Err(not_signed()) };
     check_grant(&app, &grant.method(), &sha256, &grant.holder, grant.expires, &grant.signature)?;
-    grant.check_lease(&app)?;
+    grant.check_lease(&app).await?;
     let declared = request::content_length(request.headers());
     let wrong_size = |got: u64| {
         let message = format!("the body has {got} bytes; {} were declared", grant.bytes);
@@ -150,7 +151,8 @@ pub(super) async fn store(
         let message = format!("the audio is {} in {}; expected a FLAC file", header.codec, header.container);
         return Err(ApiError::invalid("wrong_output_format", message));
     }
-    let stored = app.blobs.keep(incoming).await?;
+    let about = About { owner: grant.holder.clone(), name: None, media_type: "audio/flac".to_owned() };
+    let stored = app.blobs.keep(incoming, about).await?;
     Ok((StatusCode::CREATED, Json(json!({"sha256": stored.sha256, "bytes": stored.bytes}))))
 }
 

@@ -11,21 +11,28 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::proxy::app::App;
-use crate::proxy::blobs::URL_LIFE_MS;
-use crate::proxy::clock;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::options::MAX_VOICE_BYTES;
 use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
-use crate::proxy::store::Tx;
-use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, assign};
-use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Slot, Task, Terms};
+use crate::proxy::{clock, fault};
+use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, NEWCOMER_QUALITY, assign};
+use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Slot, Task};
 
 /// Longest name of a claim, bytes.
 const MAX_CLAIM_ID_BYTES: usize = 128;
 
 /// Most voices of a miner that are noted.
 const MAX_VOICES: usize = 64;
+
+/// How often a claim looks again at once when others were faster.
+const TRIES: usize = 8;
+
+/// When it looks again after that, ms.
+const AGAIN_MS: i64 = 20;
+
+/// How often a waiting claim looks for what other proxies did.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Longest `wait_s`.
 const MAX_WAIT_S: f64 = 30.0;
@@ -89,7 +96,8 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
     app.presence.touch(&signed.hotkey, clock::now_ms());
     let outcome = if leases.is_empty() { "empty" } else { "leased" };
     counter!("violet_claims_total", "outcome" => outcome).increment(1);
-    let leases: Vec<Value> = leases.iter().filter_map(|(task, slot)| lease_view(&app, task, *slot)).collect();
+    let leases: Vec<Value> =
+        leases.iter().filter_map(|(task, slot)| lease_view(&app, task, *slot).transpose()).collect::<ApiResult<_>>()?;
     Ok(Json(json!({"leases": leases})))
 }
 
@@ -108,6 +116,9 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
             let ms = u64::try_from(at_ms - clock::now_ms()).unwrap_or(0).max(1);
             until.min(Instant::now() + Duration::from_millis(ms))
         });
+        // What another proxy lent under this claim wakes nobody here.
+        let look_again =
+            if app.store.records().is_shared() { look_again.min(Instant::now() + LOOK) } else { look_again };
         tokio::select! {
             () = woken => {}
             () = tokio::time::sleep_until(look_again) => {}
@@ -116,7 +127,7 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
     }
 }
 
-/// One try. The board is looked at first: only where it shows something does the writer have to run.
+/// One try. The board is looked at first: only where it shows something does the store have to be asked.
 async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>)> {
     let tasks = app.store.board().tasks();
     // The best quality sees the most, so what it does not see is not there.
@@ -124,33 +135,48 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
     if look.offers.is_empty() && held_under(tasks.iter(), wanted).is_empty() {
         return Ok((Vec::new(), look.next_at_ms));
     }
-    let (wanted, terms) = (wanted.clone(), app.terms);
-    app.store.write(move |tx| lend(tx, &wanted, clock::now_ms(), &terms)).await
-}
-
-fn lend(tx: &mut Tx<'_>, wanted: &Wanted, now_ms: i64, terms: &Terms) -> ApiResult<(Vec<Lent>, Option<i64>)> {
-    let held = held_under(tx.open_tasks(), wanted);
+    let _turn = app.reservations.miners.lock(wanted.miner.as_str()).await;
+    app.store.look_for_leases(&wanted.miner).await?;
+    let held = held_under(app.store.board().tasks().iter(), wanted);
     if !held.is_empty() {
         return Ok((held, None));
     }
-    let quality = tx.quality(&wanted.miner)?;
-    let assignment = choose(wanted, tx.open_tasks(), quality, now_ms);
-    let mut lent = Vec::with_capacity(assignment.offers.len());
-    for offer in assignment.offers {
-        let Some(before) = tx.task(&offer.task_id)? else { continue };
-        let mut after = (*before).clone();
-        let claim = Claim {
+    let known = app.store.records().miner(&wanted.miner).await?;
+    let quality = known.map_or(NEWCOMER_QUALITY, |row| row.quality);
+    for _ in 0..TRIES {
+        let (lent, next_at_ms, was_beaten) = lend(app, wanted, quality).await?;
+        if !lent.is_empty() || !was_beaten {
+            return Ok((lent, next_at_ms));
+        }
+    }
+    Ok((Vec::new(), Some(clock::now_ms() + AGAIN_MS)))
+}
+
+/// Lends what the miner is to get. Whether somebody else was faster, so that looking again may give more.
+async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>, Option<i64>, bool)> {
+    let tasks = app.store.board().tasks();
+    let (assignment, _reserved) =
+        app.reservations.choose(&tasks, |tasks| choose(wanted, tasks.iter(), quality, clock::now_ms()));
+    let claims = assignment.offers.iter().map(|offer| async {
+        let claim = || Claim {
             slot: offer.slot,
             miner: wanted.miner.clone(),
             coldkey: wanted.coldkey.clone(),
             claim_id: wanted.claim_id.clone(),
         };
-        after.claim(claim, now_ms, terms)?;
-        tx.update(&before, after.clone(), now_ms)?;
-        counter!("violet_leases_total").increment(1);
-        lent.push((Arc::new(after), offer.slot));
-    }
-    Ok((lent, assignment.next_at_ms))
+        let claimed = app.store.change(&offer.task_id, |task, _| {
+            Ok::<_, ApiError>(task.claim(claim(), clock::now_ms(), &app.terms).is_ok())
+        });
+        let claimed = claimed.await?.filter(|(_, is_lent)| *is_lent);
+        fault::point("after_claim");
+        Ok::<_, ApiError>(claimed.map(|(task, _)| (task, offer.slot)))
+    });
+    // Together: they share a commit.
+    let lent: Vec<Option<Lent>> = futures::future::try_join_all(claims).await?;
+    let was_beaten = lent.iter().any(Option::is_none);
+    let lent: Vec<Lent> = lent.into_iter().flatten().collect();
+    counter!("violet_leases_total").increment(lent.len() as u64);
+    Ok((lent, assignment.next_at_ms, was_beaten))
 }
 
 fn choose<'a>(
@@ -180,30 +206,29 @@ fn held_under<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, wanted: &Wanted) -
         .collect()
 }
 
-fn lease_view(app: &App, task: &Task, slot: u8) -> Option<Value> {
-    let slot: &Slot = task.slots.get(usize::from(slot))?;
-    let lease = slot.lease.as_ref()?;
-    Some(json!({
+fn lease_view(app: &App, task: &Task, slot: u8) -> ApiResult<Option<Value>> {
+    let slot: Option<&Slot> = task.slots.get(usize::from(slot));
+    let Some((slot, lease)) = slot.and_then(|slot| Some((slot, slot.lease.as_ref()?))) else { return Ok(None) };
+    Ok(Some(json!({
         "task_id": task.id, "kind": task.kind, "slot": slot.index, "token": slot.token,
         "expires_at_ms": lease.expires_at_ms, "deadline_ms": task.deadline_ms, "options": task.options,
-        "input": input_view(app, task, &lease.miner),
-    }))
+        "input": input_view(app, task, &lease.miner)?,
+    })))
 }
 
 /// A task's input as its holder may fetch it.
-pub(super) fn input_view(app: &App, task: &Task, holder: &Hotkey) -> Value {
+pub(super) fn input_view(app: &App, task: &Task, holder: &Hotkey) -> ApiResult<Value> {
     let input = &task.input;
-    let url = blob_url(app, &input.sha256, holder);
-    json!({
+    let url = blob_url(app, &input.sha256, holder)?;
+    Ok(json!({
         "url": url, "sha256": input.sha256, "bytes": input.bytes, "duration_s": input.duration_s,
         "characters": input.characters,
-    })
+    }))
 }
 
 /// The URL under which `holder` may fetch a blob for a while.
-pub(super) fn blob_url(app: &App, sha256: &str, holder: &Hotkey) -> String {
-    let query = app.blobs.query(sha256, holder.as_str(), clock::now_ms() + URL_LIFE_MS);
-    format!("{}/v1/blobs/{sha256}?{query}", app.public_url)
+pub(super) fn blob_url(app: &App, sha256: &str, holder: &Hotkey) -> ApiResult<String> {
+    app.blobs.url(&app.public_url, sha256, holder.as_str(), clock::now_ms())
 }
 
 /// Refuses what is no SHA-256.

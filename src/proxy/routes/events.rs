@@ -15,7 +15,7 @@ use super::tasks::owned;
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::Name;
-use crate::proxy::{store, views};
+use crate::proxy::views;
 use crate::subnet::task::{TaskId, TaskState};
 
 /// Events that a slow reader may be behind before the feed waits for it.
@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const QUEUE_LOOK: Duration = Duration::from_secs(1);
 
 /// Stored events that are read at a time.
-const EVENT_PAGE: u32 = 64;
+const EVENT_PAGE: usize = 64;
 
 /// Server-sent events of the task until it ended.
 pub(super) async fn watch(
@@ -38,12 +38,7 @@ pub(super) async fn watch(
 ) -> ApiResult<impl IntoResponse> {
     let task = owned(&app, &headers, id).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let last = if let Some(last) = last {
-        last
-    } else {
-        let id = task.id.clone();
-        app.store.read(move |sql| store::last_event(sql, &id)).await?.saturating_sub(1)
-    };
+    let last = last.unwrap_or_else(|| task.last_event.saturating_sub(1));
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER);
     tokio::spawn(feed(app, task.id.clone(), last, sender));
     let stream = ReceiverStream::new(receiver);
@@ -75,7 +70,7 @@ async fn feed(app: Arc<App>, id: TaskId, mut last: u64, sender: Sender) {
                 () = app.shutdown.cancelled() => return,
                 () = sender.closed() => return,
                 change = changes.next() => match change {
-                    Some(change) if change.event.is_none() => change.task,
+                    Some(change) if !change.has_event => change.task,
                     _ => break,
                 },
                 _ = look.tick() => match app.store.board().get(&id) {
@@ -100,18 +95,17 @@ async fn feed(app: Arc<App>, id: TaskId, mut last: u64, sender: Sender) {
 /// Sends the stored events after `last`; false when the stream is to end.
 async fn send_states(app: &App, id: &TaskId, last: &mut u64, sender: &Sender) -> ApiResult<bool> {
     loop {
-        let (wanted, from) = (id.clone(), *last);
-        let rows = app.store.read(move |sql| store::event_rows(sql, &wanted, from, EVENT_PAGE)).await?;
-        if rows.is_empty() {
+        let then = app.store.records().events(id, *last, EVENT_PAGE).await?;
+        if then.is_empty() {
             // Resumed behind the last event of a task that ended.
             return Ok(!app.task(id).await?.state.is_final());
         }
-        for row in rows {
-            *last = row.number;
-            let view = views::task(app, &row.task).await?;
-            let event = Event::default().event("state").id(row.number.to_string());
+        for task in then {
+            *last = task.last_event;
+            let view = views::task(app, &task).await?;
+            let event = Event::default().event("state").id(task.last_event.to_string());
             let event = event.json_data(view).map_err(ApiError::internal)?;
-            if sender.send(Ok(event)).await.is_err() || row.task.state.is_final() {
+            if sender.send(Ok(event)).await.is_err() || task.state.is_final() {
                 return Ok(false);
             }
         }

@@ -8,13 +8,13 @@ use metrics::counter;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::proxy::app::{App, no_task};
+use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES, Usable};
 use crate::proxy::request::{self, SMALL_BODY_BYTES, Signed};
-use crate::proxy::store::{ResponseRow, Tx};
-use crate::proxy::{clock, reaper};
-use crate::subnet::task::{Holding, ResponseId, Submit, TaskId};
+use crate::proxy::store::{Records, ResponseRow};
+use crate::proxy::{clock, fault, reaper};
+use crate::subnet::task::{Holding, Receipt, ResponseId, Submit, Task, TaskId};
 
 /// Largest body of a submit: a result's text may double when its quotes and line ends are escaped, and more.
 const SUBMIT_BODY_BYTES: usize = 3 * MAX_RESULT_BYTES;
@@ -40,16 +40,11 @@ pub(super) async fn heartbeat(State(app): State<Arc<App>>, request: Request) -> 
             .at("progress"));
     }
     app.presence.touch(&signed.hotkey, clock::now_ms());
-    let (now_ms, terms) = (clock::now_ms(), app.terms);
-    let beat = app.store.write(move |tx| {
-        let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;
-        let mut after = (*before).clone();
-        let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
-        let beat = after.heartbeat(&holding, body.progress, body.partial.as_deref(), now_ms, &terms)?;
-        tx.update(&before, after, now_ms)?;
-        Ok::<_, ApiError>(beat)
+    let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
+    let beat = app.change(&body.task_id, |task, _| {
+        Ok(task.heartbeat(&holding, body.progress, body.partial.as_deref(), clock::now_ms(), &app.terms)?)
     });
-    let beat = beat.await?;
+    let (_, beat) = beat.await?;
     Ok(Json(json!({"expires_at_ms": beat.expires_at_ms, "cancel": beat.cancel})))
 }
 
@@ -81,19 +76,21 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
         })
         .await??;
     let checked = quality::check_result(&app, task, body.slot, body.result.as_str().into()).await?;
-    let (committee, terms) = (app.committee(), app.terms);
-    let store = app.store.clone();
-    let receipt = store.write(move |tx| {
-        let now_ms = clock::now_ms();
-        let receipt = take_result(tx, &signed, body, checked, now_ms)?;
-        if let Some(task_id) = &receipt.settles {
-            // The last slot may be settled by it: validators need not wait for the next tick.
-            reaper::tick(tx, task_id, now_ms, &terms, &committee)?;
-        }
-        Ok::<_, ApiError>(receipt)
-    });
-    let receipt = receipt.await?;
-    counter!("violet_submits_total", "outcome" => receipt.outcome).increment(1);
+    fault::point("before_submit");
+    let (_, receipt) = app
+        .change(&body.task_id, |task, records| take_result(task, records, &signed, &body, &checked, clock::now_ms()))
+        .await?;
+    fault::point("before_submit_reply");
+    if receipt.is_new {
+        // The last slot may be settled by it: validators need not wait for the next tick.
+        reaper::tick(&app, &body.task_id, clock::now_ms()).await?;
+    }
+    let outcome = match (receipt.is_new, &receipt.rejected) {
+        (false, _) => "repeated",
+        (true, Some(_)) => "rejected",
+        (true, None) => "submitted",
+    };
+    counter!("violet_submits_total", "outcome" => outcome).increment(1);
     let state = if receipt.rejected.is_some() { "rejected" } else { "submitted" };
     let mut view = json!({"response_id": receipt.response_id, "state": state});
     if let Some(reason) = receipt.rejected {
@@ -102,57 +99,40 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
     Ok(Json(view))
 }
 
-/// What became of a result.
-struct Receipt {
-    response_id: ResponseId,
-    rejected: Option<String>,
-    settles: Option<TaskId>,
-    outcome: &'static str,
-}
-
 fn take_result(
-    tx: &mut Tx<'_>,
+    task: &mut Task,
+    records: &mut Records,
     signed: &Signed,
-    body: SubmitBody,
-    checked: Result<Usable, String>,
+    body: &SubmitBody,
+    checked: &Result<Usable, String>,
     now_ms: i64,
 ) -> ApiResult<Receipt> {
-    let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;
-    let mut after = (*before).clone();
     let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
-    let (verdict, text) = match checked {
-        Ok(Usable { text, output }) => (Ok(output), text),
-        Err(reason) => (Err(reason), String::new()),
-    };
     let response_id = ResponseId::from(format!("resp_{}", ulid::Ulid::new().to_string().to_ascii_lowercase()));
-    let submit = Submit { response_id, digest: body.digest.clone(), checked: verdict };
-    let receipt = after.submit(&holding, submit, now_ms)?;
-    let outcome = match (receipt.is_new, &receipt.rejected) {
-        (false, _) => "repeated",
-        (true, Some(_)) => "rejected",
-        (true, None) => "submitted",
-    };
-    let settles = receipt.is_new.then(|| before.id.clone());
-    let latency_ms = after.submissions().find(|s| s.response_id == receipt.response_id).map(|s| s.latency_ms);
-    if receipt.is_new {
-        if let Some(latency_ms) = latency_ms {
-            tx.put_response(&ResponseRow {
+    let verdict = checked.as_ref().map(|usable| usable.output.clone()).map_err(Clone::clone);
+    let receipt =
+        task.submit(&holding, Submit { response_id, digest: body.digest.clone(), checked: verdict }, now_ms)?;
+    if !receipt.is_new {
+        return Ok(receipt);
+    }
+    let submission = task.submissions().find(|submission| submission.response_id == receipt.response_id);
+    match (submission, checked) {
+        (Some(submission), Ok(Usable { text, .. })) => {
+            records.response = Some(ResponseRow {
                 id: receipt.response_id.clone(),
-                task_id: body.task_id,
+                task_id: body.task_id.clone(),
                 slot: body.slot,
                 miner: signed.hotkey.clone(),
-                digest: body.digest,
-                signature: body.signature,
-                latency_ms,
-                text,
-                result: body.result,
-            })?;
-        } else {
-            tx.score_miner(&signed.hotkey, 0.0)?;
+                digest: body.digest.clone(),
+                signature: body.signature.clone(),
+                latency_ms: submission.latency_ms,
+                text: text.clone(),
+                result: body.result.clone(),
+            });
         }
-        tx.update(&before, after, now_ms)?;
+        _ => records.scores.push((signed.hotkey.clone(), 0.0)),
     }
-    Ok(Receipt { response_id: receipt.response_id, rejected: receipt.rejected, settles, outcome })
+    Ok(receipt)
 }
 
 #[derive(Deserialize)]
@@ -168,17 +148,9 @@ struct FailBody {
 pub(super) async fn fail(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
     let signed = request::signed(&app, request, SMALL_BODY_BYTES).await?;
     let body: FailBody = signed.json()?;
-    let (committee, terms, store) = (app.committee(), app.terms, app.store.clone());
-    let failed = store.write(move |tx| {
-        let now_ms = clock::now_ms();
-        let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;
-        let mut after = (*before).clone();
-        let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
-        after.fail(&holding, &body.reason, now_ms)?;
-        tx.update(&before, after, now_ms)?;
-        reaper::tick(tx, &body.task_id, now_ms, &terms, &committee).map(|_| ())
-    });
-    failed.await?;
+    let holding = Holding { slot: body.slot, token: body.token, miner: &signed.hotkey };
+    app.change(&body.task_id, |task, _| Ok(task.fail(&holding, &body.reason, clock::now_ms())?)).await?;
+    reaper::tick(&app, &body.task_id, clock::now_ms()).await?;
     counter!("violet_fails_total").increment(1);
     Ok(Json(json!({})))
 }

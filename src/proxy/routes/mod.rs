@@ -12,6 +12,7 @@ mod results;
 mod tasks;
 mod uploads;
 mod validators;
+mod web;
 
 use std::sync::Arc;
 
@@ -68,6 +69,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/validator/tasks/{id}", get(validators::show))
         .route("/v1/blobs/{sha256}", get(blobs::fetch).put(blobs::store))
         .route("/v1/network", get(network::show))
+        .route("/", get(web::index))
+        .route("/docs", get(web::docs))
+        .route("/sw.js", get(web::worker))
+        .route("/web/{name}", get(web::asset))
+        .route("/openapi.json", get(web::openapi))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::proxy::app::App;
 use crate::proxy::clock;
 use crate::proxy::error::ApiResult;
-use crate::proxy::store::{self, MinerRow};
+use crate::proxy::store::MinerRow;
 use crate::subnet::assign::NEWCOMER_QUALITY;
 use crate::subnet::task::{Hotkey, TaskState};
 
@@ -18,7 +18,7 @@ use crate::subnet::task::{Hotkey, TaskState};
 pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> {
     let metagraph = app.metagraph.last();
     let board = app.store.board();
-    let rows = app.store.read(store::miner_rows).await?;
+    let rows = app.store.records().miners().await?;
     let rows: HashMap<Hotkey, MinerRow> = rows.into_iter().map(|row| (row.hotkey.clone(), row)).collect();
     let present = app.presence.present(clock::now_ms());
     let miners: Vec<Value> = present

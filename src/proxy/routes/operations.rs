@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use crate::proxy::app::App;
+use crate::proxy::clock;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::metrics as counters;
 
@@ -23,7 +24,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> ApiResult<Json<Value>
         return Err(ApiError::unavailable("shutting_down", "the proxy is shutting down"));
     }
     let metagraph = app.metagraph()?;
-    app.store.write(|_| Ok::<_, ApiError>(())).await?;
+    app.store.records().pulse(clock::now_ms()).await?;
     Ok(Json(json!({"status": "ready", "block": metagraph.block})))
 }
 

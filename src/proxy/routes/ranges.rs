@@ -1,21 +1,17 @@
 //! Bytes with `Range`, `ETag` and conditional requests.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
-use tokio_util::io::ReaderStream;
 
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 
-/// Bytes that are read from disk at a time.
-const CHUNK_BYTES: usize = 64 << 10;
-
 /// What is served.
 pub(super) enum Source {
-    /// A stored file.
-    Blob { sha256: String, media_type: &'static str },
+    /// A stored file, as another type than it was stored with if one is named.
+    Blob { sha256: String, media_type: Option<&'static str> },
     /// Bytes that were made for this answer.
     Bytes { bytes: Vec<u8>, media_type: &'static str },
 }
@@ -25,14 +21,21 @@ pub(super) async fn serve(app: &App, source: Source, headers: &HeaderMap) -> Api
     let missing = |sha256: &str| ApiError::not_found("no_such_blob", format!("there is no blob {sha256:.64}"));
     let (sha256, media_type, total) = match &source {
         Source::Blob { sha256, media_type } => {
-            (sha256.clone(), *media_type, app.blobs.len(sha256).await.ok_or_else(|| missing(sha256))?)
+            let meta = app.blobs.store().meta(sha256).await?.ok_or_else(|| missing(sha256))?;
+            (sha256.clone(), media_type.map_or(meta.media_type, str::to_owned), meta.bytes)
         }
-        Source::Bytes { bytes, media_type } => (hex::encode(Sha256::digest(bytes)), *media_type, bytes.len() as u64),
+        Source::Bytes { bytes, media_type } => {
+            (hex::encode(Sha256::digest(bytes)), (*media_type).to_owned(), bytes.len() as u64)
+        }
     };
     let etag = format!("\"{sha256}\"");
     let common = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
     let asks = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if asks(header::IF_NONE_MATCH).is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {
+    if asks(header::IF_MATCH).is_some_and(|wanted| !names(wanted, &etag)) {
+        let message = "these are not the bytes of If-Match";
+        return Err(ApiError::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message).at("if-match"));
+    }
+    if asks(header::IF_NONE_MATCH).is_some_and(|known| names(known, &etag)) {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
     // A range of another file than this one is none (RFC 9110, 13.1.5).
@@ -48,8 +51,8 @@ pub(super) async fn serve(app: &App, source: Source, headers: &HeaderMap) -> Api
     };
     let body = match source {
         Source::Blob { sha256, .. } => {
-            let part = app.blobs.read(&sha256, start, len).await?.ok_or_else(|| missing(&sha256))?;
-            Body::from_stream(ReaderStream::with_capacity(part, CHUNK_BYTES))
+            let part = app.blobs.store().read(&sha256, start, len).await?.ok_or_else(|| missing(&sha256))?;
+            Body::from_stream(part)
         }
         Source::Bytes { bytes, .. } => {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len()).min(bytes.len());
@@ -58,16 +61,23 @@ pub(super) async fn serve(app: &App, source: Source, headers: &HeaderMap) -> Api
         }
     };
     let sizes = [
-        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_TYPE, media_type),
         (header::CONTENT_LENGTH, len.to_string()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
     ];
     let mut response = (status, sizes, common, body).into_response();
+    // A page must not be made of somebody's audio, whatever a browser thinks that it sees.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {start}-{}/{total}", start + len - 1);
         response.headers_mut().insert(header::CONTENT_RANGE, range.parse().map_err(ApiError::internal)?);
     }
     Ok(response)
+}
+
+/// Whether a list of entity tags names this one.
+fn names(list: &str, etag: &str) -> bool {
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -86,7 +86,7 @@ pub(super) async fn listen(
         let message = format!("format is {other:.40}; the audio of this task is its input, which is sent as it came");
         return Err(ApiError::invalid("invalid_value", message).at("format"));
     }
-    let source = Source::Blob { sha256: task.input.sha256.clone(), media_type: "application/octet-stream" };
+    let source = Source::Blob { sha256: task.input.sha256.clone(), media_type: None };
     ranges::serve(&app, source, &headers).await
 }
 
@@ -95,7 +95,7 @@ async fn speech(app: &App, task: &Task, format: Option<&str>, headers: &HeaderMa
     let output = output(task)?;
     let format = format.or(task.options.format.as_deref()).unwrap_or(STORED_FORMAT);
     if format == STORED_FORMAT {
-        let source = Source::Blob { sha256: output.sha256.clone(), media_type: media_type(format) };
+        let source = Source::Blob { sha256: output.sha256.clone(), media_type: Some(media_type(format)) };
         return ranges::serve(app, source, headers).await;
     }
     let bytes = converted(app, output, format).await?;
@@ -150,8 +150,8 @@ pub(super) async fn converted(app: &App, output: &Output, format: &str) -> ApiRe
 
 /// The response that the user gets.
 pub(super) async fn answer(app: &App, task: &Task) -> ApiResult<store::ResponseRow> {
-    let Some(id) = task.answer.clone() else { return Err(not_answered(task)) };
-    let row = app.store.read(move |sql| store::response(sql, &id)).await?;
+    let Some(id) = &task.answer else { return Err(not_answered(task)) };
+    let row = app.store.records().response(id).await?;
     row.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
 }
 

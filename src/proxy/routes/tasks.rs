@@ -19,7 +19,7 @@ use crate::proxy::inputs::{self, Content, Probed};
 use crate::proxy::options::TaskOptions;
 use crate::proxy::request::{Name, Params};
 use crate::proxy::tasks as work;
-use crate::proxy::{form, request, store, views};
+use crate::proxy::{form, request, views};
 use crate::subnet::task::{Task, TaskId};
 
 /// Largest input inside a JSON body, bytes before base64.
@@ -51,7 +51,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
         work::refuse_if_full(&app)?;
     }
     let (options, probed) = match request::media_type(request.headers()).as_str() {
-        "multipart/form-data" => from_multipart(&app, request).await?,
+        "multipart/form-data" => from_multipart(&app, &owner, request).await?,
         "application/json" => from_json(&app, &owner, request).await?,
         other => {
             let message = format!("content type is {other:.60}; expected multipart/form-data or application/json");
@@ -64,7 +64,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
     Ok((status, [(header::LOCATION, location)], Json(views::task(&app, &task).await?)).into_response())
 }
 
-async fn from_multipart(app: &App, request: Request) -> ApiResult<(TaskOptions, Probed)> {
+async fn from_multipart(app: &App, owner: &str, request: Request) -> ApiResult<(TaskOptions, Probed)> {
     let body = Multipart::from_request(request, &())
         .await
         .map_err(|error| ApiError::malformed("malformed_multipart", error.body_text()))?;
@@ -78,8 +78,8 @@ async fn from_multipart(app: &App, request: Request) -> ApiResult<(TaskOptions, 
         }
     }
     let probed = match (form.file, text) {
-        (Some(file), None) => inputs::audio(app, file.incoming, file.name).await?,
-        (None, Some(text)) => inputs::text(app, &text).await?,
+        (Some(file), None) => inputs::audio(app, owner, file.incoming, file.name).await?,
+        (None, Some(text)) => inputs::text(app, owner, &text).await?,
         (Some(_), Some(_)) => {
             return Err(ApiError::malformed("two_inputs", "the body has both file and text; send one").at("text"));
         }
@@ -104,8 +104,8 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
     let options: TaskOptions = request::json_value(Value::Object(body))?;
     let probed = match (input.upload_id, input.base64, input.text) {
         (Some(id), None, None) => uploaded(app, owner, id).await?,
-        (None, Some(text), None) => inputs::audio(app, inline(app, &text).await?, None).await?,
-        (None, None, Some(text)) => inputs::text(app, &text).await?,
+        (None, Some(text), None) => inputs::audio(app, owner, inline(app, &text).await?, None).await?,
+        (None, None, Some(text)) => inputs::text(app, owner, &text).await?,
         _ => {
             let message = "input must have one of upload_id, base64 and text";
             return Err(ApiError::invalid("invalid_value", message).at("input"));
@@ -115,8 +115,7 @@ async fn from_json(app: &App, owner: &str, request: Request) -> ApiResult<(TaskO
 }
 
 async fn uploaded(app: &App, owner: &str, id: String) -> ApiResult<Probed> {
-    let (owner, wanted) = (owner.to_owned(), id.clone());
-    let row = app.store.read(move |sql| store::upload(sql, &owner, &wanted)).await?;
+    let row = app.store.records().upload(owner, &id).await?;
     let row =
         row.ok_or_else(|| ApiError::not_found("no_such_upload", format!("there is no upload {id:.80}")).at("input"))?;
     let stored = Stored { sha256: row.sha256, bytes: row.bytes };
@@ -196,7 +195,7 @@ pub(super) async fn list(
     if !(1..=100).contains(&limit) {
         return Err(ApiError::invalid("invalid_value", format!("limit is {limit}; expected 1 to 100")).at("limit"));
     }
-    let mut tasks = app.store.read(move |sql| store::task_page(sql, &owner, limit + 1, page.after.as_deref())).await?;
+    let mut tasks = app.store.records().page(&owner, limit + 1, page.after.as_deref()).await?;
     let has_more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().filter(|_| has_more).map(|task| task.id.clone());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::Params;
-use crate::proxy::store::UploadRow;
+use crate::proxy::store::{Records, UploadRow};
 use crate::proxy::{clock, form, inputs, request};
 
 /// What may be said about an upload.
@@ -35,7 +35,7 @@ pub(super) async fn create(
     }
     let incoming = app.blobs.receive(request.into_body().into_data_stream()).await?;
     let name = about.name.as_deref().and_then(form::clean_name);
-    let (stored, audio) = inputs::keep_audio(&app, incoming, name.as_deref()).await?;
+    let (stored, audio) = inputs::keep_audio(&app, &owner, incoming, name.as_deref()).await?;
     let row = UploadRow {
         id: format!("upload_{}", ulid::Ulid::new().to_string().to_ascii_lowercase()),
         owner,
@@ -46,6 +46,6 @@ pub(super) async fn create(
         created_at_ms: clock::now_ms(),
     };
     let view = json!({"id": row.id, "sha256": row.sha256, "bytes": row.bytes, "audio": row.audio});
-    app.store.write(move |tx| tx.put_upload(&row).map_err(ApiError::from)).await?;
+    app.store.put(Records { upload: Some(row), ..Records::default() }).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }

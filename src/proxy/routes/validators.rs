@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::claims::{blob_url, check_claim, check_hash, input_view};
-use crate::proxy::app::{App, no_task};
+use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
-use crate::proxy::request::{self, Name, Signed};
-use crate::proxy::store::{self, EvaluationRow, ResponseRow};
+use crate::proxy::request::{self, Name};
+use crate::proxy::store::{EvaluationRow, ResponseRow};
 use crate::proxy::{clock, views};
 use crate::subnet::task::{Hotkey, Kind, Phase, ResponseId, Scores, Standing, Task, TaskId, seconds};
 
@@ -80,61 +80,53 @@ async fn take_evaluations(
     body: &LeaseBody,
     kinds: &[Kind],
 ) -> ApiResult<Vec<Arc<Task>>> {
-    let is_free = |task: &Arc<Task>, now_ms| {
+    let now_ms = clock::now_ms();
+    let is_free = |task: &Arc<Task>| {
         kinds.contains(&task.kind) && task.standing(validator, &body.claim_id, now_ms) == Standing::Judge
     };
-    let now_ms = clock::now_ms();
-    if !app.store.board().tasks().iter().any(|task| is_free(task, now_ms)) {
-        return Ok(Vec::new());
+    let mut free: Vec<Arc<Task>> = app.store.board().tasks().into_iter().filter(is_free).collect();
+    // What this claim has already comes first: the same claim gets the same.
+    let has = |task: &Task| {
+        let lease = task.evaluation.as_ref().and_then(|e| e.member(validator)).and_then(|m| m.lease.as_ref());
+        lease.is_some_and(|lease| lease.claim_id == body.claim_id)
+    };
+    let commit_by_ms = |task: &Task| task.evaluation.as_ref().map_or(i64::MAX, |e| e.commit_by_ms);
+    free.sort_by_key(|task| (!has(task), commit_by_ms(task)));
+    let mut lent = Vec::new();
+    for task in free {
+        if lent.len() == body.max {
+            break;
+        }
+        let lease = app.store.change(&task.id, |task, _| {
+            // Taken by another process of the validator since: the next one, then.
+            Ok::<_, ApiError>(task.lease_evaluation(validator, &body.claim_id, clock::now_ms(), &app.terms).is_ok())
+        });
+        lent.extend(lease.await?.filter(|(_, is_lent)| *is_lent).map(|(task, _)| task));
     }
-    let (validator, claim_id, max, terms) = (validator.clone(), body.claim_id.clone(), body.max, app.terms);
-    let kinds = kinds.to_owned();
-    app.store
-        .write(move |tx| {
-            let now_ms = clock::now_ms();
-            let is_free = |task: &&Arc<Task>| {
-                kinds.contains(&task.kind) && task.standing(&validator, &claim_id, now_ms) == Standing::Judge
-            };
-            let mut free: Vec<Arc<Task>> = tx.open_tasks().filter(is_free).cloned().collect();
-            // What this claim has already comes first: the same claim gets the same.
-            let has = |task: &Task| {
-                let lease = task.evaluation.as_ref().and_then(|e| e.member(&validator)).and_then(|m| m.lease.as_ref());
-                lease.is_some_and(|lease| lease.claim_id == claim_id)
-            };
-            let commit_by_ms = |task: &Task| task.evaluation.as_ref().map_or(i64::MAX, |e| e.commit_by_ms);
-            free.sort_by_key(|task| (!has(task), commit_by_ms(task)));
-            let mut lent = Vec::new();
-            for before in free.into_iter().take(max) {
-                let mut after = (*before).clone();
-                after.lease_evaluation(&validator, &claim_id, now_ms, &terms)?;
-                tx.update(&before, after.clone(), now_ms)?;
-                lent.push(Arc::new(after));
-            }
-            Ok::<_, ApiError>(lent)
-        })
-        .await
+    Ok(lent)
 }
 
 async fn evaluation_view(app: &App, task: &Task, validator: &Hotkey) -> ApiResult<Value> {
-    let id = task.id.clone();
-    let rows = app.store.read(move |sql| store::responses(sql, &id)).await?;
+    let rows = app.store.records().responses(&task.id).await?;
     let evaluation =
         task.evaluation.as_ref().ok_or_else(|| ApiError::internal(format!("{} lost its evaluation", task.id)))?;
     let audio = |id: &ResponseId| {
-        let output = task.submissions().find(|submission| &submission.response_id == id)?.output.as_ref()?;
-        let url = blob_url(app, &output.sha256, validator);
-        Some(json!({"url": url, "sha256": output.sha256, "bytes": output.bytes, "duration_s": output.duration_s}))
+        let submission = task.submissions().find(|submission| &submission.response_id == id);
+        let Some(output) = submission.and_then(|submission| submission.output.as_ref()) else { return Ok(None) };
+        let url = blob_url(app, &output.sha256, validator)?;
+        let (sha256, bytes, duration_s) = (&output.sha256, output.bytes, output.duration_s);
+        Ok::<_, ApiError>(Some(json!({"url": url, "sha256": sha256, "bytes": bytes, "duration_s": duration_s})))
     };
     let response = |row: ResponseRow| {
-        json!({
+        Ok(json!({
             "response_id": row.id, "miner": row.miner, "slot": row.slot, "result": row.result, "digest": row.digest,
-            "signature": row.signature, "latency_s": seconds(row.latency_ms), "audio": audio(&row.id),
-        })
+            "signature": row.signature, "latency_s": seconds(row.latency_ms), "audio": audio(&row.id)?,
+        }))
     };
     Ok(json!({
-        "task_id": task.id, "kind": task.kind, "options": task.options, "input": input_view(app, task, validator),
+        "task_id": task.id, "kind": task.kind, "options": task.options, "input": input_view(app, task, validator)?,
         "commit_by_ms": evaluation.commit_by_ms, "reveal_by_ms": evaluation.reveal_by_ms,
-        "responses": rows.into_iter().map(response).collect::<Vec<_>>(),
+        "responses": rows.into_iter().map(response).collect::<ApiResult<Vec<_>>>()?,
     }))
 }
 
@@ -150,15 +142,9 @@ pub(super) async fn commit(State(app): State<Arc<App>>, request: Request) -> Api
     let signed = request::signed_by_validator(&app, request).await?;
     let body: CommitBody = signed.json()?;
     check_hash("commitment", &body.commitment)?;
-    let committed = app.store.write(move |tx| {
-        let now_ms = clock::now_ms();
-        let before = tx.task(&body.task_id)?.ok_or_else(|| no_task(&body.task_id))?;
-        let mut after = (*before).clone();
-        let phase = after.commit(&signed.hotkey, &body.commitment, now_ms)?;
-        tx.update(&before, after, now_ms)?;
-        Ok::<_, ApiError>(phase)
-    });
-    let phase = committed.await?;
+    let committed =
+        app.change(&body.task_id, |task, _| Ok(task.commit(&signed.hotkey, &body.commitment, clock::now_ms())?));
+    let (_, phase) = committed.await?;
     counter!("violet_commits_total").increment(1);
     Ok(Json(json!({"phase": phase})))
 }
@@ -184,31 +170,25 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
         ApiError::invalid("bad_scores", format!("scores is not a JSON text of scores by response: {error}"))
             .at("scores")
     })?;
-    let phase = app.store.write(move |tx| open_scores(tx, &signed, &body, scores)).await?;
-    counter!("violet_reveals_total").increment(1);
-    Ok(Json(json!({"phase": if phase == Phase::Done { Phase::Done } else { Phase::Reveal }})))
-}
-
-fn open_scores(tx: &mut store::Tx<'_>, signed: &Signed, body: &RevealBody, scores: Scores) -> ApiResult<Phase> {
-    let now_ms = clock::now_ms();
     let RevealBody { task_id, salt, scores: text } = body;
     let commitment =
         hex::encode(Sha256::digest(format!("violet/commit/1\n{task_id}\n{}\n{salt}\n{text}", signed.hotkey)));
-    let before = tx.task(task_id)?.ok_or_else(|| no_task(task_id))?;
-    let mut after = (*before).clone();
-    let phase = after.reveal(&signed.hotkey, &commitment, scores, now_ms)?;
-    if after.version != before.version {
-        tx.put_evaluation(&EvaluationRow {
+    let revealed = app.change(&task_id, |task, records| {
+        let (now_ms, version) = (clock::now_ms(), task.version);
+        let phase = task.reveal(&signed.hotkey, &commitment, scores.clone(), now_ms)?;
+        records.evaluation = (task.version != version).then(|| EvaluationRow {
             task_id: task_id.clone(),
             validator: signed.hotkey.clone(),
-            commitment,
+            commitment: commitment.clone(),
             salt: salt.clone(),
             scores: text.clone(),
             revealed_at_ms: now_ms,
-        })?;
-        tx.update(&before, after, now_ms)?;
-    }
-    Ok(phase)
+        });
+        Ok(phase)
+    });
+    let (_, phase) = revealed.await?;
+    counter!("violet_reveals_total").increment(1);
+    Ok(Json(json!({"phase": if phase == Phase::Done { Phase::Done } else { Phase::Reveal }})))
 }
 
 /// Where an evaluation stands.
@@ -220,5 +200,16 @@ pub(super) async fn show(State(app): State<Arc<App>>, Name(id): Name, request: R
         Some(evaluation) => evaluation.phase,
         None => return Err(crate::subnet::task::Refusal::NotEvaluating.into()),
     };
-    Ok(Json(json!({"task_id": task.id, "phase": phase, "verdict": task.verdict.as_ref().map(views::verdict)})))
+    // With these anybody can see that the scores are those that were committed; not before all are open.
+    let rows = if phase == Phase::Done { app.store.records().evaluations(&task.id).await? } else { Vec::new() };
+    let reveal = |row: &EvaluationRow| {
+        json!({
+            "validator": row.validator, "commitment": row.commitment, "salt": row.salt, "scores": row.scores,
+            "revealed_at_ms": row.revealed_at_ms,
+        })
+    };
+    Ok(Json(json!({
+        "task_id": task.id, "phase": phase, "verdict": task.verdict.as_ref().map(views::verdict),
+        "reveals": rows.iter().map(reveal).collect::<Vec<_>>(),
+    })))
 }

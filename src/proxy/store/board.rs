@@ -1,47 +1,85 @@
-//! The open tasks as last committed, readable by everybody without touching the database.
+//! The open tasks as last known, readable by everybody without asking the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::subnet::task::{Hotkey, Task, TaskId, TaskState};
 
-/// The open tasks as last committed; cheap to clone, bounded by the proxy's limit on open tasks.
+/// Ended tasks that are remembered, so that what was known of them before does not open them again.
+const ENDED: usize = 4_096;
+
+/// A task as it is now, where that is news.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) task: Arc<Task>,
+    /// Whether it has an event that was not known; else only progress or a lease's end changed.
+    pub(crate) has_event: bool,
+}
+
+/// The open tasks as last known; cheap to clone, bounded by the proxy's limit on open tasks.
 #[derive(Clone, Default)]
 pub(crate) struct Board {
-    open: Arc<RwLock<BTreeMap<TaskId, Arc<Task>>>>,
+    tasks: Arc<RwLock<Tasks>>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    open: BTreeMap<TaskId, Arc<Task>>,
+    /// Last events of ended tasks, and the order in which they ended.
+    ended: HashMap<TaskId, u64>,
+    order: VecDeque<TaskId>,
+}
+
+impl Tasks {
+    /// Takes a task in; what changed by it.
+    fn take(&mut self, task: Arc<Task>) -> Option<Change> {
+        let known = self.open.get(&task.id);
+        if known.is_some_and(|known| known.version >= task.version) || self.ended.contains_key(&task.id) {
+            return None;
+        }
+        let has_event = known.is_none_or(|known| known.last_event < task.last_event);
+        if task.state.is_final() {
+            self.open.remove(&task.id);
+            self.ended.insert(task.id.clone(), task.last_event);
+            self.order.push_back(task.id.clone());
+            if self.order.len() > ENDED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.ended.remove(&oldest);
+            }
+        } else {
+            self.open.insert(task.id.clone(), Arc::clone(&task));
+        }
+        Some(Change { task, has_event })
+    }
 }
 
 impl Board {
     pub(super) fn new(tasks: Vec<Task>) -> Self {
-        let open = tasks.into_iter().map(|task| (task.id.clone(), Arc::new(task))).collect();
-        Self { open: Arc::new(RwLock::new(open)) }
+        let board = Self::default();
+        board.publish(tasks.into_iter().map(Arc::new));
+        board
     }
 
-    /// Shows what was committed; ended tasks leave.
-    pub(super) fn publish(&self, tasks: impl Iterator<Item = Arc<Task>>) {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        for task in tasks {
-            if task.state.is_final() {
-                open.remove(&task.id);
-            } else {
-                open.insert(task.id.clone(), task);
-            }
-        }
+    /// Shows tasks as they are now, unless it is older than what is known; ended tasks leave. Returns the news.
+    pub(super) fn publish(&self, tasks: impl Iterator<Item = Arc<Task>>) -> Vec<Change> {
+        let mut known = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
+        tasks.filter_map(|task| known.take(task)).collect()
     }
 
     /// The open task of this name.
     pub(crate) fn get(&self, id: &TaskId) -> Option<Arc<Task>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.read(|open| open.get(id).cloned())
     }
 
     /// All open tasks, oldest first.
     pub(crate) fn tasks(&self) -> Vec<Arc<Task>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.read(|open| open.values().cloned().collect())
     }
 
     /// How many tasks are open.
     pub(crate) fn len(&self) -> usize {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.read(BTreeMap::len)
     }
 
     /// How many open tasks are in this state.
@@ -70,6 +108,10 @@ impl Board {
     }
 
     fn fold(&self, start: usize, step: impl Fn(usize, &Task) -> usize) -> usize {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).values().fold(start, |n, task| step(n, task))
+        self.read(|open| open.values().fold(start, |n, task| step(n, task)))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&BTreeMap<TaskId, Arc<Task>>) -> T) -> T {
+        look(&self.tasks.read().unwrap_or_else(PoisonError::into_inner).open)
     }
 }

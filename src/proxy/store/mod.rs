@@ -1,139 +1,256 @@
-//! What the proxy remembers: SQLite in WAL mode, one writer, a few readers.
+//! What the proxy remembers, behind one trait: [`TaskStore`].
 //!
-//! Every change runs on the writer's thread ([`Store::write`]): it sees the open tasks in memory, changes them by the
-//! pure functions of [`crate::subnet::task`] and stores them by compare-and-set on their version. Commands that wait at
-//! the same time share one commit (group commit), so `synchronous=FULL` costs one fsync for all of them: what was
-//! acknowledged survives both `kill -9` and a power cut. Open tasks as last committed are readable without SQLite
-//! through the [`Board`]; everything else is read through a small pool.
+//! A task is one record with a version. Every change of it is one compare-and-set on that version, made by the pure
+//! functions of [`crate::subnet::task`] on the newest record that this proxy knows, again on a newer one if somebody was
+//! faster ([`Store::change`]). What belongs to a change (its event, a response, scores) is stored with it or not at all.
+//! The open tasks as last known are in memory on the [`Board`]; in a store that several proxies share, [`Store::follow`]
+//! brings what the others did.
 
 mod board;
-mod readers;
-mod rows;
-mod schema;
-mod tx;
-mod writer;
+#[cfg(test)]
+mod conformance;
+mod error;
+#[cfg(test)]
+mod faults;
+#[cfg(feature = "firebase")]
+pub(crate) mod firestore;
+#[cfg(test)]
+mod histories;
+mod locks;
+#[cfg(test)]
+mod model;
+mod records;
+pub(crate) mod sqlite;
+mod task_store;
 
-use std::path::{Path, PathBuf};
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-pub(crate) use board::Board;
-pub(crate) use rows::{
-    EvaluationRow, IdempotencyKey, MinerRow, ResponseRow, UploadRow, event_rows, find_idempotent, last_event,
-    miner_rows, response, response_text, responses, task_page, upload,
+use rand::Rng;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use board::{Board, Change};
+pub(crate) use error::Error;
+pub(crate) use locks::Locks;
+pub(crate) use records::{
+    Batch, EvaluationRow, Expired, IdempotencyKey, MinerRow, Records, ResponseRow, TaskChange, UploadRow,
 };
-pub(crate) use tx::{Change, Tx};
+pub(crate) use task_store::{Answer, Mark, TaskStore};
 
 use super::hub::Hub;
-use crate::subnet::task::{Task, TaskId, Terms};
+use super::{fault, metrics};
+use crate::subnet::task::{Hotkey, Task, TaskId, Terms};
 
-/// Commands that may wait for the writer.
-const QUEUE: usize = 1_024;
+/// How often a change is tried again on a newer record before the caller is told to come back.
+const ATTEMPTS: u32 = 24;
 
-/// What can go wrong below the routes.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// SQLite refused.
-    #[error("store: {0}")]
-    Sql(#[from] rusqlite::Error),
-    /// A stored record cannot be read.
-    #[error("store: a record cannot be read: {0}")]
-    Record(#[from] serde_json::Error),
-    /// Somebody else changed the record.
-    #[error("store: task {0} changed under the writer")]
-    Stale(TaskId),
-    /// Too many commands wait.
-    #[error("store: busy")]
-    Busy,
-    /// The writer ended.
-    #[error("store: closed")]
-    Closed,
-    /// A command panicked, or its commit failed.
-    #[error("store: {0}")]
-    Fault(String),
-    /// The file was written by another version.
-    #[error("{}: has schema {got}, this build reads schema {expected}; use the build that wrote it or another --data-dir", path.display())]
-    Schema {
-        /// The database file.
-        path: PathBuf,
-        /// Its schema's version.
-        got: i64,
-        /// The one that is read here.
-        expected: i64,
-    },
-}
+/// Longest pause before such a try, ms; the first is a 64th of it.
+const LONGEST_PAUSE_MS: u64 = 320;
+
+/// How often a proxy looks for what others did in a store that they share.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A store in which nobody was at work for this long gives open tasks their time again, ms.
+const AWAY_MS: i64 = 30_000;
 
 /// The open store; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    writer: writer::Handle,
-    readers: Arc<readers::Readers>,
+    records: Arc<dyn TaskStore>,
     board: Board,
+    hub: Arc<Hub>,
+    /// Changes of one task take turns in this process, so that they meet others' only.
+    turns: Arc<Locks>,
+    /// Tasks that are being made, counted against the limit on open ones.
+    creating: Arc<AtomicUsize>,
 }
 
 impl Store {
-    /// Opens or creates the store in `data_dir`, gives open tasks their time again, and starts the writer.
-    pub(crate) fn open(data_dir: &Path, terms: &Terms, now_ms: i64, hub: Arc<Hub>) -> Result<Self, Error> {
-        let path = data_dir.join("violet.sqlite3");
-        let connection = schema::open_writer(&path)?;
-        let open = rows::open_tasks(&connection)?;
-        let resumed: Vec<(Task, Task)> = open
-            .iter()
-            .filter_map(|task| {
-                let mut after = task.clone();
-                after.resume(now_ms, terms).then(|| (task.clone(), after))
-            })
-            .collect();
+    /// Reads the open tasks and gives them their time again if nobody was at work. The mark is for [`Self::follow`].
+    pub(crate) async fn open(
+        records: Arc<dyn TaskStore>,
+        terms: &Terms,
+        now_ms: i64,
+        hub: Arc<Hub>,
+    ) -> Result<(Self, Mark), Error> {
+        let last_ms = records.pulse(now_ms).await?;
+        let (open, mark) = records.open_tasks().await?;
         let board = Board::new(open);
-        let writer = writer::start(connection, board.clone(), hub, QUEUE)?;
-        if !resumed.is_empty() {
-            tracing::info!(tasks = resumed.len(), "took up the tasks of the last run");
-            writer.write_blocking(move |tx: &mut Tx<'_>| {
-                resumed.into_iter().try_for_each(|(before, after)| tx.update(&before, after, now_ms))
-            })?;
+        let store =
+            Self { records, board, hub, turns: Arc::new(Locks::default()), creating: Arc::new(AtomicUsize::new(0)) };
+        if last_ms.is_none_or(|last_ms| now_ms - last_ms > AWAY_MS) {
+            let mut n_resumed = 0;
+            for task in store.board.tasks() {
+                let resumed = store.change(&task.id, |task, _| Ok::<_, Error>(task.resume(now_ms, terms))).await?;
+                n_resumed += usize::from(resumed.is_some_and(|(_, is_changed)| is_changed));
+            }
+            if n_resumed > 0 {
+                tracing::info!(tasks = n_resumed, "took up the tasks of the last run");
+            }
         }
-        let readers = Arc::new(readers::Readers::open(&path)?);
-        Ok(Self { writer, readers, board })
+        Ok((store, mark))
     }
 
-    /// Runs `work` in the writer; the result comes after it is on disk. An error undoes what `work` did.
-    pub(crate) async fn write<T, E>(
-        &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.writer.write(work).await
+    /// What is stored, for reads.
+    pub(crate) fn records(&self) -> &dyn TaskStore {
+        self.records.as_ref()
     }
 
-    /// Runs `work` on a reader; it sees what is committed.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&rusqlite::Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.readers.read(work).await
-    }
-
-    /// Waits until everything that was sent to the writer is done.
-    pub(crate) async fn close(&self) {
-        let done = self.write(|_| Ok::<(), Error>(())).await;
-        if let Err(error) = done {
-            tracing::warn!(%error, "the store did not close in order; the log is read at the next start");
-        }
-    }
-
-    /// The open tasks as last committed.
+    /// The open tasks as last known.
     pub(crate) fn board(&self) -> &Board {
         &self.board
     }
 
-    /// The task, open or ended.
+    /// The task, open or ended, as it is now.
     pub(crate) async fn task(&self, id: &TaskId) -> Result<Option<Arc<Task>>, Error> {
-        if let Some(task) = self.board.get(id) {
-            return Ok(Some(task));
+        match self.board.get(id).filter(|_| !self.records.is_shared()) {
+            Some(task) => Ok(Some(task)),
+            None => self.load(id).await,
         }
-        let id = id.clone();
-        self.read(move |sql| Ok(rows::task(sql, &id)?.map(Arc::new))).await
+    }
+
+    /// Brings the tasks in which a miner holds a lease to the board, where another proxy may have lent them.
+    pub(crate) async fn look_for_leases(&self, miner: &Hotkey) -> Result<(), Error> {
+        if self.records.is_shared() {
+            self.show(self.records.held(miner).await?.into_iter().map(Arc::new));
+        }
+        Ok(())
+    }
+
+    /// Stores a new task under its key; `None` when the limit on open tasks is reached.
+    pub(crate) async fn create(
+        &self,
+        task: Task,
+        key: Option<IdempotencyKey>,
+        max_open: usize,
+    ) -> Result<Option<Arc<Task>>, Error> {
+        let _place = Place::take(&self.creating);
+        if self.board.len() + self.creating.load(Ordering::SeqCst) > max_open {
+            return Ok(None);
+        }
+        let task = Arc::new(Task { last_event: 1, ..task });
+        let change = TaskChange { expected: 0, task: Arc::clone(&task), has_event: true };
+        let records = Records { key, ..Records::default() };
+        self.commit(Batch { task: Some(change), records }).await?;
+        Ok(Some(task))
+    }
+
+    /// Stores records that belong to no task.
+    pub(crate) async fn put(&self, records: Records) -> Result<(), Error> {
+        self.records.commit(Batch { task: None, records }).await
+    }
+
+    /// Changes a task by a rule, which may also say what to store with it. The rule runs again if somebody else was
+    /// faster, and for nothing if it leaves the version as it is. `None` if there is no such task.
+    pub(crate) async fn change<T, E>(
+        &self,
+        id: &TaskId,
+        mut rule: impl FnMut(&mut Task, &mut Records) -> Result<T, E> + Send,
+    ) -> Result<Option<(Arc<Task>, T)>, E>
+    where
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let _turn = self.turns.lock(id.as_str()).await;
+        let is_old = self.records.is_shared();
+        let mut known = self.board.get(id).map(|task| (task, is_old));
+        for attempt in 0..ATTEMPTS {
+            let (before, may_be_old) = match known.take() {
+                Some(known) => known,
+                None => match self.load(id).await? {
+                    Some(task) => (task, false),
+                    None => return Ok(None),
+                },
+            };
+            let (mut after, mut records) = ((*before).clone(), Records::default());
+            let outcome = rule(&mut after, &mut records);
+            let is_same = after.version == before.version;
+            if may_be_old && (outcome.is_err() || is_same) {
+                // Refused, or nothing to do, by a record that another proxy may have changed: look at the store.
+                continue;
+            }
+            let value = outcome?;
+            if is_same {
+                return Ok(Some((before, value)));
+            }
+            match self.commit(Batch::of_change(&before, after, records)).await {
+                Ok(after) => return Ok(after.map(|after| (after, value))),
+                Err(Error::Stale(_) | Error::Exists(_)) => pause(attempt).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Busy.into())
+    }
+
+    /// Brings to the board and to those who wait what other proxies did, until `shutdown`. Of no use where the store is
+    /// not shared.
+    pub(crate) async fn follow(&self, mut mark: Mark, shutdown: CancellationToken) {
+        while self.records.is_shared() {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            match self.records.changed(mark.clone()).await {
+                Ok((tasks, next)) => {
+                    self.show(tasks.into_iter().map(Arc::new));
+                    mark = next;
+                }
+                Err(error) => tracing::warn!(%error, "cannot see what other proxies did; trying again"),
+            }
+        }
+    }
+
+    /// Waits until everything that was sent to the store is done.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.records.close().await {
+            tracing::warn!(%error, "the store did not close in order; the log is read at the next start");
+        }
+    }
+
+    async fn load(&self, id: &TaskId) -> Result<Option<Arc<Task>>, Error> {
+        let task = self.records.task(id).await?.map(Arc::new);
+        self.show(task.clone().into_iter());
+        Ok(task)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Option<Arc<Task>>, Error> {
+        let task = batch.task.as_ref().map(|change| Arc::clone(&change.task));
+        fault::point("before_commit");
+        self.records.commit(batch).await?;
+        fault::point("after_commit");
+        if let Some(task) = &task {
+            metrics::count(task);
+            self.show(std::iter::once(Arc::clone(task)));
+        }
+        Ok(task)
+    }
+
+    /// Shows tasks as they are now; older than what is known changes nothing.
+    fn show(&self, tasks: impl Iterator<Item = Arc<Task>>) {
+        self.hub.publish(&self.board.publish(tasks));
+    }
+}
+
+/// A pause that grows with the attempts, of random length so that those who met do not meet again.
+fn pause(attempt: u32) -> impl Future<Output = ()> {
+    let longest_ms = (LONGEST_PAUSE_MS >> 6_u32.saturating_sub(attempt)).max(1);
+    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..=longest_ms)))
+}
+
+/// One task that is being made.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(creating: &Arc<AtomicUsize>) -> Self {
+        creating.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(creating))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

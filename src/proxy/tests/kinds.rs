@@ -8,7 +8,7 @@ async fn json_task(bench: &Bench, body: Value) -> Answer {
 
 #[tokio::test]
 async fn texts_that_cannot_be_spoken_are_refused_with_the_reason() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let speak = async |text: &str| json_task(&bench, json!({"kind": "synthesis", "input": {"text": text}})).await;
     assert_eq!(speak("").await.error(), code("empty_text", 422));
     assert_eq!(speak(" \n\t ").await.error(), code("empty_text", 422));
@@ -26,7 +26,7 @@ async fn texts_that_cannot_be_spoken_are_refused_with_the_reason() {
 
 #[tokio::test]
 async fn an_input_of_another_kind_is_refused() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let text = json!({"text": "Hello."});
     for kind in ["transcription", "analysis"] {
         let answer = json_task(&bench, json!({"kind": kind, "input": text})).await;
@@ -40,7 +40,7 @@ async fn an_input_of_another_kind_is_refused() {
 
 #[tokio::test]
 async fn options_of_another_kind_are_refused_by_name() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let refused = async |body: Value| {
         let answer = json_task(&bench, body).await;
         assert_eq!(answer.error(), code("invalid_value", 422));
@@ -76,7 +76,7 @@ async fn options_of_another_kind_are_refused_by_name() {
 
 #[tokio::test]
 async fn an_analysis_without_fields_has_all_that_need_no_model() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let fields = async |value: Option<&[u8]>| {
         let sound = wav();
         let mut parts = vec![("kind", None, b"analysis".as_slice()), ("file", Some("a.wav"), &sound)];
@@ -89,7 +89,7 @@ async fn an_analysis_without_fields_has_all_that_need_no_model() {
 
 #[tokio::test]
 async fn a_voice_that_no_miner_has_is_refused_with_those_that_they_have() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let [miner, ..] = keys();
     let speak = async |voice: &str| {
         json_task(&bench, json!({"kind": "synthesis", "input": {"text": "Hello."}, "voice": voice})).await
@@ -114,7 +114,7 @@ async fn a_voice_that_no_miner_has_is_refused_with_those_that_they_have() {
 
 #[tokio::test]
 async fn openais_speech_errors_name_the_member() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let speak = async |body: Value| {
         let answer = bench.post("/v1/audio/speech", "application/json", body.to_string()).await;
         let param = answer.json()["error"]["param"].as_str().unwrap_or_default().to_owned();
@@ -144,7 +144,7 @@ async fn openais_speech_errors_name_the_member() {
 
 #[tokio::test]
 async fn what_a_user_notes_stays_with_the_task_and_its_retry() {
-    let bench = Bench::new(&[]);
+    let bench = Bench::new(&[]).await;
     let body = json!({"kind": "synthesis", "input": {"text": "Hello."}, "metadata": {"call": "17"}, "priority": 7});
     let task = json_task(&bench, body).await.json();
     assert_eq!(task["metadata"], json!({"call": "17"}));

@@ -43,10 +43,7 @@ pub fn transcription_without_reference(response: &Agreement<'_>) -> Reward {
     let peer = by_peer.get(by_peer.len().saturating_sub(1) / 2).copied();
     reward.measure("error_rate_to_validator", own.unwrap_or(f64::NAN));
     reward.measure("error_rate_to_peers", peer.unwrap_or(f64::NAN));
-    let error_rate = match (own, peer) {
-        (Some(own), Some(peer)) => Some(own.min(f64::midpoint(own, peer))),
-        (own, peer) => own.or(peer),
-    };
+    let error_rate = agreed_error_rate(own, peer);
     reward.gate("witnessed", error_rate.is_some(), || "nobody else heard the audio".to_owned());
     let error_rate = error_rate.unwrap_or(1.0);
     reward.measure("error_rate", error_rate);
@@ -61,6 +58,16 @@ pub fn transcription_without_reference(response: &Agreement<'_>) -> Reward {
     }
     reward.value = earned.min(shown);
     reward
+}
+
+/// The error rate that counts, of that to the validator's model and that to the peers: see
+/// [`transcription_without_reference`].
+#[must_use]
+pub fn agreed_error_rate(own: Option<f64>, peer: Option<f64>) -> Option<f64> {
+    match (own, peer) {
+        (Some(own), Some(peer)) => Some(own.min(f64::midpoint(own, peer))),
+        (own, peer) => own.or(peer),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,11 @@
 //!
 //! # Changes
 //!
+//! `reward/3`, before and after by the simulation (`docs/incentive.md`):
+//!
+//! - A miner's score has the root of its availability instead of the square: a miner that is there 70 % of the time kept
+//!   nothing. Responses are worth what they were.
+//!
 //! `reward/2`, before and after by the gaming tests (`tests/reward.rs`, `tests/python/test_reward.rs`):
 //!
 //! - Words invented where nothing is said: `exp(-h)` alone paid 0.77 for "Thank you." in 30 s of silence (h = 0.13) and
@@ -19,7 +24,7 @@ mod delivery;
 mod synthesis;
 mod transcription;
 
-pub use agreement::{Agreement, transcription_without_reference};
+pub use agreement::{Agreement, agreed_error_rate, transcription_without_reference};
 pub use analysis::{Analysis, Field, Measure, Tolerance, analysis};
 pub use breakdown::Reward;
 pub use delivery::{Delivery, Kind, latency_factor, response_reward};
@@ -30,7 +35,7 @@ pub use transcription::{
 };
 
 /// The version of these rules; stored with every score that was made by them.
-pub const VERSION: &str = "reward/2";
+pub const VERSION: &str = "reward/3";
 
 /// Into [0, 1]; not-a-number to 0.
 pub(super) fn clip(x: f64) -> f64 {

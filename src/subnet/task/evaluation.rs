@@ -6,6 +6,7 @@ use super::ids::{Hotkey, ResponseId};
 use super::record::{Evaluation, EvaluationLease, Member, Phase, Scores, SlotState, Task, TaskState, Terms};
 use super::{Refusal, ms, seconds};
 use crate::subnet::consensus::{self, ACCEPTED_FROM, Ballot, Candidate};
+use crate::subnet::sortition;
 
 /// What a validator may do about a task now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub enum Standing {
 impl Task {
     /// Lets time pass: ends leases and slots, begins evaluations, closes their phases, ends the task.
     ///
-    /// `committee` judges if an evaluation begins now. Returns the miners whose lease expired when anything changed,
+    /// The committee is drawn from the validators `committee` if an evaluation begins now. Returns the miners whose lease expired when anything changed,
     /// `None` when nothing did.
     pub fn tick(&mut self, now_ms: i64, terms: &Terms, committee: &[Member]) -> Option<Vec<Hotkey>> {
         if self.state.is_final() {
@@ -228,7 +229,7 @@ impl Task {
             started_at_ms: now_ms,
             commit_by_ms,
             reveal_by_ms: commit_by_ms + terms.reveal_ms,
-            committee: committee.to_vec(),
+            committee: sortition::committee(committee, self.id.as_str()),
         });
         true
     }
@@ -261,7 +262,12 @@ impl Task {
         let ballots: Vec<Ballot> = evaluation
             .committee
             .iter()
-            .map(|member| Ballot { validator: &member.validator, stake: member.stake, scores: member.scores.as_ref() })
+            .map(|member| Ballot {
+                validator: &member.validator,
+                stake: member.stake,
+                trust: member.trust.value(),
+                scores: member.scores.as_ref(),
+            })
             .collect();
         let n_revealed = ballots.iter().filter(|ballot| ballot.scores.is_some()).count();
         let n_members = ballots.len();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Coldkey, Hotkey, ResponseId, TaskId};
-use crate::subnet::consensus::Verdict;
+use crate::subnet::consensus::{Trust, Verdict};
 
 /// What is to be done with the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -321,8 +321,11 @@ pub struct EvaluationLease {
 pub struct Member {
     /// Who.
     pub validator: Hotkey,
-    /// Its stake when the evaluation began.
+    /// Its stake when the evaluation began, or the share of all stake that it was drawn for.
     pub stake: f64,
+    /// Its trust when the evaluation began.
+    #[serde(default)]
+    pub trust: Trust,
     /// The evaluation as lent to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<EvaluationLease>,
@@ -335,10 +338,10 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member that did nothing yet.
+    /// A member that did nothing yet, with a newcomer's trust.
     #[must_use]
     pub fn new(validator: Hotkey, stake: f64) -> Self {
-        Self { validator, stake, lease: None, commitment: None, scores: None }
+        Self { validator, stake, trust: Trust::default(), lease: None, commitment: None, scores: None }
     }
 }
 
@@ -353,7 +356,7 @@ pub struct Evaluation {
     pub commit_by_ms: i64,
     /// When reveals close at the latest.
     pub reveal_by_ms: i64,
-    /// Who judges; fixed when it began.
+    /// Who judges ([`crate::subnet::sortition`]); fixed when it began.
     pub committee: Vec<Member>,
 }
 
@@ -364,6 +367,9 @@ pub struct Task {
     pub id: TaskId,
     /// Grows by one with every change.
     pub version: u64,
+    /// Number of the last event that users were told; a store counts it with the change that it tells of.
+    #[serde(default)]
+    pub last_event: u64,
     /// The user's name in the list of API keys; empty where none are asked for.
     pub owner: String,
     /// What is to be done.
@@ -433,6 +439,7 @@ impl Task {
         Self {
             id: new.id,
             version: 1,
+            last_event: 0,
             owner: new.owner,
             kind: new.kind,
             state: TaskState::Queued,
@@ -451,6 +458,12 @@ impl Task {
             answer: None,
             verdict: None,
         }
+    }
+
+    /// Names of the blobs that must stay as long as the task does.
+    pub fn blobs(&self) -> impl Iterator<Item = &str> {
+        let outputs = self.submissions().filter_map(|submission| submission.output.as_ref());
+        std::iter::once(self.input.sha256.as_str()).chain(outputs.map(|output| output.sha256.as_str()))
     }
 
     /// The answers that passed the proxy's checks, in the order of the slots.

@@ -5,17 +5,21 @@ insertions here, and only spaces separate words. `python -m violet.compat.jiwer`
 """
 
 from violet.compat.jiwer.alignment import collect_error_counts, visualize_alignment, visualize_error_counts
+from violet.compat.jiwer.measures import cer, mer, wer, wil, wip
 from violet.compat.jiwer.process import (
     AlignmentChunk,
     CharacterOutput,
     WordOutput,
-    cer,
-    mer,
     process_characters,
     process_words,
-    wer,
-    wil,
-    wip,
+)
+from violet.compat.jiwer.transformations import (
+    cer_contiguous,
+    cer_default,
+    wer_contiguous,
+    wer_default,
+    wer_standardize,
+    wer_standardize_contiguous,
 )
 from violet.compat.jiwer.transforms import (
     AbstractTransform,
@@ -35,12 +39,6 @@ from violet.compat.jiwer.transforms import (
     SubstituteWords,
     ToLowerCase,
     ToUpperCase,
-    cer_contiguous,
-    cer_default,
-    wer_contiguous,
-    wer_default,
-    wer_standardize,
-    wer_standardize_contiguous,
 )
 
 __all__ = [

@@ -1,10 +1,11 @@
-"""jiwer 4's measures and outputs, counted by Violet's core."""
+"""jiwer 4's outputs, counted by Violet's core."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from violet import _core
-from violet.compat.jiwer.transforms import Transform, cer_default, wer_default
+from violet.compat.jiwer.transformations import cer_default, wer_default
+from violet.compat.jiwer.transforms import Transform
 
 _TYPES = {"hit": "equal", "substitution": "substitute", "deletion": "delete", "insertion": "insert"}
 
@@ -123,56 +124,6 @@ def process_characters(
         out.insertions,
         out.deletions,
     )
-
-
-def wer(
-    reference: str | list[str],
-    hypothesis: str | list[str],
-    reference_transform: Transform = wer_default,
-    hypothesis_transform: Transform = wer_default,
-) -> float:
-    """Word error rate."""
-    return process_words(reference, hypothesis, reference_transform, hypothesis_transform).wer
-
-
-def mer(
-    reference: str | list[str],
-    hypothesis: str | list[str],
-    reference_transform: Transform = wer_default,
-    hypothesis_transform: Transform = wer_default,
-) -> float:
-    """Match error rate."""
-    return process_words(reference, hypothesis, reference_transform, hypothesis_transform).mer
-
-
-def wil(
-    reference: str | list[str],
-    hypothesis: str | list[str],
-    reference_transform: Transform = wer_default,
-    hypothesis_transform: Transform = wer_default,
-) -> float:
-    """Word information lost."""
-    return process_words(reference, hypothesis, reference_transform, hypothesis_transform).wil
-
-
-def wip(
-    reference: str | list[str],
-    hypothesis: str | list[str],
-    reference_transform: Transform = wer_default,
-    hypothesis_transform: Transform = wer_default,
-) -> float:
-    """Word information preserved."""
-    return process_words(reference, hypothesis, reference_transform, hypothesis_transform).wip
-
-
-def cer(
-    reference: str | list[str],
-    hypothesis: str | list[str],
-    reference_transform: Transform = cer_default,
-    hypothesis_transform: Transform = cer_default,
-) -> float:
-    """Character error rate."""
-    return process_characters(reference, hypothesis, reference_transform, hypothesis_transform).cer
 
 
 def _transformed(sentences: str | list[str], transform: Transform, name: str) -> list[list[str]]:

@@ -47,6 +47,20 @@ class Compose:
         return result
 
 
+class BaseRemoveTransform(AbstractTransform):
+    """Replaces texts wherever they stand, in words too."""
+
+    def __init__(self, tokens_to_remove: Iterable[str], replace_token: str = "") -> None:
+        self.tokens_to_remove = tokens_to_remove
+        self.replace_token = replace_token
+
+    def process_string(self, s: str) -> str:
+        """The string with all replacements, in their order."""
+        for token in self.tokens_to_remove:
+            s = s.replace(token, self.replace_token)
+        return s
+
+
 class _Reduce(AbstractTransform):
     """A list of tokens for every string."""
 
@@ -219,34 +233,3 @@ _CONTRACTIONS: Mapping[str, str] = {
     "'ve": " have",
     "'m": " am",
 }
-
-
-def _words(*before: Transform) -> Compose:
-    return Compose([*before, RemoveMultipleSpaces(), Strip(), ReduceToListOfListOfWords()])
-
-
-def _contiguous(*before: Transform) -> Compose:
-    return Compose([*before, RemoveMultipleSpaces(), Strip(), ReduceToSingleSentence(), ReduceToListOfListOfWords()])
-
-
-def _standard() -> Iterable[Transform]:
-    return (
-        ToLowerCase(),
-        ExpandCommonEnglishContractions(),
-        RemoveKaldiNonWords(),
-        RemoveWhiteSpace(replace_by_space=True),
-    )
-
-
-wer_default = _words()
-"""Words between spaces."""
-wer_contiguous = _contiguous()
-"""The same, of all strings joined to one."""
-wer_standardize = _words(*_standard())
-"""Lower-case words with contractions written out, without `<>` and `[]`."""
-wer_standardize_contiguous = _contiguous(*_standard())
-"""The same, of all strings joined to one."""
-cer_default = Compose([Strip(), ReduceToListOfListOfChars()])
-"""Characters, spaces among them."""
-cer_contiguous = Compose([Strip(), ReduceToSingleSentence(), ReduceToListOfListOfChars()])
-"""The same, of all strings joined to one."""

@@ -92,7 +92,7 @@ impl Decoder {
         let pre = tensors.conv("decoder.conv_pre", n, flow_size, 1)?;
         let n_stages = tensors.count(|stage| format!("decoder.upsampler.{stage}"));
         let n_blocks = tensors.count(|block| Block::first(tensors, block));
-        if n_stages == 0 || n_blocks == 0 || n_blocks % n_stages != 0 {
+        if n_stages == 0 || n_blocks == 0 || !n_blocks.is_multiple_of(n_stages) {
             let reason =
                 format!("{n_blocks} residual blocks for {n_stages} upsamplers; expected equally many for each");
             return Err(tensors.damaged(reason));
@@ -293,7 +293,9 @@ impl Post {
         }
         input.rows().window(&steps, self.reach, LAST_SLOPE, window);
         dots(out, window, self.n_inputs, &self.weight);
-        out.iter_mut().for_each(|sample| *sample += self.bias);
+        for sample in &mut *out {
+            *sample += self.bias;
+        }
         tanh(out);
     }
 }

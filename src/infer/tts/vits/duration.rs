@@ -36,8 +36,8 @@ impl DurationPredictor {
         let pre = tensors.conv(&name("conv_pre"), hidden, hidden, 1)?;
         let condition = speaker.map(|size| tensors.conv(&name("cond"), hidden, size, 1)).transpose()?;
         // The first flow behind the affine one is left out when the flows are undone, as in the original.
-        let last = (2..).take_while(|flow| tensors.has(&name(&format!("flows.{flow}.conv_pre")))).last();
-        let flows = (2..=last.unwrap_or(1)).rev();
+        let n_flows = tensors.count(|flow| name(&format!("flows.{}.conv_pre", flow + 2)));
+        let flows = (2..2 + n_flows).rev();
         let flows = flows.map(|flow| ConvFlow::load(tensors, &name(&format!("flows.{flow}")), hidden));
         let translate = tensors.values(&name("flows.0.translate"), &[2])?;
         // Exporters fold `exp(-logs)` into a constant of the graph.
@@ -71,7 +71,9 @@ impl DurationPredictor {
         let n = x.len() / self.project.n_outputs();
         let mut latents: Vec<[f64; 2]> = (0..n).map(|_| [0; 2].map(|_| f64::from(noise.next() * noise_w))).collect();
         for flow in &self.flows {
-            latents.iter_mut().for_each(|pair| pair.swap(0, 1));
+            for pair in &mut latents {
+                pair.swap(0, 1);
+            }
             flow.undo(&mut latents, &x);
         }
         // The last flip and the affine flow; the second of each pair is of no use.

@@ -50,7 +50,9 @@ impl TextEncoder {
         let [n_symbols, hidden] = tensors.dims(table)?;
         let scale = (hidden as f32).sqrt();
         let mut embedding = tensors.values(table, &[n_symbols, hidden])?;
-        embedding.iter_mut().for_each(|value| *value *= scale);
+        for value in &mut embedding {
+            *value *= scale;
+        }
         let module = |layer| format!("text_encoder.encoder.layers.{layer}");
         let n_layers = tensors.count(|layer| format!("{}.attention.q_proj", module(layer)));
         let layers = (0..n_layers).map(|layer| Layer::load(tensors, &module(layer), hidden)).collect::<Result<_>>()?;
@@ -131,7 +133,7 @@ struct Attention {
 impl Attention {
     fn load(tensors: &Tensors<'_>, module: &str, hidden: usize) -> Result<Self> {
         let [one, n_places, head_size] = tensors.dims(&format!("{module}.emb_rel_k"))?;
-        if one != 1 || n_places % 2 != 1 || hidden % head_size != 0 {
+        if one != 1 || n_places % 2 != 1 || !hidden.is_multiple_of(head_size) {
             let reason = format!(
                 "{module}.emb_rel_k has shape [{one}, {n_places}, {head_size}]; expected [1, odd, a divisor of {hidden}]"
             );

@@ -4,6 +4,8 @@
 //! Text-to-Speech" (2021), and its code.
 
 mod conv;
+#[cfg(test)]
+mod conv_test;
 mod decoder;
 mod duration;
 mod encoder;

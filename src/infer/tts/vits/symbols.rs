@@ -56,11 +56,6 @@ impl Symbols {
         Some(Self { numbers, begin: between.clone(), end: Vec::new(), between })
     }
 
-    /// Whether the voice knows a character.
-    pub(super) fn knows(&self, c: char) -> bool {
-        self.numbers.contains_key(&c)
-    }
-
     /// The numbers of words with spaces between them.
     pub(super) fn of(&self, words: &[Word]) -> Numbered {
         let mut numbered = Numbered { numbers: self.begin.clone(), ..Numbered::default() };

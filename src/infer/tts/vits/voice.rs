@@ -211,7 +211,8 @@ impl Engine for VitsVoice {
             part: sentence.number,
             noise_scale: manner.noise_scale.unwrap_or(self.noise_scale),
             noise_w: manner.noise_w.unwrap_or(self.noise_w),
-            length_scale: self.length_scale / manner.speed,
+            length_scale: self.length_scale,
+            speed: manner.speed,
             speaker: manner.speaker,
         };
         let (samples, frames) = self.network.speak(&numbered.numbers, &manner, self.voice.sample_rate)?;
@@ -220,7 +221,8 @@ impl Engine for VitsVoice {
             *end += frames * self.network.hop_length();
             Some(*end)
         }));
-        let words = numbered.words.iter().map(|word| (ends[word.start], ends[word.end])).collect();
+        let words = numbered.words.iter().map(|word| (!word.is_empty()).then(|| (ends[word.start], ends[word.end])));
+        let words = words.collect();
         Ok(Spoken { samples, words, skipped: numbered.skipped })
     }
 }

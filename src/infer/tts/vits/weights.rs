@@ -72,7 +72,8 @@ impl<'a> Tensors<'a> {
 
     /// How many modules there are whose names differ in a number.
     pub(super) fn count(&self, name: impl Fn(usize) -> String) -> usize {
-        (0..).take_while(|&index| self.has(&name(index))).count()
+        const MOST: usize = 4096;
+        (0..MOST).take_while(|&index| self.has(&name(index))).count()
     }
 
     /// Whether there is a module with a weight.
@@ -129,7 +130,9 @@ impl<'a> Tensors<'a> {
                 for (row, length) in values.chunks_exact_mut(n).zip(lengths) {
                     let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
                     let scale = if norm > 0.0 { f64::from(length) / norm } else { 0.0 };
-                    row.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+                    for value in row {
+                        *value = (f64::from(*value) * scale) as f32;
+                    }
                 }
                 return Ok(values);
             }

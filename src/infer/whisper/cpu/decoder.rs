@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     cache::Cache,
+    embedding::Embedding,
     encoder::{Mlp, Scratch, SelfAttention},
     linear::{By, Input, Linear, Norm},
     model::Step,
@@ -19,8 +20,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Decoder {
-    /// Turns tokens into vectors, and vectors into scores for tokens.
-    pub embedding: Linear,
+    pub embedding: Embedding,
     /// `[n_text_ctx, width]`.
     pub positions: Vec<f32>,
     pub layers: Vec<DecoderLayer>,
@@ -77,7 +77,7 @@ impl Decoder {
         if steps.len() == 1 {
             return Ok(vec![scores]);
         }
-        let n_vocab = self.embedding.n_outputs();
+        let n_vocab = self.embedding.n_vocab();
         Ok(steps
             .iter()
             .map(|step| scores.drain(..step.cache.n_rows() * step.wanted.len() * n_vocab).collect())
@@ -101,10 +101,7 @@ impl Decoder {
 
     fn scores(&self, x: &[f32], scratch: &mut Scratch) -> Vec<f32> {
         self.norm.forward(x, &mut scratch.normed);
-        let mut scores = vec![0.0; x.len() / self.width() * self.embedding.n_outputs()];
-        let input = Input::dense(&scratch.normed, self.width());
-        self.embedding.forward(input, &mut scratch.rows, &mut scores, Finish::Set, By::AllThreads);
-        scores
+        self.embedding.scores(&scratch.normed, &mut scratch.rows)
     }
 
     /// The vectors of all tokens after the last layer, and the caches grown by them.
@@ -121,7 +118,7 @@ impl Decoder {
             let first_place = step.cache.append(n);
             let (here, later) = rest.split_at_mut(step.tokens.len() * width);
             for (index, (x, &token)) in here.chunks_exact_mut(width).zip(step.tokens).enumerate() {
-                self.embedding.row(token as usize, x);
+                self.embedding.vector(token as usize, x);
                 let position = &self.positions[(start + index % n) * width..][..width];
                 x.iter_mut().zip(position).for_each(|(x, position)| *x += position);
             }
@@ -154,7 +151,7 @@ impl Decoder {
         if len + n > limit {
             return Err(Error::InvalidInput(format!("a sequence of {} tokens; at most {limit} are possible", len + n)));
         }
-        let n_vocab = self.embedding.n_outputs();
+        let n_vocab = self.embedding.n_vocab();
         match step.tokens.iter().find(|&&token| token as usize >= n_vocab) {
             Some(token) => Err(Error::InvalidInput(format!("token {token}; the vocabulary has {n_vocab}"))),
             None => Ok(()),

@@ -10,8 +10,8 @@ const EPSILON: f32 = 1e-5;
 pub(super) enum Linear {
     /// In 32-bit floats.
     Float(Float),
-    /// In 8-bit integers: the weights once, when they are loaded, and each row of inputs as it comes.
-    Int8(Packed),
+    /// In integers: the weights once, when they are loaded, and each row of inputs as it comes.
+    Integer(Packed),
 }
 
 /// Weights as they are.
@@ -52,7 +52,7 @@ impl Linear {
     pub(super) fn n_outputs(&self) -> usize {
         match self {
             Self::Float(float) => float.bias.len(),
-            Self::Int8(packed) => packed.n_outputs(),
+            Self::Integer(packed) => packed.n_outputs(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Linear {
     pub(super) fn n_inputs(&self) -> usize {
         match self {
             Self::Float(float) => float.weight.len() / float.bias.len(),
-            Self::Int8(packed) => packed.n_inputs(),
+            Self::Integer(packed) => packed.n_inputs(),
         }
     }
 
@@ -68,18 +68,10 @@ impl Linear {
     pub(super) fn forward(&self, input: Input<'_>, rows: &mut Rows, out: &mut [f32], finish: Finish, by: By) {
         match self {
             Self::Float(float) => float.forward(input, out, finish, by),
-            Self::Int8(packed) => {
-                rows.set(input.values, input.n_rows, packed.n_inputs(), input.stride);
+            Self::Integer(packed) => {
+                rows.set(input.values, (input.n_rows, packed.n_inputs()), input.stride, packed.numbers());
                 packed.product(rows, out, finish, by == By::AllThreads);
             }
-        }
-    }
-
-    /// The weights of one output.
-    pub(super) fn row(&self, output: usize, out: &mut [f32]) {
-        match self {
-            Self::Float(float) => out.copy_from_slice(&float.weight[output * out.len()..][..out.len()]),
-            Self::Int8(packed) => packed.row(output, out),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use half::{f16, slice::HalfFloatSliceExt};
 use rayon::prelude::*;
 
 use super::{
     decoder::{Decoder, DecoderLayer},
+    embedding::Embedding,
     encoder::{Encoder, EncoderLayer, Mlp, SelfAttention},
     linear::{Float, Linear, Norm},
 };
@@ -13,7 +15,7 @@ use crate::{
     Error, Result,
     infer::{
         compute_type::ComputeType,
-        kernels::{MAX_HEAD_SIZE, Packed},
+        kernels::{COLUMNS, MAX_HEAD_SIZE, Numbers, Packed},
         weights::Checkpoint,
         whisper::config::Dimensions,
     },
@@ -36,6 +38,8 @@ struct Stack<'a> {
     n_inputs: usize,
     /// Values of an input that lie side by side in the file and apart here: the taps of a convolution, else 1.
     n_taps: usize,
+    /// Integers that it is turned to.
+    numbers: Numbers,
 }
 
 impl Loader<'_> {
@@ -58,7 +62,7 @@ impl Loader<'_> {
     pub(super) fn encoder(&self, dimensions: &Dimensions) -> Result<Encoder> {
         let layer = |index: usize| {
             let prefix = format!("encoder.layers.{index}");
-            Ok(EncoderLayer { attention: self.self_attention(&prefix)?, mlp: self.mlp(&prefix)? })
+            Ok(EncoderLayer { attention: self.self_attention(&prefix)?, mlp: self.mlp(&prefix, Numbers::Bytes)? })
         };
         let (windows, scratches) = Encoder::pools();
         Ok(Encoder {
@@ -75,16 +79,19 @@ impl Loader<'_> {
     }
 
     pub(super) fn decoder(&self, dimensions: &Dimensions) -> Result<Decoder> {
+        let down = if dimensions.has_words() { Numbers::Words } else { Numbers::Bytes };
         Ok(Decoder {
-            embedding: self.linear(&[("decoder.embed_tokens", dimensions.n_vocab)], self.width)?,
+            embedding: self.embedding(dimensions.n_vocab)?,
             positions: self.values("decoder.embed_positions.weight", &[dimensions.n_text_ctx, self.width])?,
-            layers: (0..dimensions.n_decoder_layers).map(|index| self.decoder_layer(index)).collect::<Result<_>>()?,
+            layers: (0..dimensions.n_decoder_layers)
+                .map(|index| self.decoder_layer(index, down))
+                .collect::<Result<_>>()?,
             norm: self.norm("decoder.layer_norm")?,
             n_heads: dimensions.n_decoder_heads,
         })
     }
 
-    fn decoder_layer(&self, index: usize) -> Result<DecoderLayer> {
+    fn decoder_layer(&self, index: usize, down: Numbers) -> Result<DecoderLayer> {
         let prefix = format!("decoder.layers.{index}");
         Ok(DecoderLayer {
             attention: self.self_attention(&prefix)?,
@@ -92,7 +99,7 @@ impl Loader<'_> {
             cross_queries: self.square(&prefix, "encoder_attn", &["q_proj"])?,
             cross_fused: self.square(&prefix, "encoder_attn", &["k_proj", "v_proj"])?,
             cross_out: self.square(&prefix, "encoder_attn", &["out_proj"])?,
-            mlp: self.mlp(&prefix)?,
+            mlp: self.mlp(&prefix, down)?,
         })
     }
 
@@ -107,25 +114,41 @@ impl Loader<'_> {
     fn square(&self, prefix: &str, module: &str, parts: &[&str]) -> Result<Linear> {
         let names: Vec<_> = parts.iter().map(|part| format!("{prefix}.{module}.{part}")).collect();
         let parts: Vec<_> = names.iter().map(|name| (name.as_str(), self.width)).collect();
-        self.linear(&parts, self.width)
+        self.linear(&parts, self.width, Numbers::Bytes)
     }
 
-    fn mlp(&self, prefix: &str) -> Result<Mlp> {
+    fn mlp(&self, prefix: &str, down_numbers: Numbers) -> Result<Mlp> {
         let (up, down) = (format!("{prefix}.fc1"), format!("{prefix}.fc2"));
         let hidden = self.checkpoint.shape(&format!("{up}.weight")).map_or(0, |shape| shape[0]);
         Ok(Mlp {
             norm: self.norm(&format!("{prefix}.final_layer_norm"))?,
-            up: self.linear(&[(&up, hidden)], self.width)?,
-            down: self.linear(&[(&down, self.width)], hidden)?,
+            up: self.linear(&[(&up, hidden)], self.width, Numbers::Bytes)?,
+            down: self.linear(&[(&down, self.width)], hidden, down_numbers)?,
         })
     }
 
     fn conv(&self, name: &str, n_inputs: usize) -> Result<Linear> {
-        self.stack(&Stack { parts: vec![(name, self.width)], n_inputs: 3 * n_inputs, n_taps: 3 })
+        let parts = vec![(name, self.width)];
+        self.stack(&Stack { parts, n_inputs: 3 * n_inputs, n_taps: 3, numbers: Numbers::Bytes }, &mut [])
     }
 
-    fn linear(&self, parts: &[(&str, usize)], n_inputs: usize) -> Result<Linear> {
-        self.stack(&Stack { parts: parts.to_vec(), n_inputs, n_taps: 1 })
+    fn linear(&self, parts: &[(&str, usize)], n_inputs: usize, numbers: Numbers) -> Result<Linear> {
+        self.stack(&Stack { parts: parts.to_vec(), n_inputs, n_taps: 1, numbers }, &mut [])
+    }
+
+    fn embedding(&self, n_vocab: usize) -> Result<Embedding> {
+        let parts = vec![("decoder.embed_tokens", n_vocab)];
+        let stack = Stack { parts, n_inputs: self.width, n_taps: 1, numbers: Numbers::Bytes };
+        self.check(&stack)?;
+        let mut exact = vec![f16::ZERO; if self.in_integers { n_vocab * self.width } else { 0 }];
+        Ok(Embedding { all: self.stack(&stack, &mut exact)?, exact })
+    }
+
+    /// Names what is wrong with the weights before anything of their size is allocated.
+    fn check(&self, stack: &Stack<'_>) -> Result<()> {
+        stack.parts.iter().try_for_each(|&(name, n)| {
+            self.checkpoint.read_rows(&format!("{name}.weight"), &stack.shape(n), 0..0, &mut [])
+        })
     }
 
     fn norm(&self, name: &str) -> Result<Norm> {
@@ -141,11 +164,11 @@ impl Loader<'_> {
         Ok(values)
     }
 
-    fn stack(&self, stack: &Stack<'_>) -> Result<Linear> {
+    /// The layer; where it is turned to integers, `exact`, unless it is empty, gets the weights as they were.
+    fn stack(&self, stack: &Stack<'_>, exact: &mut [f16]) -> Result<Linear> {
+        self.check(stack)?;
         let mut bias = Vec::new();
         for &(name, n) in &stack.parts {
-            // Names what is wrong with the weights before anything of their size is allocated.
-            self.checkpoint.read_rows(&format!("{name}.weight"), &stack.shape(n), 0..0, &mut [])?;
             let name = format!("{name}.bias");
             match self.checkpoint.shape(&name) {
                 Some(_) => bias.extend(self.values(&name, &[n])?),
@@ -165,15 +188,20 @@ impl Loader<'_> {
             })?;
             return Ok(Linear::Float(Float { weight, bias }));
         }
-        let mut packed = Packed::zeros(bias.len(), stack.n_inputs);
-        packed.panels_mut().try_for_each_init(Vec::new, |rows, mut panel| {
+        let mut packed = Packed::zeros(bias.len(), stack.n_inputs, stack.numbers);
+        let mut exact = exact.chunks_mut(COLUMNS * stack.n_inputs);
+        let exact: Vec<_> = (0..bias.len().div_ceil(COLUMNS)).map(|_| exact.next().unwrap_or_default()).collect();
+        packed.panels_mut().zip(exact).try_for_each_init(Vec::new, |rows, (mut panel, exact)| {
             let outputs = panel.outputs.clone();
             rows.resize(outputs.len() * stack.n_inputs, 0.0);
             stack.read(self.checkpoint, outputs.clone(), rows)?;
+            if !exact.is_empty() {
+                exact.convert_from_f32_slice(rows);
+            }
             panel.fill(rows, &bias[outputs]);
             Ok::<_, Error>(())
         })?;
-        Ok(Linear::Int8(packed))
+        Ok(Linear::Integer(packed))
     }
 }
 

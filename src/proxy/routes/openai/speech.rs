@@ -74,7 +74,7 @@ pub(in crate::proxy::routes) async fn speak(State(app): State<Arc<App>>, request
             return Err(ApiError::invalid("invalid_value", message).at("stream_format"));
         }
     };
-    let probed = inputs::text(&app, &text).await.map_err(|error| error.at("input"))?;
+    let probed = inputs::text(&app, &owner, &text).await.map_err(|error| error.at("input"))?;
     let options = TaskOptions {
         kind: Some("synthesis".to_owned()),
         voice,

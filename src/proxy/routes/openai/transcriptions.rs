@@ -115,7 +115,7 @@ async fn hear(app: Arc<App>, request: Request, target: Target) -> ApiResult<Resp
     models::check_hearing(&app, model)?;
     let format = wish.format()?;
     let file = form.file.ok_or_else(|| missing("file", "the body has no part named file; send the audio in it"))?;
-    let probed = inputs::audio(&app, file.incoming, file.name).await?;
+    let probed = inputs::audio(&app, &owner, file.incoming, file.name).await?;
     let mut options = wish.options.clone();
     options.word_timestamps = wish.wants_words().then_some(true);
     options.task = (target == Target::Translate).then(|| "translate".to_owned());

@@ -1,0 +1,155 @@
+//! The TOML file of the proxy's options: its values become the defaults of the flags.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::builder::OsStr;
+use clap::{CommandFactory, FromArgMatches};
+
+use super::config::{Cli, Command};
+
+/// Largest file, bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Commands that take the options of the service.
+const COMMANDS: [&str; 2] = ["migrate", "check-config"];
+
+/// The command line with the file that it, or the environment, names below it: flag > variable > file > default.
+///
+/// # Errors
+/// Wrong usage, as clap says it; a file that cannot be read, or names what is no option.
+pub(crate) fn parse(argv: Vec<OsString>) -> Result<(Cli, clap::ArgMatches), clap::Error> {
+    let mut command = Cli::command();
+    for name in COMMANDS {
+        // Whoever starts the proxy names the file of the reader beside it; these commands do without.
+        command = command.mut_subcommand(name, |sub| {
+            sub.mut_arg("metagraph", |arg| arg.required(false).default_value("metagraph.json"))
+        });
+    }
+    if let Some(path) = named(&argv) {
+        let values = read(&path).and_then(|values| known(&command, &path, values));
+        let values = values.map_err(|message| command.error(clap::error::ErrorKind::InvalidValue, message))?;
+        command = with_defaults(command, &values);
+        for name in COMMANDS {
+            command = command.mut_subcommand(name, |sub| with_defaults(sub, &values));
+        }
+    }
+    let matches = command.try_get_matches_from(argv)?;
+    // A variable of the service's own must not make the other commands ask for the rest of its options.
+    let cli = match matches.subcommand_name() {
+        Some(_) => Cli { command: Some(Command::from_arg_matches(&matches)?), config: None },
+        None => Cli::from_arg_matches(&matches)?,
+    };
+    Ok((cli, matches))
+}
+
+/// The file of `--config`, which has to be known before the rest can be read.
+fn named(argv: &[OsString]) -> Option<PathBuf> {
+    let flag = argv.iter().enumerate().find_map(|(at, argument)| {
+        let text = argument.to_str()?;
+        match text.strip_prefix("--config=") {
+            Some(path) => Some(PathBuf::from(path)),
+            None if text == "--config" => argv.get(at + 1).map(PathBuf::from),
+            None => None,
+        }
+    });
+    flag.or_else(|| std::env::var_os("VIOLET_PROXY_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from))
+}
+
+fn read(path: &Path) -> Result<Vec<(String, String)>, String> {
+    let failed = |reason: &dyn std::fmt::Display| format!("--config {}: {reason}", path.display());
+    let bytes = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(failed(&format!("has {bytes} bytes; the limit is {MAX_FILE_BYTES}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    // The message alone: a line of the file may hold what is nobody's business.
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(&error.message()))?;
+    table
+        .into_iter()
+        .map(|(name, value)| match value {
+            toml::Value::String(text) => Ok((name, text)),
+            toml::Value::Integer(number) => Ok((name, number.to_string())),
+            toml::Value::Float(number) => Ok((name, number.to_string())),
+            toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+                Err(failed(&format!("{name} must be a text or a number")))
+            }
+        })
+        .collect()
+}
+
+/// The values by the names of the options; refuses what is none.
+fn known(command: &clap::Command, path: &Path, values: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
+    let is_option = |id: &str| id != "config" && command.get_arguments().any(|argument| argument.get_id() == id);
+    let known = values.into_iter().map(|(name, value)| {
+        let id = name.replace('-', "_");
+        if is_option(&id) {
+            return Ok((id, value));
+        }
+        Err(format!("--config {}: {name} is no option; see violet-proxy --help", path.display()))
+    });
+    known.collect()
+}
+
+fn with_defaults(command: clap::Command, values: &[(String, String)]) -> clap::Command {
+    values.iter().fold(command, |command, (id, value)| {
+        let value = OsStr::from(value.clone());
+        command.mut_arg(id, |argument| argument.required(false).default_value(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::config::Config;
+
+    fn parsed(toml: &str, flags: &[&str]) -> Result<(Cli, clap::ArgMatches), clap::Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("proxy.toml");
+        std::fs::write(&path, toml).unwrap();
+        let config = path.to_str().unwrap().to_owned();
+        let argv = ["violet-proxy"].iter().chain(flags).copied().chain(["--config", &config]);
+        parse(argv.map(OsString::from).collect())
+    }
+
+    fn config(toml: &str, flags: &[&str]) -> Config {
+        parsed(toml, flags).unwrap().0.config.unwrap()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let toml = "metagraph = 'm.json'\nport = 1\nlease-s = 2.5\nmax_open_tasks = 7\nstore = 'sqlite:x'";
+        let config = config(toml, &["--port", "9"]);
+        assert_eq!((config.port, config.max_open_tasks, config.redundancy), (9, 7, 3));
+        assert_eq!((config.lease_s, config.store_home().to_string()), (2.5, "sqlite:x".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_option_or_no_value_is_named() {
+        let refused = |toml: &str| {
+            let error = parsed(&format!("metagraph = 'm'\n{toml}"), &[]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        assert!(refused("colour = 'red'").contains("colour is no option"));
+        assert!(refused("config = 'other.toml'").contains("config is no option"));
+        assert!(refused("port = 70000").contains("--port"));
+        assert!(refused("port = [1]").contains("port must be a text or a number"));
+        assert!(refused("store = 'mysql:x'").contains("sqlite:PATH or firestore:PROJECT"));
+        assert!(refused("blobs = 'ftp://x'").contains("file:DIR or gs://BUCKET"));
+        assert!(refused("port = ").contains("proxy.toml"));
+        let argv = ["violet-proxy", "--config", "/nowhere/proxy.toml"].map(OsString::from);
+        assert!(parse(argv.to_vec()).unwrap_err().to_string().contains("/nowhere/proxy.toml"));
+    }
+
+    #[test]
+    fn the_other_commands_read_it_too() {
+        let (cli, matches) = parsed("port = 1\ncredentials = 'key.json'", &["check-config"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::CheckConfig(config)) if config.port == 1));
+        let listed = crate::proxy::check_config::listed(matches.subcommand_matches("check-config").unwrap());
+        assert!(listed.contains("port = \"1\" # file") && listed.contains("redundancy = \"3\" # default"), "{listed}");
+        assert!(listed.contains("credentials = \"key.json\" # file"), "{listed}");
+        let (cli, _) = parsed("store = 'sqlite:x'", &["migrate"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Migrate(_))));
+    }
+}

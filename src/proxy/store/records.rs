@@ -1,0 +1,156 @@
+//! The records of a store, and what one change stores together.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::audio;
+use crate::subnet::assign::{NEWCOMER_QUALITY, updated_quality};
+use crate::subnet::consensus::ACCEPTED_FROM;
+use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
+
+/// A response as stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ResponseRow {
+    pub(crate) id: ResponseId,
+    pub(crate) task_id: TaskId,
+    pub(crate) slot: u8,
+    pub(crate) miner: Hotkey,
+    pub(crate) digest: String,
+    pub(crate) signature: String,
+    pub(crate) latency_ms: i64,
+    pub(crate) text: String,
+    pub(crate) result: String,
+}
+
+/// A validator's revealed scores as stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EvaluationRow {
+    pub(crate) task_id: TaskId,
+    pub(crate) validator: Hotkey,
+    pub(crate) commitment: String,
+    pub(crate) salt: String,
+    pub(crate) scores: String,
+    pub(crate) revealed_at_ms: i64,
+}
+
+/// An upload as stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UploadRow {
+    pub(crate) id: String,
+    pub(crate) owner: String,
+    pub(crate) sha256: String,
+    pub(crate) bytes: u64,
+    pub(crate) name: Option<String>,
+    pub(crate) audio: audio::Info,
+    pub(crate) created_at_ms: i64,
+}
+
+/// What is known about a miner's work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MinerRow {
+    pub(crate) hotkey: Hotkey,
+    pub(crate) quality: f64,
+    pub(crate) answered: u64,
+    pub(crate) accepted: u64,
+}
+
+impl MinerRow {
+    /// A miner of which nothing is known.
+    pub(crate) fn newcomer(hotkey: Hotkey) -> Self {
+        Self { hotkey, quality: NEWCOMER_QUALITY, answered: 0, accepted: 0 }
+    }
+
+    /// Lets one more score, 0 to 1, count.
+    pub(crate) fn score(&mut self, score: f64) {
+        self.quality = updated_quality(self.quality, score);
+        self.accepted += u64::from(score >= ACCEPTED_FROM);
+    }
+}
+
+/// A user's name for a request, and what the request said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdempotencyKey {
+    pub(crate) owner: String,
+    pub(crate) key: String,
+    pub(crate) body_sha256: String,
+}
+
+/// Names of records whose time is over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Expired {
+    pub(crate) tasks: Vec<TaskId>,
+    pub(crate) uploads: Vec<String>,
+    /// Noted requests, where the store has them.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Expired {
+    /// Number of names.
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len() + self.uploads.len() + self.notes.len()
+    }
+}
+
+/// A task as it is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskChange {
+    /// The version that must be there; 0 for a task that must not.
+    pub(crate) expected: u64,
+    pub(crate) task: Arc<Task>,
+    /// Whether users see a new state of it; its number is the task's `last_event`.
+    pub(crate) has_event: bool,
+}
+
+/// What is stored beside a task's record.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records {
+    /// A response; there must be none of the name, or of the slot. It counts as an answer of its miner.
+    pub(crate) response: Option<ResponseRow>,
+    /// A validator's scores; there must be none of the validator for the task.
+    pub(crate) evaluation: Option<EvaluationRow>,
+    /// An upload.
+    pub(crate) upload: Option<UploadRow>,
+    /// The key of a new task; there must be none of the owner and name.
+    pub(crate) key: Option<IdempotencyKey>,
+    /// Scores, 0 to 1, that count for miners, in this order.
+    pub(crate) scores: Vec<(Hotkey, f64)>,
+}
+
+/// All that one commit stores.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
+    pub(crate) task: Option<TaskChange>,
+    pub(crate) records: Records,
+}
+
+impl Batch {
+    /// The change from one version to the next, with its event and what its verdict says about miners.
+    pub(crate) fn of_change(before: &Task, mut after: Task, mut records: Records) -> Self {
+        let has_event = is_visible(before, &after);
+        after.last_event = before.last_event + u64::from(has_event);
+        if let Some(verdict) = after.verdict.as_ref().filter(|verdict| verdict.quorum && before.verdict.is_none()) {
+            let scores = after.submissions().filter_map(|submission| {
+                verdict.scores.get(&submission.response_id).map(|&score| (submission.miner.clone(), score))
+            });
+            records.scores.extend(scores);
+        }
+        Self { task: Some(TaskChange { expected: before.version, task: Arc::new(after), has_event }), records }
+    }
+}
+
+/// The record of an event: the task without what miners said of their progress.
+pub(super) fn event_record(task: &Task) -> Result<String, serde_json::Error> {
+    let mut record = task.clone();
+    record.slots.iter_mut().for_each(|slot| slot.partial = None);
+    serde_json::to_string(&record)
+}
+
+/// Whether a user sees the difference as another state of the task.
+fn is_visible(before: &Task, after: &Task) -> bool {
+    let slots = |task: &Task| task.slots.iter().map(|slot| slot.state).collect::<Vec<_>>();
+    before.state != after.state
+        || before.answer != after.answer
+        || before.verdict.is_some() != after.verdict.is_some()
+        || slots(before) != slots(after)
+}

@@ -1,0 +1,73 @@
+//! Deletes what is over: ended tasks with all that belongs to them, uploads, and blobs to which nothing refers any more.
+//!
+//! Every proxy of a store does it; to delete something twice is to delete it. A blob goes only after its own time, which
+//! every upload of the same bytes renews, and only if neither a task nor an upload names it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+
+use super::app::App;
+use super::clock;
+use super::config::ms;
+use super::error::ApiResult;
+
+/// How often it is looked for what is over.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Records that one transaction deletes at the most, and blobs that are looked at together.
+const PAGE: usize = 100;
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Swept {
+    pub(crate) tasks: usize,
+    pub(crate) uploads: usize,
+    pub(crate) blobs: usize,
+}
+
+/// Runs until the proxy ends.
+pub(crate) async fn run(app: Arc<App>) {
+    loop {
+        tokio::select! {
+            () = app.shutdown.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        match sweep(&app, clock::now_ms()).await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(Swept { tasks, uploads, blobs }) => tracing::info!(tasks, uploads, blobs, "deleted what was over"),
+            Err(error) => tracing::warn!(?error, "cannot delete what is over; trying again"),
+        }
+    }
+}
+
+/// Deletes all that is over by now.
+pub(crate) async fn sweep(app: &App, now_ms: i64) -> ApiResult<Swept> {
+    let mut swept = Swept::default();
+    let before_ms = now_ms - ms(app.config.retention_s);
+    while !app.shutdown.is_cancelled() {
+        let expired = app.store.records().expired(before_ms, now_ms, PAGE).await?;
+        if expired.len() == 0 {
+            break;
+        }
+        swept.tasks += expired.tasks.len();
+        swept.uploads += expired.uploads.len();
+        app.store.records().erase(expired).await?;
+    }
+    let (store, mut after) = (app.blobs.store(), String::new());
+    while !app.shutdown.is_cancelled() {
+        let page = store.list(&after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(&last.sha256);
+        for meta in page.iter().filter(|meta| meta.keep_until_ms < now_ms) {
+            if !app.store.records().is_referenced(&meta.sha256).await? && store.delete(meta).await? {
+                swept.blobs += 1;
+            }
+        }
+    }
+    counter!("violet_swept_total", "kind" => "task").increment(swept.tasks as u64);
+    counter!("violet_swept_total", "kind" => "upload").increment(swept.uploads as u64);
+    counter!("violet_swept_total", "kind" => "blob").increment(swept.blobs as u64);
+    Ok(swept)
+}

@@ -1,0 +1,46 @@
+// The request on the screen for curl and Python.
+
+import { copyButton, make } from "/web/dom.js";
+
+function quote(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function curl(kind, name, options) {
+  const key = " -H \"Authorization: Bearer $VIOLET_API_KEY\"";
+  const url = `${location.origin}/v1/tasks`;
+  if (kind === "synthesis") {
+    const { text, ...rest } = options;
+    return `curl ${url}${key} \\\n  --json ${quote(JSON.stringify({ kind, input: { text }, ...rest }))}`;
+  }
+  const fields = Object.entries({ kind, ...options }).map(([field, value]) => ` -F ${quote(`${field}=${value}`)}`);
+  return `curl ${url}${key} \\\n  -F ${quote(`file=@${name}`)}${fields.join("")}`;
+}
+
+function python(kind, name, options) {
+  const given = kind === "synthesis" ? "" : `${JSON.stringify(name)}, `;
+  const named = Object.entries(options).map(([field, value]) => `, ${field}=${typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value)}`);
+  const get = kind === "synthesis" ? 'open("speech.flac", "wb").write(client.audio(task.id))' : `print(client.result(task.id${kind === "analysis" ? ', "json"' : ""}))`;
+  return `import violet\n\nwith violet.Client("${location.origin}") as client:\n    task = client.submit(${given}kind="${kind}"${named.join("")})\n    client.wait(task.id, until="answered")\n    ${get}\n`;
+}
+
+function openai(kind, name, options) {
+  const head = `from openai import OpenAI\n\nclient = OpenAI(base_url="${location.origin}/v1", api_key="none")\n`;
+  if (kind === "transcription") {
+    const language = options.language ? `, language=${JSON.stringify(options.language)}` : "";
+    return `${head}with open(${JSON.stringify(name)}, "rb") as file:\n    print(client.audio.transcriptions.create(model="whisper-1", file=file${language}).text)\n`;
+  }
+  const voice = JSON.stringify(options.voice || "alloy");
+  return `${head}speech = client.audio.speech.create(model="tts-1", voice=${voice}, input=${JSON.stringify(options.text)})\nspeech.write_to_file("speech.mp3")\n`;
+}
+
+/** The same request elsewhere, to copy. */
+export function snippets(kind, name, options) {
+  const kinds = [["curl", curl], ["Python", python], ...(kind === "analysis" ? [] : [["openai", openai]])];
+  const box = make("details", { className: "details" }, make("summary", { textContent: "This request in code" }));
+  for (const [label, write] of kinds) {
+    const text = write(kind, name, options);
+    box.append(make("h3", {}, `${label} `, copyButton(() => text)), make("pre", { textContent: text, tabIndex: 0 }));
+  }
+  return box;
+}

@@ -1,0 +1,108 @@
+"""The files for containers and services start Violet's commands with flags and variables that these know."""
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from violet import _core
+from violet.config import ENVIRONMENT, MinerConfig, ValidatorConfig
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES = {name: service for name, service in COMPOSE["services"].items() if "entrypoint" not in service}
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+DEFAULTS = {
+    "AXON_IP": "203.0.113.7",
+    "AXON_PORT": "8091",
+    "MODEL": "tiny.en",
+    "BT_NETWORK": "finney",
+    "BT_NETUID": "49",
+}
+
+
+def filled(text: str) -> str:
+    """`text` with `${NAME:-default}` and `${NAME}` as the tools fill them in."""
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda found: found[2] or DEFAULTS.get(found[1], ""), text)
+
+
+def check(command: list[str], env: Mapping[str, str]) -> None:
+    """Has the role's own parser read its flags and variables; what it does not know ends the test by SystemExit."""
+    role, *flags = command
+    known = {"HOME": "/nowhere", **{name: filled(value) for name, value in env.items()}}
+    if role == "miner":
+        assert MinerConfig.from_args(flags, known).axon_port == 8091
+    elif role == "validator":
+        assert ValidatorConfig.from_args(flags, known).netuid in {1, 49}
+    else:
+        assert role == "proxy"
+        own = [flag for flag in flags if flag.startswith("--") and not flag.startswith(("--subtensor.", "--netuid"))]
+        listed = proxy_help()
+        assert [flag for flag in own if flag not in listed] == []
+
+
+def proxy_help() -> str:
+    """What `violet proxy --help` says of the proxy's own flags and variables."""
+    read, write = os.pipe()
+    kept = os.dup(1)
+    os.dup2(write, 1)
+    try:
+        _core.run_proxy(["--help"])
+    finally:
+        os.dup2(kept, 1)
+        os.close(write)
+        os.close(kept)
+    with os.fdopen(read) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_starts_a_command_that_is_understood(name: str) -> None:
+    service: dict[str, Any] = SERVICES[name]
+    environment = {key: str(value) for key, value in service.get("environment", {}).items()}
+    check([filled(word) for word in service["command"]], environment)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_starts_a_command_that_is_understood(unit: Path) -> None:
+    line = re.search(r"^ExecStart=/opt/violet/bin/violet (.+)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    assert line is not None
+    check(shlex.split(filled(line[1])), {})
+
+
+def test_every_variable_that_is_set_is_read_by_something() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "python/violet").rglob("*.py"))
+    read = {variable for variable, _ in ENVIRONMENT.values()} | set(
+        re.findall(r"VIOLET_[A-Z_]+", proxy_help() + sources)
+    )
+    named = set(re.findall(r"\b(?:VIOLET|BT)_[A-Z_]+", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
+    named |= set(re.findall(r"\b(?:VIOLET|BT)_[A-Z_]+(?==)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+    named |= set(re.findall(r"\b(?:VIOLET|BT)_[A-Z_]+", (ROOT / "render.yaml").read_text(encoding="utf-8")))
+    assert named - read == set()
+
+
+def test_what_a_container_keeps_is_in_a_volume() -> None:
+    volumes = set(COMPOSE["volumes"])
+    for service in COMPOSE["services"].values():
+        for mount in service["volumes"]:
+            source = mount.split(":")[0]
+            assert source in volumes or source.startswith("${WALLETS"), mount
+
+
+def test_the_dashboard_shows_metrics_that_the_proxy_has() -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana.json").read_text(encoding="utf-8"))
+    shown = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"violet_\w+?(?=_bucket|\b)", target["expr"])
+    }
+    known = re.findall(r'describe_\w+!\("(\w+)"', (ROOT / "src/proxy/metrics.rs").read_text(encoding="utf-8"))
+    assert len(shown) > 8
+    assert shown <= set(known)
