@@ -91,13 +91,3 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(StateError, match=r"scores\.json"):
         Scoreboard.open(path)
-
-
-def test_a_kind_that_nobody_was_measured_in_has_no_share(tmp_path: Path) -> None:
-    board = measured(tmp_path / "scores.json")
-    alone = board.score(GOOD)
-    assert alone > 0.5, "where only transcripts are traded, they are all of the reward"
-    for now_s in range(10):
-        board.add_quality(BAD, "synthesis", 1.0, float(now_s))
-        board.add_quality(BAD, "analysis", 1.0, float(now_s))
-    assert board.score(GOOD) == pytest.approx(0.5 * alone), "who does one kind of three has its share"
