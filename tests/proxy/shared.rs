@@ -84,7 +84,9 @@ impl Chaos {
     /// A user: every task is asked for until a proxy says that it is there.
     fn make(&self, n: usize) {
         let mut body = b"--e\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n".to_vec();
-        body.extend_from_slice(&wav(0.1));
+        // Each its own sound: fake-gcs-server has been seen to crash when one object was written by many at once.
+        let n_ms = u32::try_from(100 + n).unwrap();
+        body.extend_from_slice(&wav(f64::from(n_ms) / 1_000.0));
         body.extend_from_slice(b"\r\n--e--\r\n");
         let key = format!("task-{n}");
         let headers = [("content-type", "multipart/form-data; boundary=e"), ("idempotency-key", key.as_str())];

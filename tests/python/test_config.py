@@ -42,6 +42,14 @@ def test_a_flag_wins_over_the_environment() -> None:
     assert (config.netuid, config.network, config.device) == (7, "localnet", "cuda:1")
 
 
+def test_kinds_are_those_of_the_machine_unless_they_are_named() -> None:
+    assert MinerConfig.from_args([], {}).kinds is None
+    assert MinerConfig.from_args(["--mine.kinds", "analysis, transcription,analysis"], {}).kinds == (
+        "analysis",
+        "transcription",
+    )
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert MinerConfig.from_args([], {"BT_NETUID": "", "VIOLET_PROXY_URL": ""}).netuid == 49
 
@@ -78,6 +86,7 @@ def test_each_network_has_its_defaults(network: str, netuid: int, proxy: str, pu
         pytest.param("--device cuda:", {}, "--device", id="device-without-an-index"),
         pytest.param("--capacity 0", {}, "--capacity", id="no-capacity"),
         pytest.param("--blacklist.min_stake nan", {}, "--blacklist.min_stake", id="nan"),
+        pytest.param("--mine.kinds transcription,singing", {}, "--mine.kinds", id="unknown-kind"),
         pytest.param("--dev.drop_words 1.5", {}, "--dev.drop_words", id="share-above-one"),
         pytest.param("--dev.drop_words 0.5", {}, "--dev.drop_words", id="bad-on-purpose-on-mainnet"),
         pytest.param("", {"BT_NETUID": "x"}, "BT_NETUID", id="bad-environment"),

@@ -31,8 +31,11 @@ from violet.transport import (
     Forwards,
     MinerAxon,
     PriorityGate,
+    TextRequest,
     ValidatorDendrite,
+    VioletAnalyze,
     VioletCapabilities,
+    VioletSynthesize,
     VioletTranscribe,
 )
 from violet.transport import axon as axon_module
@@ -149,6 +152,40 @@ async def test_small_audio_travels_inline(miner: Miner, dendrite: ValidatorDendr
     assert miner.asked[0].inline == audio
 
 
+async def test_sounds_to_measure_and_texts_to_speak_reach_the_miner(
+    wallet: Wallet, validator: Keypair, dendrite: ValidatorDendrite
+) -> None:
+    asked: list[AudioRequest | TextRequest] = []
+
+    async def work(request: AudioRequest | TextRequest) -> str:
+        asked.append(request)
+        return '{"done": true}'
+
+    miner = Miner(wallet, validator)
+    miner.axon = MinerAxon(
+        wallet, "127.0.0.1", 0, "127.0.0.1", None, miner.metagraph,
+        Forwards(miner.capabilities, analyze=work, synthesize=work),
+    )  # fmt: skip
+    await miner.axon.start()
+    try:
+        sound = AudioRequest(TaskId("t1"), None, b"RIFF", Options(fields=("level", "pitch")))
+        text = TextRequest(TaskId("t2"), "Hello, Ä.", Options(language="en", voice="joe", speed=1.5))
+        assert (await dendrite.analyze(miner.neuron, sound)).value == '{"done": true}'
+        assert (await dendrite.synthesize(miner.neuron, text)).value == '{"done": true}'
+        assert asked == [sound, text]
+        unserved = await dendrite.transcribe(miner.neuron, REQUEST)
+        assert (unserved.ok, len(asked)) == (False, 2)
+    finally:
+        await miner.axon.stop()
+
+
+def test_a_text_that_may_not_travel_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="0 characters; expected 1 to 4096"):
+        TextRequest(TaskId("t"), "")
+    with pytest.raises(ProtocolError, match="5000 characters"):
+        TextRequest(TaskId("t"), "x" * 5000)
+
+
 async def test_capabilities_of_many_are_asked_at_once(miner: Miner, dendrite: ValidatorDendrite) -> None:
     silent = replace(miner.neuron, hotkey=Hotkey("5Silent"), port=9)
     unserved = replace(miner.neuron, hotkey=Hotkey("5Unserved"), ip="0.0.0.0", port=0)
@@ -172,7 +209,7 @@ async def test_the_history_of_calls_does_not_grow(miner: Miner, dendrite: Valida
 async def test_required_fields_are_constant_and_every_input_is_signed() -> None:
     outputs = {"result", "digest", "signature", "busy", "error"}
     sdk = set(Synapse.model_fields)
-    for kind in (VioletCapabilities, VioletTranscribe):
+    for kind in (VioletCapabilities, VioletTranscribe, VioletAnalyze, VioletSynthesize):
         assert kind().get_required_fields() == kind.model_json_schema().get("required", [])
         assert set(kind.model_fields) - outputs - sdk == set(kind.required_hash_fields)
 

@@ -62,7 +62,7 @@ class FakeProxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/v1/network":
             return web.json_response({"proxy": {"hotkey": self.hotkey}, "netuid": 1, "network": "localnet"})
-        if request.path.startswith("/v1/"):
+        if request.path.startswith("/v1/") and request.method != "PUT":
             body = await request.read()
             headers = request.headers
             nonce = int(headers["X-Bittensor-Nonce"])
@@ -117,6 +117,39 @@ async def proxy() -> AsyncIterator[FakeProxy]:
 async def client(proxy: FakeProxy) -> AsyncIterator[ProxyClient]:
     async with ProxyClient(proxy.url, MINER, sleep=proxy.sleep) as client:
         yield client
+
+
+async def test_audio_is_declared_and_stored_under_the_url_that_the_proxy_gives(
+    proxy: FakeProxy, client: ProxyClient
+) -> None:
+    stored: list[tuple[str, str | None, bytes]] = []
+
+    async def store(request: web.Request) -> web.Response:
+        stored.append((request.path_qs, request.headers.get("Content-Type"), await request.read()))
+        assert "X-Bittensor-Signature" not in request.headers
+        return web.json_response({}, status=201)
+
+    # The proxy may know itself by another address than we do; a store that fails is tried again.
+    url = f"https://proxy.example/v1/blobs/{REF.sha256}?signature=ab&bytes=9"
+    proxy.replies = [{"url": url}, refusing(503, "busy"), store]
+    await client.store(LEASE, AUDIO)
+    assert stored == [(f"/v1/blobs/{REF.sha256}?signature=ab&bytes=9", "audio/flac", AUDIO)]
+    declared = {"task_id": "task_1", "slot": 2, "token": 7, "sha256": REF.sha256, "bytes": len(AUDIO)}
+    assert proxy.bodies == [declared]
+    proxy.replies = [{"url": "https://elsewhere.example/x"}]
+    with pytest.raises(ProtocolError, match="/v1/blobs/"):
+        await client.store(LEASE, AUDIO)
+
+
+def test_options_and_inputs_of_every_kind_are_read() -> None:
+    lease = LEASE_JSON | {"kind": "synthesis", "options": {"voice": "joe", "speed": 2, "temperature": 0.0}}
+    lease["input"] = {"url": "", "sha256": REF.sha256, "bytes": 9, "duration_s": None, "characters": 9}
+    read = Lease.from_json(lease)
+    assert (read.options, read.input.duration_s) == (Options(voice="joe", speed=2.0), 0.0)
+    analysis = Options.from_json({"fields": ["level", "pitch"], "task": "translate", "word_timestamps": True})
+    assert analysis == Options(fields=("level", "pitch"), task="translate", word_timestamps=True)
+    with pytest.raises(ProtocolError, match="fields"):
+        Options.from_json({"fields": [1]})
 
 
 async def test_a_miners_requests(proxy: FakeProxy, client: ProxyClient) -> None:

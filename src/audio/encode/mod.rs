@@ -16,6 +16,8 @@ use crate::{Error, Result};
 
 /// Highest sample rate that is written, Hz.
 const MAX_SAMPLE_RATE: u32 = 655_350;
+/// Lowest sample rate of opus and mp3, Hz.
+const MIN_LOSSY_RATE: u32 = 1_000;
 
 /// A file format that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -184,9 +186,11 @@ fn open<'s>(sink: Named<'s>, layout: Layout, options: &EncodeOptions) -> Result<
         let format = options.format;
         return Err(Error::InvalidInput(format!("{n_channels} channels; {format:?} files have 1 to {most}")));
     }
-    if !(1..=MAX_SAMPLE_RATE).contains(&sample_rate) {
+    // What a lossy format resamples to would be many times as long.
+    let least = if matches!(options.format, Format::Opus | Format::Mp3) { MIN_LOSSY_RATE } else { 1 };
+    if !(least..=MAX_SAMPLE_RATE).contains(&sample_rate) {
         return Err(Error::InvalidInput(format!(
-            "sample rate is {sample_rate} Hz; it must be 1 to {MAX_SAMPLE_RATE} Hz"
+            "sample rate is {sample_rate} Hz; it must be {least} to {MAX_SAMPLE_RATE} Hz"
         )));
     }
     Ok(match options.format {
