@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::subnet::simulate::{self, Settings};
+use crate::subnet::simulate::{self as simulation, Settings};
 
 /// The outcome as a table, as JSON, and as a page of HTML.
 #[pyfunction]
@@ -15,7 +15,7 @@ fn simulate(
     colluders: u16,
 ) -> PyResult<(String, String, String)> {
     let settings = Settings { seed, epochs, colluding_stake, colluders };
-    let outcome = py.detach(|| simulate::simulate(&settings))?;
+    let outcome = py.detach(|| simulation::simulate(&settings))?;
     let json = serde_json::to_string(&outcome).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok((outcome.to_table(), json, outcome.to_html()))
 }
