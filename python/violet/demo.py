@@ -130,7 +130,7 @@ async def _send_all(network: LocalNetwork, jobs: Sequence[Job]) -> list[Outcome]
 
 
 async def _send(session: aiohttp.ClientSession, job: Job, show: Callable[[str, str], None]) -> Outcome:
-    form = aiohttp.FormData()
+    form = aiohttp.FormData(default_to_multipart=True)
     form.add_field("kind", job.kind)
     for name, value in job.fields.items():
         form.add_field(name, value)

