@@ -234,7 +234,7 @@ class LocalNetwork:
             "proxy",
             [
                 "proxy", *_NETWORK_FLAGS, "--host", host, "--port", port, "--data-dir", str(self.directory / "proxy"),
-                "--lease-s", "6", "--grace-s", "10", "--commit-s", "20", "--reveal-s", "10",
+                "--lease-s", "6", "--grace-s", "10", "--commit-s", "60", "--reveal-s", "20",
             ],
         )  # fmt: skip
 
