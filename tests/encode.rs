@@ -173,7 +173,7 @@ fn mp3_is_as_long_as_what_it_got_and_not_delayed() {
         let n_seconds = samples.len() as f64 / n_channels as f64 / f64::from(sample_rate);
         let kept = bytes.len() as f64 * 8.0 / n_seconds;
         assert!((kept / f64::from(bit_rate) - 1.0).abs() < 0.02, "{name}: {kept} bits a second");
-        let tag = frames[0].1.windows(4).position(|four| four == b"Info").expect("an Info tag");
+        let tag = frames[0].1.windows(4).position(|four| four == b"Info").unwrap();
         let n_stated = u32::from_be_bytes(frames[0].1[tag + 8..tag + 12].try_into().unwrap());
         assert_eq!(n_stated as usize, frames.len() - 1, "{name}: frames");
         let sound = decode(bytes.clone());
@@ -199,7 +199,7 @@ fn mp3_of_every_rate_and_bit_rate_is_heard_as_what_it_was() {
             let tone = |n: usize, hz: f32| (std::f32::consts::TAU * hz * n as f32 / sample_rate as f32).sin();
             let frame = |n: usize| {
                 let (a, b) = (0.3 * tone(n, 440.0) + 0.2 * tone(n, 1_310.0), 0.3 * tone(n, 777.0));
-                [a, if n / 2_000 % 2 == 0 { 0.5 * a } else { b }]
+                [a, if (n / 2_000).is_multiple_of(2) { 0.5 * a } else { b }]
             };
             let samples: Vec<f32> = (0..n_frames).flat_map(|n| frame(n).into_iter().take(n_channels)).collect();
             for kbps in if sample_rate < 32_000 { low } else { high } {

@@ -17,7 +17,6 @@ fn outcomes() -> &'static [Outcome] {
 
 fn each(rules: RuleSet, check: impl Fn(&RuleSetOutcome)) {
     for outcome in outcomes() {
-        println!("seed {}\n{}", outcome.settings.seed, outcome.to_table());
         check(outcome.of(rules).unwrap());
     }
 }

@@ -64,7 +64,7 @@ fn proven(weight: f64, work: (f64, f64), direct: (f64, f64)) -> (f64, f64, f64) 
 /// `Tally::add` on a tuple (good, bad).
 #[pyfunction]
 fn tally_add(tally: (u32, u32), is_good: bool) -> (u32, u32) {
-    let tally = Tally { good: tally.0, bad: tally.1 }.add(is_good);
+    let tally = Tally { good: tally.0, bad: tally.1 }.counting(is_good);
     (tally.good, tally.bad)
 }
 

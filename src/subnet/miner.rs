@@ -21,7 +21,7 @@ pub struct Tally {
 impl Tally {
     /// The tally after one more observation.
     #[must_use]
-    pub fn add(self, is_good: bool) -> Self {
+    pub fn counting(self, is_good: bool) -> Self {
         let good = self.good.saturating_add(u32::from(is_good));
         let bad = self.bad.saturating_add(u32::from(!is_good));
         if good.saturating_add(bad) > MAX_TALLY { Self { good: good / 2, bad: bad / 2 } } else { Self { good, bad } }
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_tally_forgets_by_halves() {
-        let many = (0..MAX_TALLY).fold(Tally::default(), |tally, n| tally.add(n % 4 != 0));
+        let many = (0..MAX_TALLY).fold(Tally::default(), |tally, n| tally.counting(n % 4 != 0));
         assert_eq!((many.good, many.bad, many.total()), (150, 50, MAX_TALLY));
-        assert_eq!(many.add(false), Tally { good: 75, bad: 25 });
-        assert_eq!(Tally { good: u32::MAX, bad: 3 }.add(true), Tally { good: u32::MAX / 2, bad: 1 });
+        assert_eq!(many.counting(false), Tally { good: 75, bad: 25 });
+        assert_eq!(Tally { good: u32::MAX, bad: 3 }.counting(true), Tally { good: u32::MAX / 2, bad: 1 });
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn dies_at(point: &str) {
         match answer.filter(|answer| answer.status == 200).map(|answer| answer.json()) {
             Some(task) if task["state"] == "unverified" => break task,
             Some(task) => {
-                assert!(["answered", "running"].contains(&task["state"].as_str().unwrap()), "{point}: {task}")
+                assert!(["answered", "running"].contains(&task["state"].as_str().unwrap()), "{point}: {task}");
             }
             None => network.crash_and_restart(),
         }

@@ -79,7 +79,7 @@ fn an_analysis_goes_to_miners_of_its_kind_and_comes_back_as_signed() {
         (Some("rejected"), "the analysis lacks the field level")
     );
     let mut analyzer = Analyzer::new(8_000, 1, Options::default()).unwrap();
-    analyzer.push(&[0.25; 8_000]);
+    analyzer.push(&vec![0.25; 8_000]);
     let analysis = serde_json::to_string(&analyzer.finish().unwrap().0).unwrap();
     let lease = claim(hearing, &network.peer, "analysis", 20.0).unwrap();
     assert_eq!(hearing.submit(&network.peer, &lease, &analysis).expect(200)["state"], "submitted");

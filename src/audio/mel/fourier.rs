@@ -99,13 +99,13 @@ impl Fourier {
         self.step::<5>(HALF, 1, fifth);
         self.step::<5>(HALF / 5, 5, fifth);
         self.step::<8>(HALF / 25, 25, eighth);
-        for k in 0..=HALF {
+        for (k, power) in power.iter_mut().enumerate() {
             let (a, b) = (self.now[k % HALF], self.now[(HALF - k) % HALF]);
             let mirrored = Complex { re: b.re, im: b.im.map(|x| -x) };
             let (even, odd) = (a.plus(mirrored), a.minus(mirrored).turned().times(self.roots[k]));
             let bin = even.plus(odd);
             // Both halves are twice what they should be.
-            power[k] = each(bin.re, bin.im, |re, im| 0.25 * re.mul_add(re, im * im));
+            *power = each(bin.re, bin.im, |re, im| 0.25 * re.mul_add(re, im * im));
         }
     }
 

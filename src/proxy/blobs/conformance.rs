@@ -168,7 +168,7 @@ mod bucket {
             let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
             assert_eq!((first, last + 1 - first), (flaky.taken.len(), body.len()), "parts follow one another");
             assert!(
-                last + 1 == total || body.len() % QUARTER_MIB == 0,
+                last + 1 == total || body.len().is_multiple_of(QUARTER_MIB),
                 "a part that is not the last is whole quarters"
             );
             flaky.n_parts += 1;

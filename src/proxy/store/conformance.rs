@@ -132,7 +132,7 @@ async fn tasks_are_compared_and_set(store: &dyn TaskStore) {
     assert!(matches!(store.commit(next.clone()).await, Err(Error::Stale(_))), "the version was read by nobody");
     let running = task_in(&next);
     assert_eq!(running.last_event, 2, "users see that it runs");
-    assert_eq!(store.held(&Hotkey::from("M1")).await.unwrap(), [running.clone()]);
+    assert_eq!(store.held(&Hotkey::from("M1")).await.unwrap(), std::slice::from_ref(&running));
     assert_eq!(store.held(&Hotkey::from("M2")).await.unwrap(), []);
     let holding = |miner| Holding { slot: 0, token: 1, miner };
     let miner = Hotkey::from("M1");

@@ -80,19 +80,19 @@ impl History {
                     batch
                 }))
             }
-            Step::Beat { task, miner } => self.held(load(task).await, miner, |task, holding, _| {
+            Step::Beat { task, miner } => held(load(task).await, miner, |task, holding, _| {
                 task.heartbeat(holding, 0.5, Some("so far"), now_ms, &TERMS).ok().map(drop)
             }),
             Step::Submit { task, miner, is_good } => {
                 self.n_responses += 1;
                 let id = format!("resp_{}", self.n_responses);
-                self.held(load(task).await, miner, |task, holding, records| {
+                held(load(task).await, miner, |task, holding, records| {
                     let checked = if is_good { Ok(None) } else { Err("empty".to_owned()) };
                     let submit = Submit { response_id: ResponseId::from(id.as_str()), digest: id.clone(), checked };
                     let receipt = task.submit(holding, submit, now_ms).ok().filter(|receipt| receipt.is_new)?;
                     match receipt.rejected {
                         None => {
-                            records.response = Some(response(&id, task, holding.slot, holding.miner.as_str(), "hello"))
+                            records.response = Some(response(&id, task, holding.slot, holding.miner.as_str(), "hello"));
                         }
                         Some(_) => records.scores.push((holding.miner.clone(), 0.0)),
                     }
@@ -100,7 +100,7 @@ impl History {
                 })
             }
             Step::Fail { task, miner } => {
-                self.held(load(task).await, miner, |task, holding, _| task.fail(holding, "cannot", now_ms).ok())
+                held(load(task).await, miner, |task, holding, _| task.fail(holding, "cannot", now_ms).ok())
             }
             Step::Cancel { task } => {
                 let before = load(task).await;
@@ -151,20 +151,19 @@ impl History {
             Step::Erase { .. } => Vec::new(),
         }
     }
+}
 
-    fn held(
-        &self,
-        before: Option<Task>,
-        miner: u8,
-        change: impl FnOnce(&mut Task, &Holding<'_>, &mut Records) -> Option<()>,
-    ) -> Vec<Batch> {
-        let miner = Hotkey::from(format!("M{miner}"));
-        let Some(before) = before else { return Vec::new() };
-        let lease = before.leases().find(|(_, lease)| lease.miner == miner);
-        let Some((slot, token)) = lease.map(|(slot, _)| (slot.index, slot.token)) else { return Vec::new() };
-        let holding = Holding { slot, token, miner: &miner };
-        rule(&before, |task, records| change(task, &holding, records)).into_iter().collect()
-    }
+fn held(
+    before: Option<Task>,
+    miner: u8,
+    change: impl FnOnce(&mut Task, &Holding<'_>, &mut Records) -> Option<()>,
+) -> Vec<Batch> {
+    let miner = Hotkey::from(format!("M{miner}"));
+    let Some(before) = before else { return Vec::new() };
+    let lease = before.leases().find(|(_, lease)| lease.miner == miner);
+    let Some((slot, token)) = lease.map(|(slot, _)| (slot.index, slot.token)) else { return Vec::new() };
+    let holding = Holding { slot, token, miner: &miner };
+    rule(&before, |task, records| change(task, &holding, records)).into_iter().collect()
 }
 
 /// The batch of a change; none where the rule refuses or changes nothing.

@@ -164,10 +164,9 @@ impl Agent {
         let usual = own(self.error_rate, self.pace);
         Some(match self.conduct {
             Conduct::Honest | Conduct::Shares(_) => usual,
-            Conduct::Garbage => Answer { error_rate: WRONG, ..usual },
             Conduct::Empty => Answer { error_rate: 1.0, is_empty: true, ..usual },
             Conduct::Cached if request.is_repeated => Answer { error_rate: GOOD_ERROR_RATE, ..usual },
-            Conduct::Cached => Answer { error_rate: WRONG, ..usual },
+            Conduct::Cached | Conduct::Garbage => Answer { error_rate: WRONG, ..usual },
             Conduct::Copies | Conduct::Relays(_) => match random.pick(others) {
                 Some(other) => Answer { elapsed_s: other.elapsed_s + usual.elapsed_s, ..*other },
                 None if self.conduct == Conduct::Copies => Answer { error_rate: WRONG, ..usual },

@@ -100,15 +100,15 @@ impl Board {
         let mut now_ms = now_ms;
         while worked.task.evaluation.is_none() && !worked.task.state.is_final() {
             let next = next_deadline(&worked.task);
-            let event = events.peek().filter(|Reverse((at_ms, _))| *at_ms <= next).is_some();
-            let event = if event { events.pop() } else { None };
+            let is_before = events.peek().is_some_and(|Reverse((at_ms, _))| *at_ms <= next);
+            let event = if is_before { events.pop() } else { None };
             now_ms = event.map_or(next, |Reverse((at_ms, _))| at_ms).max(now_ms);
             for miner in worked.task.tick(now_ms, &TERMS, members).unwrap_or_default() {
                 let silent = self.hotkeys.iter().position(|hotkey| *hotkey == miner);
-                silent.into_iter().for_each(|miner| {
+                if let Some(miner) = silent {
                     worked.leases.push((miner, false));
                     self.credit(miner, 0.0);
-                });
+                }
                 ask_all(&mut events, now_ms, random);
             }
             match event {
@@ -116,7 +116,7 @@ impl Board {
                     let Some((slot, token)) = self.claim(miner, &mut worked.task, now_ms, &mut events) else {
                         continue;
                     };
-                    let own = self.draw(miner, request, (agents, drifts), (&moment, &drawn), random);
+                    let own = Self::draw(miner, request, (agents, drifts), (&moment, &drawn), random);
                     let is_silent = random.chance(LOST) || self.denies(miner, random);
                     if let Some(answer) = own.filter(|_| !is_silent) {
                         events.push(Reverse((
@@ -165,7 +165,6 @@ impl Board {
     }
 
     fn draw(
-        &self,
         miner: usize,
         request: &Request,
         (agents, drifts): (&[Agent], &[f64]),

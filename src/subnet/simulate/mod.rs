@@ -81,9 +81,9 @@ pub fn simulate(settings: &Settings) -> Result<Outcome> {
     settings.check()?;
     let rule_sets = RuleSet::ALL.into_iter().map(|rules| world::run(settings, rules)).collect::<Result<_>>()?;
     let lying_proxy = LyingProxy {
-        one_miner: world::tasks_until_flagged(settings, board::Proxy::DeniesOne)?,
-        all_miners: world::tasks_until_flagged(settings, board::Proxy::DeniesAll)?,
-        honest: world::tasks_until_flagged(settings, board::Proxy::Honest)?,
+        one_miner: world::tasks_until_flagged(settings, board::Proxy::DeniesOne),
+        all_miners: world::tasks_until_flagged(settings, board::Proxy::DeniesAll),
+        honest: world::tasks_until_flagged(settings, board::Proxy::Honest),
     };
     Ok(Outcome { settings: *settings, rule_sets, lying_proxy })
 }

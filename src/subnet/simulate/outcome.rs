@@ -121,8 +121,11 @@ impl Outcome {
     pub fn to_table(&self) -> String {
         let mut table = String::new();
         let mut row = |name: &str, of: &dyn Fn(&RuleSetOutcome) -> String| {
-            let cells: String = self.rule_sets.iter().map(|outcome| format!("{:>16}", of(outcome))).collect();
-            let _ = writeln!(table, "{name:<28}{cells}");
+            let _ = write!(table, "{name:<28}");
+            for outcome in &self.rule_sets {
+                let _ = write!(table, "{:>16}", of(outcome));
+            }
+            table.push('\n');
         };
         row("miners' emission, %", &|outcome| outcome.rules.name().to_owned());
         for name in self.rule_sets.iter().take(1).flat_map(|outcome| &outcome.miners).map(|miner| miner.name) {

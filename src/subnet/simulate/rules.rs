@@ -117,7 +117,7 @@ impl Knowledge {
         let by_route = if route == Route::Direct { &mut self.direct } else { &mut self.work };
         *by_route = by_route.update(reward, now_s);
         if route != Route::Work {
-            self.challenges = self.challenges.add(answer.error_rate <= PASSED_UP_TO);
+            self.challenges = self.challenges.counting(answer.error_rate <= PASSED_UP_TO);
         }
     }
 }

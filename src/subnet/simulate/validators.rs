@@ -97,8 +97,8 @@ impl Validator {
             // Between two challenges it only asks whether the miner is there.
             let probes = (1..PROBES).map(|_| agent.is_there(random));
             for is_there in probes.chain([answer.is_some()]).collect::<Vec<_>>() {
-                known.probes = known.probes.add(is_there);
-                account.direct = account.direct.add(is_there);
+                known.probes = known.probes.counting(is_there);
+                account.direct = account.direct.counting(is_there);
             }
             self.latencies[miner]
                 .push(answer.map(|answer| answer.elapsed_s / Kind::Transcription.target_s(request.duration_s)));

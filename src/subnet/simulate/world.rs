@@ -105,18 +105,18 @@ pub(super) fn run(settings: &Settings, rules: RuleSet) -> Result<RuleSetOutcome>
 }
 
 /// After how many tasks the first honest validator flags this proxy; `None` if none does.
-pub(super) fn tasks_until_flagged(settings: &Settings, proxy: Proxy) -> Result<Option<u32>> {
+pub(super) fn tasks_until_flagged(settings: &Settings, proxy: Proxy) -> Option<u32> {
     let mut world = World::new(settings, RuleSet::Proposed, proxy);
     for epoch in 0..LOOKED_AT / TASKS {
         for task in 0..TASKS {
             world.step(epoch, task);
             let honest = world.validators.iter().filter(|validator| validator.role == Role::Honest);
             if honest.into_iter().any(|validator| audit::is_flagged(&validator.accounts)) {
-                return Ok(Some(world.n_tasks));
+                return Some(world.n_tasks);
             }
         }
     }
-    Ok(None)
+    None
 }
 
 impl World {
@@ -148,7 +148,7 @@ impl World {
         }
         let drifts: Vec<f64> = self.drifts.iter().map(|drift| libm::exp(*drift)).collect();
         let now_s = f64::from(epoch) * EPOCH_S + f64::from(task) * EPOCH_S / f64::from(TASKS);
-        if task % (TASKS / ROUNDS) == 0 {
+        if task.is_multiple_of(TASKS / ROUNDS) {
             for validator in self.validators.iter_mut().filter(|validator| validator.role != Role::Lazy) {
                 validator.challenge(self.rules, (&self.agents[..], &drifts[..]), now_s, &mut self.random);
             }
@@ -165,7 +165,7 @@ impl World {
         let mut worked = self.board.work(&name, &request, at_ms, &members, miners, &mut self.random);
         for (miner, answered) in &worked.leases {
             for validator in &mut self.validators {
-                validator.accounts[*miner].proxy = validator.accounts[*miner].proxy.add(*answered);
+                validator.accounts[*miner].proxy = validator.accounts[*miner].proxy.counting(*answered);
             }
         }
         self.judge(&mut worked, (&request, owner), now_s);

@@ -24,7 +24,7 @@ async fn status(host: &str, token: Option<&str>, path: &str, body: Option<Value>
         Some(body) => http.post(url).header("content-type", "application/json").body(body.to_string()),
         None => http.get(url),
     };
-    let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+    let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     request.send().await.unwrap().status().as_u16()
 }
 
