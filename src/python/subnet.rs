@@ -68,13 +68,13 @@ fn tally_add(tally: (u32, u32), is_good: bool) -> (u32, u32) {
     (tally.good, tally.bad)
 }
 
+/// What Python gives of a miner: (uid, score, coldkey, ip or None, fingerprint or None).
+type MinerTuple = (u16, f64, String, Option<String>, Option<u16>);
+
 /// Weights (uid, share) from tuples (uid, score, coldkey, ip or None, fingerprint or None).
 #[pyfunction]
 #[pyo3(signature = (miners, burn_uid=None))]
-fn miner_weights(
-    miners: Vec<(u16, f64, String, Option<String>, Option<u16>)>,
-    burn_uid: Option<u16>,
-) -> Vec<(u16, f64)> {
+fn miner_weights(miners: Vec<MinerTuple>, burn_uid: Option<u16>) -> Vec<(u16, f64)> {
     let miner = |(uid, score, coldkey, ip, fingerprint)| Miner { uid, score, coldkey, ip, fingerprint };
     let miners: Vec<Miner> = miners.into_iter().map(miner).collect();
     weights::weights(&miners, burn_uid)

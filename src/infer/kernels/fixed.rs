@@ -148,8 +148,12 @@ mod tests {
             let value = |index: usize, salt: u32| {
                 let bits = (index as u32).wrapping_add(salt ^ seed).wrapping_mul(2_654_435_761);
                 let value = (bits >> 8) as f32 / 8_388_608.0 - 1.0;
-                // All of one sign at the end of the range: what overflows if anything does.
-                if are_extreme { value.signum() * (value.abs() * 1.1).floor().max(f32::from(u8::from(index % 7 > 0))) } else { value }
+                if !are_extreme {
+                    return value;
+                }
+                // At the end of the range, but for every seventh: what overflows if anything does.
+                let size = if index.is_multiple_of(7) { (value.abs() * 1.1).floor() } else { 1.0 };
+                value.signum() * size
             };
             let weight = |input: usize, output: usize| 3.0 * value(input * n_outputs + output, 7);
             let rows: Vec<f32> = (0..n_rows * n_inputs).map(|index| value(index, 1)).collect();
