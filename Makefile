@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # pyo3 compiles against this interpreter; not the virtual environment's link, whose path is another in every checkout.
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
-FULL := --features infer,firebase,hub,pesq,cuda-on-host
+FULL := --features infer,firebase,hub,parler,pesq,cuda-on-host
 # How the package is compiled: `release`, as users get it, or `dev`, which shares the tests' compiled dependencies, most of
 # a first build; Violet itself is optimised in both.
 PROFILE ?= release

@@ -47,7 +47,7 @@ class Chunk:
     sample_rate: int
     """Hz."""
     words: list[SpokenWord]
-    """Its words, with times from the start of the speech."""
+    """Its words, with times from the start of the speech; none of a Parler-TTS voice, which does not tell them."""
     skipped: list[str]
     """Characters that could not be said, each once."""
 
@@ -97,6 +97,9 @@ class Options(TypedDict, total=False):
     """How much the voice varies, 0 to 4; what the voice was made for if not given."""
     noise_w: float | None
     """How much the lengths of sounds vary, 0 to 4; what the voice was made for if not given."""
+    description: str | None
+    """How the voice sounds, in at most 2,000 bytes of words ("a woman speaks slowly in a quiet room"): only for voices
+    that words make (Parler-TTS). A plain one if not given."""
     phonemizer: Phonemizer
     """How text becomes phonemes; `violet` if not given."""
     lexicon: str | os.PathLike[str] | None
@@ -112,9 +115,9 @@ class Synthesizer:
 
     Args:
         voice: A known name (see `voices`), the path of a Piper voice (`NAME.onnx` beside `NAME.onnx.json`), a directory
-            with one or with a VITS or MMS-TTS voice of Hugging Face's, or the id of such a voice on the hub
-            (`facebook/mms-tts-deu`).
-        device: `auto` or `cpu`.
+            with one or with a VITS, MMS-TTS or Parler-TTS voice of Hugging Face's, or the id of such a voice on the hub
+            (`facebook/mms-tts-deu`, `parler-tts/parler-tts-mini-v1`).
+        device: `auto` or `cpu`; for Parler-TTS also a GPU, in a build that has one for it.
         num_threads: Threads that share the work; all when None.
 
     Raises:
@@ -133,7 +136,8 @@ class Synthesizer:
         elif not name or not path.exists():
             message = (
                 f"no voice {name!r}; expected one of {', '.join(VOICES)}, or the path of a voice: NAME.onnx beside "
-                "NAME.onnx.json (Piper), a directory (Hugging Face VITS, MMS-TTS), or an id on the hub such as org/name"
+                "NAME.onnx.json (Piper), a directory (Hugging Face VITS, MMS-TTS, Parler-TTS), or an id on the hub such "
+                "as org/name"
             )
             raise ValueError(message)
         self._core = _core.Synthesizer(path, device, num_threads)
@@ -214,6 +218,7 @@ class Synthesizer:
                 "speaker": None if speaker is None else str(speaker),
                 "noise_scale": options.get("noise_scale"),
                 "noise_w": options.get("noise_w"),
+                "description": options.get("description"),
                 "phonemizer": options.get("phonemizer", "violet"),
                 "lexicon": None if lexicon is None else Path(lexicon).read_text("utf-8"),
                 "ssml": options.get("ssml", False),

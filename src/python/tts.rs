@@ -25,6 +25,7 @@ struct Arguments {
     speaker: Option<String>,
     noise_scale: Option<f32>,
     noise_w: Option<f32>,
+    description: Option<String>,
     ssml: bool,
     sample_rate: Option<u32>,
     phonemizer: String,
@@ -60,6 +61,11 @@ impl Synthesizer {
         self.0.voice().speakers.clone()
     }
 
+    #[getter]
+    fn is_described(&self) -> bool {
+        self.0.voice().is_described
+    }
+
     /// Begin to say a text; iterate over what is said.
     fn speak(&self, py: Python<'_>, text: String, options: Arguments) -> PyResult<SpeechStream> {
         let reader = reader(&options.phonemizer, options.lexicon.as_deref(), self.0.voice().espeak.as_deref())?;
@@ -69,6 +75,7 @@ impl Synthesizer {
             speaker: options.speaker,
             noise_scale: options.noise_scale,
             noise_w: options.noise_w,
+            description: options.description,
             ssml: options.ssml,
             sample_rate: options.sample_rate,
         };

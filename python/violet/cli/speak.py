@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
         "speaker": found.speaker,
         "noise_scale": found.noise_scale,
         "noise_w": found.noise_w,
+        "description": found.description,
         "phonemizer": found.phonemizer,
         "lexicon": found.lexicon,
         "ssml": found.ssml,
@@ -108,6 +109,7 @@ def _parser() -> Parser:
     parser.add_argument("--speaker", metavar="NAME", help="name or number of the voice's speaker (the first)")
     parser.add_argument("--seed", type=number(int, 0, MAX_SEED), default=0, metavar="N", help="of the noise (0)")
     parser.add_argument("--noise-scale", type=number(float, 0, 4), metavar="X", help="how much the voice varies")
+    parser.add_argument("--description", metavar="TEXT", help="how a Parler-TTS voice sounds, in words")
     parser.add_argument("--noise-w", type=number(float, 0, 4), metavar="X", help="how much lengths vary")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto or cpu (auto)")
     parser.add_argument("--threads", type=number(int, 1, 1024), metavar="N", help="processor threads (all)")

@@ -1,7 +1,9 @@
 //! What an engine is, and the list of them.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
+#[cfg(feature = "parler")]
+use super::parler;
 use super::vits;
 use crate::{Error, Result, infer::device::Choice, text::speech::Skipped};
 
@@ -16,18 +18,26 @@ pub(super) struct Entry {
 }
 
 /// All engines. The first that recognises a voice opens it.
-pub(super) const ENGINES: &[Entry] = &[Entry {
-    name: "VITS (Piper's NAME.onnx beside NAME.onnx.json; Hugging Face's VITS and MMS-TTS)",
-    opens: vits::opens,
-    load: |path, device| {
-        if !matches!(device, Choice::Auto | Choice::Cpu) {
-            return Err(Error::Unsupported(
-                "VITS voices run on the processor; use the device `auto` or `cpu`".to_owned(),
-            ));
-        }
-        Ok(Box::new(vits::VitsVoice::load(path)?))
+pub(super) const ENGINES: &[Entry] = &[
+    Entry {
+        name: "VITS (Piper's NAME.onnx beside NAME.onnx.json; Hugging Face's VITS and MMS-TTS)",
+        opens: vits::opens,
+        load: |path, device| {
+            if !matches!(device, Choice::Auto | Choice::Cpu) {
+                return Err(Error::Unsupported(
+                    "VITS voices run on the processor; use the device `auto` or `cpu`".to_owned(),
+                ));
+            }
+            Ok(Box::new(vits::VitsVoice::load(path)?))
+        },
     },
-}];
+    #[cfg(feature = "parler")]
+    Entry {
+        name: "Parler-TTS (a directory with config.json, safetensors and tokenizer.json)",
+        opens: parler::opens,
+        load: |path, device| Ok(Box::new(parler::ParlerVoice::load(path, device)?)),
+    },
+];
 
 /// A voice that says sentences.
 pub(super) trait Engine: Send + Sync + fmt::Debug {
@@ -57,6 +67,8 @@ pub struct Voice {
     pub sample_rate: u32,
     /// Names of the speakers, in the order of their numbers; empty for a single one.
     pub speakers: Vec<String>,
+    /// Whether a description in words says how it sounds.
+    pub is_described: bool,
 }
 
 /// What an engine reads.
@@ -89,7 +101,7 @@ pub(super) struct Word {
 }
 
 /// How a sentence is said.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Manner {
     /// Relative to the voice's own speed, 0.25 to 4.
     pub speed: f64,
@@ -101,6 +113,8 @@ pub(super) struct Manner {
     pub noise_scale: Option<f32>,
     /// How much the lengths of sounds vary; `None` for what the voice was made for.
     pub noise_w: Option<f32>,
+    /// How the voice sounds, in words, where words make it; `None` for a plain one.
+    pub description: Option<Arc<str>>,
 }
 
 /// What was said.

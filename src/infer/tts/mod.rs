@@ -3,6 +3,8 @@
 //! An engine is a module here with a line in [`engine`]'s list.
 
 mod engine;
+#[cfg(feature = "parler")]
+mod parler;
 mod reader;
 mod speech;
 mod synthesizer;
@@ -11,4 +13,4 @@ mod vits;
 pub use engine::{Reads, Voice};
 pub use reader::{Pronounce, Reader};
 pub use speech::{Chunk, Speech, WordTime};
-pub use synthesizer::{MAX_TEXT_BYTES, SpeechOptions, Synthesizer};
+pub use synthesizer::{MAX_DESCRIPTION_BYTES, MAX_TEXT_BYTES, SpeechOptions, Synthesizer};

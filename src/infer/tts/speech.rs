@@ -109,7 +109,7 @@ impl Speech {
     fn say(&mut self, read: Read) -> Result<Chunk> {
         let voice_rate = f64::from(self.synthesizer.voice().sample_rate);
         let speed = (self.manner.speed * read.rate).clamp(0.25, 4.0);
-        let manner = Manner { speed, ..self.manner };
+        let manner = Manner { speed, ..self.manner.clone() };
         let mut spoken = if read.words.is_empty() {
             Spoken::default()
         } else {

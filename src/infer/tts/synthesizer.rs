@@ -12,6 +12,9 @@ use crate::{Error, Result, infer::device::Choice};
 /// The longest text of one call, bytes: about three days of speech. It is read and said sentence by sentence.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
 
+/// The longest description of a voice, bytes.
+pub const MAX_DESCRIPTION_BYTES: usize = 2_000;
+
 /// Most threads that a synthesizer may have.
 const MAX_THREADS: usize = 1024;
 /// Speeds, relative to the voice's own.
@@ -34,6 +37,8 @@ pub struct SpeechOptions {
     pub noise_scale: Option<f32>,
     /// How much the lengths of sounds vary, 0 to 4; `None` for what the voice was made for.
     pub noise_w: Option<f32>,
+    /// How the voice sounds, in words, of at most [`MAX_DESCRIPTION_BYTES`]; only for voices that are made so (Parler-TTS).
+    pub description: Option<String>,
     /// Whether the text is SSML.
     pub ssml: bool,
     /// Hz; the voice's own when `None`.
@@ -42,7 +47,16 @@ pub struct SpeechOptions {
 
 impl Default for SpeechOptions {
     fn default() -> Self {
-        Self { speed: 1.0, seed: 0, speaker: None, noise_scale: None, noise_w: None, ssml: false, sample_rate: None }
+        Self {
+            speed: 1.0,
+            seed: 0,
+            speaker: None,
+            noise_scale: None,
+            noise_w: None,
+            description: None,
+            ssml: false,
+            sample_rate: None,
+        }
     }
 }
 
@@ -130,12 +144,28 @@ impl Synthesizer {
             let (least, most) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
             return bad(format!("sample_rate is {rate}; expected {least} to {most} Hz"));
         }
+        if let Some(description) = &options.description {
+            let voice = self.voice();
+            if !voice.is_described {
+                return bad(format!(
+                    "the voice {} cannot be described; leave the description out, or use a Parler-TTS voice",
+                    voice.name
+                ));
+            }
+            if description.trim().is_empty() || description.len() > MAX_DESCRIPTION_BYTES {
+                let n = description.len();
+                return bad(format!(
+                    "the description has {n} bytes; expected 1 to {MAX_DESCRIPTION_BYTES}, some of them words"
+                ));
+            }
+        }
         Ok(Manner {
             speed: options.speed,
             seed: options.seed,
             speaker: self.speaker(options.speaker.as_deref())?,
             noise_scale: options.noise_scale,
             noise_w: options.noise_w,
+            description: options.description.as_deref().map(Into::into),
         })
     }
 

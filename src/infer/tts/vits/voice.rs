@@ -114,6 +114,7 @@ impl VitsVoice {
             espeak: get(&["espeak", "voice"]).and_then(Value::as_str).map(str::to_owned),
             sample_rate: sample_rate(get(&["audio", "sample_rate"])).map_err(|what| bad(&what))?,
             speakers,
+            is_described: false,
         };
         Ok(Self {
             network,
@@ -156,6 +157,7 @@ impl VitsVoice {
             espeak: None,
             sample_rate: rate,
             speakers: names_of(None, network.n_speakers()),
+            is_described: false,
         };
         Ok(Self {
             symbols,
