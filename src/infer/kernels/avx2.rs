@@ -2,28 +2,101 @@
 
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 
-use std::arch::x86_64::{
-    __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_load_ps,
-    _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
-    _mm256_mullo_epi32, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps, _mm256_xor_si256,
+use std::{
+    arch::x86_64::{
+        __m128i, __m256i, _mm_load_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps,
+        _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_load_ps, _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256,
+        _mm256_madd_epi16, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32,
+        _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+    },
+    cell::RefCell,
 };
 
 use super::{
     panels::FloatTile,
-    tile::{LINES, OFFSET, STEP, Tile},
+    tile::{LINES, STEP, Tile},
 };
 
-/// [`super::tile::scalar`] in vector instructions, 16 columns at a time.
-///
-/// The product of bytes takes one factor unsigned and adds pairs in 16 bits. With the signs moved to the panel's side a
-/// pair is at most 2 * 128 * 127 = 32,512: it cannot saturate.
+thread_local! {
+    /// The rows of a tile of bytes, as 16-bit numbers.
+    static WIDE: RefCell<Vec<i16>> = const { RefCell::new(Vec::new()) };
+}
+
+/// [`super::tile::scalar`] in vector instructions.
 ///
 /// # Safety
 /// The processor has the instructions; `tile` has ROWS rows, and `out` room for as many of 64 values, `stride` apart.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
-    let (ones, sign_bits) = (_mm256_set1_epi16(1), _mm256_set1_epi8(i8::MIN));
+    if WORDS {
+        // SAFETY: what holds for this function holds for that one.
+        unsafe { words::<ROWS>(tile, out, stride) }
+    } else {
+        WIDE.with_borrow_mut(|wide| {
+            let n = tile.n_steps() * STEP;
+            wide.resize(wide.len().max(ROWS * n), 0);
+            for (row, wide) in wide.chunks_exact_mut(n.max(1)).take(ROWS).enumerate() {
+                for (wide, byte) in wide.iter_mut().zip(&tile.rows[row * tile.row_stride..]) {
+                    *wide = i16::from(*byte);
+                }
+            }
+            // SAFETY: what holds for this function holds for that one, and `wide` has the rows.
+            unsafe { bytes::<ROWS>(tile, wide.as_ptr(), out, stride) }
+        });
+    }
+}
+
+/// Products of bytes, 8 columns at a time.
+///
+/// The instruction that multiplies bytes adds pairs in 16 bits, where they can saturate. Those of 16-bit numbers do not:
+/// rows were made wide before, and columns are in passing, once for all rows. Four inputs of a column become two sums.
+///
+/// # Safety
+/// As [`tile`], and `wide` holds the rows, as long as the panel is, one behind the other.
+#[target_feature(enable = "avx2")]
+unsafe fn bytes<const ROWS: usize>(tile: &Tile<'_>, wide: *const i16, out: *mut f32, stride: usize) {
+    let n = tile.n_steps() * STEP;
+    for half in 0..2 * LINES {
+        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+        // SAFETY: the panel has LINES lines, of four such vectors, for each step.
+        let mut panel: *const __m128i = unsafe { tile.panel.as_ptr().cast::<__m128i>().add(2 * half) };
+        let mut rows = wide;
+        for _ in 0..tile.n_steps() {
+            // SAFETY: half a line is two aligned vectors, and each row has four numbers for each step. The pointers end
+            // past the last step, and are then not read.
+            unsafe {
+                let columns = [_mm_load_si128(panel), _mm_load_si128(panel.add(1))].map(|c| _mm256_cvtepi8_epi16(c));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let step = _mm256_set1_epi64x(rows.add(row * n).cast::<i64>().read_unaligned());
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
+                    }
+                }
+                panel = panel.wrapping_add(4 * LINES);
+                rows = rows.wrapping_add(STEP);
+            }
+        }
+        for (row, [first, second]) in sums.into_iter().enumerate() {
+            // Of columns 0 1 4 5 2 3 6 7.
+            let joined = _mm256_hadd_epi32(first, second);
+            let sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(joined);
+            let below = _mm256_set1_epi32(-tile.row_zeros[row]);
+            // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
+            unsafe {
+                let column_sums = _mm256_loadu_si256(tile.column_sums.as_ptr().add(8 * half).cast());
+                let sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums));
+                finish(tile, row, 8 * half, sum, out.add(row * stride + 8 * half));
+            }
+        }
+    }
+}
+
+/// Products of 16-bit numbers, 16 columns at a time.
+///
+/// # Safety
+/// As [`tile`].
+#[target_feature(enable = "avx2")]
+unsafe fn words<const ROWS: usize>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
     for line in 0..LINES {
         let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
         // SAFETY: the panel has LINES lines for each step.
@@ -37,14 +110,7 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
                     for (sum, column) in sums.iter_mut().zip(columns) {
-                        let product = if WORDS {
-                            _mm256_madd_epi16(step, column)
-                        } else {
-                            let signed = _mm256_xor_si256(step, sign_bits);
-                            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(column, signed));
-                            _mm256_madd_epi16(pairs, ones)
-                        };
-                        *sum = _mm256_add_epi32(*sum, product);
+                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
                     }
                 }
                 panel = panel.wrapping_add(2 * LINES);
@@ -52,30 +118,32 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
             }
         }
         for (row, sums) in sums.iter().enumerate() {
-            let row_scale = _mm256_set1_ps(tile.row_scales[row]);
             for (half, &sum) in sums.iter().enumerate() {
                 let at = 16 * line + 8 * half;
-                let sum = if WORDS {
-                    sum
-                } else {
-                    let below = _mm256_set1_epi32(OFFSET - tile.row_zeros[row]);
-                    // SAFETY: at <= 56, so that 8 sums follow in an array of 64.
-                    let column_sums = unsafe { _mm256_loadu_si256(tile.column_sums.as_ptr().add(at).cast()) };
-                    _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums))
-                };
-                // SAFETY: at <= 56, so that 8 values follow in arrays of 64, and in the row of `out`.
-                unsafe {
-                    let scale = _mm256_mul_ps(row_scale, _mm256_loadu_ps(tile.column_scales.as_ptr().add(at)));
-                    let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
-                    let mut result = _mm256_add_ps(scaled, _mm256_loadu_ps(tile.bias.as_ptr().add(at)));
-                    let out = out.add(row * stride + at);
-                    if tile.onto {
-                        result = _mm256_add_ps(_mm256_loadu_ps(out), result);
-                    }
-                    _mm256_storeu_ps(out, result);
-                }
+                // SAFETY: 8 values follow in arrays of 64, and in the row of `out`.
+                unsafe { finish(tile, row, at, sum, out.add(row * stride + at)) }
             }
         }
+    }
+}
+
+/// Scales the sums of the 8 columns from `at` on, and writes them.
+///
+/// # Safety
+/// The processor has the instructions; `at` is at most 56, and `out` has room for 8 values.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn finish(tile: &Tile<'_>, row: usize, at: usize, sum: __m256i, out: *mut f32) {
+    let row_scale = _mm256_set1_ps(tile.row_scales[row]);
+    // SAFETY: 8 values follow in arrays of 64, and in `out`.
+    unsafe {
+        let scale = _mm256_mul_ps(row_scale, _mm256_loadu_ps(tile.column_scales.as_ptr().add(at)));
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
+        let mut result = _mm256_add_ps(scaled, _mm256_loadu_ps(tile.bias.as_ptr().add(at)));
+        if tile.onto {
+            result = _mm256_add_ps(_mm256_loadu_ps(out), result);
+        }
+        _mm256_storeu_ps(out, result);
     }
 }
 
