@@ -72,7 +72,9 @@ def test_the_same_seed_gives_the_same_bits(joe: Synthesizer) -> None:
 
 def test_speed_changes_the_length_and_not_the_pitch(joe: Synthesizer) -> None:
     said = {
-        speed: joe.synthesize("He was sure that nobody knew.", speed=speed, noise_scale=0, noise_w=0)
+        speed: joe.synthesize(
+            "The quick brown fox jumps over the lazy dog near the old bridge.", speed=speed, noise_scale=0, noise_w=0
+        )
         for speed in (0.5, 1.0, 2.0)
     }
     lengths = {speed: speech.duration_s for speed, speech in said.items()}
@@ -81,8 +83,8 @@ def test_speed_changes_the_length_and_not_the_pitch(joe: Synthesizer) -> None:
     pitch = {
         speed: violet.analyze(speech.samples, ["pitch"], sample_rate=22_050).pitch for speed, speech in said.items()
     }
-    # Resampled, it would be four times as high; the voice itself speaks livelier when it is in a hurry.
-    assert pitch[2.0]["median_hz"] == pytest.approx(pitch[0.5]["median_hz"], rel=0.3)
+    # Resampled, it would be four times as high; a short sentence in a hurry is said livelier, a long one as it is.
+    assert pitch[2.0]["median_hz"] == pytest.approx(pitch[0.5]["median_hz"], rel=0.1)
 
 
 def test_a_stream_gives_sentence_after_sentence(joe: Synthesizer) -> None:
@@ -138,6 +140,8 @@ def test_what_cannot_be_said_is_told(joe: Synthesizer) -> None:
         joe.synthesize("Hello.", speaker="anna")
     with pytest.raises(TypeError, match="no option pitch; expected some of speed, seed"):
         joe.synthesize("Hello.", pitch=2)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="the voice .* cannot be described; leave the description out"):
+        joe.synthesize("Hello.", description="a deep voice")
     with pytest.raises(violet.LimitError, match="the text has 16777217 bytes; the limit is 16777216"):
         joe.synthesize("a" * (16 * 1024 * 1024 + 1))
 
