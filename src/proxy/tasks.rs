@@ -9,7 +9,7 @@ use super::app::App;
 use super::error::{ApiError, ApiResult};
 use super::inputs::Probed;
 use super::options::TaskOptions;
-use super::store::{self, IdempotencyKey};
+use super::store::{self, Expired, IdempotencyKey};
 use super::{clock, fault};
 use crate::subnet::task::{NewTask, Task, TaskId};
 
@@ -35,7 +35,7 @@ pub(crate) async fn create(
     let key = key.map(|key| IdempotencyKey { owner: owner.clone(), key, body_sha256 });
     let task = Task::new(
         NewTask {
-            id: TaskId::from(format!("task_{}", ulid::Ulid::new().to_string().to_ascii_lowercase())),
+            id: new_id(now_ms),
             owner,
             kind,
             options: wanted,
@@ -103,7 +103,7 @@ pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
     let now_ms = clock::now_ms();
     let task = Task::new(
         NewTask {
-            id: TaskId::from(format!("task_{}", ulid::Ulid::new().to_string().to_ascii_lowercase())),
+            id: new_id(now_ms),
             owner: ended.owner.clone(),
             kind: ended.kind,
             options: ended.options.clone(),
@@ -125,6 +125,43 @@ pub(crate) async fn cancel(app: &App, id: &TaskId) -> ApiResult<Arc<Task>> {
         task.cancel(clock::now_ms()).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))
     });
     Ok(cancelled.await?.0)
+}
+
+/// Erases a task with all that belongs to it, and the uploads and bytes that it was made of; an open one ends first.
+///
+/// The records are gone when this returns. The bytes are condemned, unless another task or another user has the same: the
+/// sweep deletes them some minutes later.
+pub(crate) async fn erase(app: &App, task: &Task) -> ApiResult<()> {
+    let ended = app.change(&task.id, |task, _| {
+        // It may have ended by itself meanwhile, which is as good.
+        Ok::<_, ApiError>(task.state.is_final() || task.cancel(clock::now_ms()).is_ok())
+    });
+    let (task, _) = ended.await?;
+    fault::point("before_erase");
+    let records = app.store.records();
+    let uploads = records.uploads_of(&task.owner, &task.input.sha256).await?;
+    app.store.erase(Expired { tasks: vec![task.id.clone()], uploads, ..Expired::default() }).await?;
+    fault::point("after_erase");
+    for sha256 in task.blobs() {
+        if !records.is_referenced(sha256).await? {
+            app.blobs.condemn(sha256, clock::now_ms()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A name for a task that is made now; names are in the order of their times.
+fn new_id(now_ms: i64) -> TaskId {
+    TaskId::from(format!("task_{}", ulid_at(now_ms, rand::random())))
+}
+
+/// Before the names of all tasks that are made from then on, and behind those of all that were made before.
+pub(crate) fn first_id_of(at_ms: i64) -> String {
+    format!("task_{}", ulid_at(at_ms, 0))
+}
+
+fn ulid_at(at_ms: i64, random: u128) -> String {
+    ulid::Ulid::from_parts(u64::try_from(at_ms).unwrap_or_default(), random).to_string().to_ascii_lowercase()
 }
 
 async fn earlier(app: &App, key: &IdempotencyKey) -> ApiResult<Option<Arc<Task>>> {

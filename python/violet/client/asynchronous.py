@@ -175,13 +175,18 @@ class AsyncClient:
         query = "" if format is None else f"?format={quote(format)}"
         return await self._bytes("GET", f"/v1/tasks/{quote(task_id)}/audio{query}")
 
-    async def tasks(self, *, limit: int | None = None, **filters: str) -> AsyncIterator[Task]:
-        """The user's tasks, newest first, page by page; at most `limit`."""
+    async def tasks(self, *, limit: int | None = None, **filters: str | int) -> AsyncIterator[Task]:
+        """The user's tasks, newest first, page by page; at most `limit`.
+
+        Args:
+            limit: Most tasks; None for all.
+            filters: `state`, `kind`, `created_after_ms` and `created_before_ms` (docs/protocol.md).
+        """
         n, after = 0, None
         while limit is None or n < limit:
             size = 100 if limit is None else min(100, limit - n)
-            wanted = {"limit": str(size), **filters} | ({} if after is None else {"after": after})
-            query = "&".join(f"{key}={quote(value)}" for key, value in wanted.items())
+            wanted = {"limit": size, **filters} | ({} if after is None else {"after": after})
+            query = "&".join(f"{key}={quote(str(value))}" for key, value in wanted.items())
             value = await self._json("GET", f"/v1/tasks?{query}")
             for item in member(value, "data", list):
                 yield Task.from_json(item)
@@ -195,7 +200,7 @@ class AsyncClient:
         return Task.from_json(await self._json("POST", f"/v1/tasks/{quote(task_id)}/cancel"))
 
     async def delete(self, task_id: str) -> None:
-        """Erases an ended task, its input and its answers."""
+        """Erases a task, its input and its answers; one that is still open ends first."""
         await self._bytes("DELETE", f"/v1/tasks/{quote(task_id)}")
 
     async def network(self) -> Mapping[str, Any]:

@@ -1,8 +1,9 @@
 //! Blobs: bytes named by their SHA-256, with what is known about them, behind one trait.
 //!
 //! What comes in is spooled to a local file first, whatever the store: it has to be hashed to get its name and looked at
-//! before it is kept. The same bytes again renew the blob's metadata. A blob is deleted by the sweep alone, once it is
-//! past its time and nothing refers to it.
+//! before it is kept. The same bytes again renew the blob's metadata. A blob is deleted by the sweep alone, in two steps:
+//! past its time, and with nothing that refers to it, it is condemned; if still nothing does some minutes later, it goes.
+//! Whoever read a record just before that was deleted has its own record stored by then.
 
 #[cfg(test)]
 mod conformance;
@@ -34,8 +35,9 @@ use super::fault;
 /// How long a URL works, ms: long enough for a slow download to start again.
 pub(crate) const URL_LIFE_MS: i64 = 600_000;
 
-/// Time that a blob stays after the records that name it may be gone, ms: a request that read such a record has ended.
-const KEEP_SLACK_MS: i64 = 3_600_000;
+/// Time between the two steps in which a blob is deleted, ms: far longer than from the reading of a record that names it,
+/// or from its own storing, to the storing of another record that does.
+pub(crate) const CONDEMNED_MS: i64 = 300_000;
 
 /// What can go wrong with blobs.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +79,9 @@ pub(crate) struct Meta {
     pub(crate) stored_at_ms: i64,
     /// Until then it stays even if nothing refers to it.
     pub(crate) keep_until_ms: i64,
+    /// Whether nothing referred to it when that was looked at, so that it is deleted at its time if still nothing does.
+    #[serde(default)]
+    pub(crate) is_condemned: bool,
 }
 
 /// Bytes of a blob as they come.
@@ -96,6 +101,9 @@ pub(crate) trait BlobStore: Send + Sync {
     /// Blobs in the order of their names, from behind `after`, at most `limit`.
     fn list<'a>(&'a self, after: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Meta>, Error>>;
 
+    /// Replaces what is known about a blob if it is still as `seen` says; whether it did.
+    fn describe<'a>(&'a self, seen: &'a Meta, new: &'a Meta) -> BoxFuture<'a, Result<bool, Error>>;
+
     /// Deletes a blob if it is still as `seen` says; whether it did.
     fn delete<'a>(&'a self, seen: &'a Meta) -> BoxFuture<'a, Result<bool, Error>>;
 
@@ -110,6 +118,8 @@ pub(crate) struct About {
     pub(crate) owner: String,
     pub(crate) name: Option<String>,
     pub(crate) media_type: String,
+    /// How long they are kept even if nothing refers to them, ms; absent for the retention time.
+    pub(crate) keep_ms: Option<i64>,
 }
 
 /// What was stored.
@@ -224,11 +234,22 @@ impl Blobs {
             name: about.name,
             owner: about.owner,
             stored_at_ms: now_ms,
-            keep_until_ms: now_ms.saturating_add(self.retention_ms).saturating_add(KEEP_SLACK_MS),
+            keep_until_ms: now_ms.saturating_add(about.keep_ms.unwrap_or(self.retention_ms)),
+            is_condemned: false,
         };
         self.store.put(&incoming.path, &meta).await?;
         fault::point("blob_kept");
         Ok(Stored { sha256: meta.sha256, bytes: meta.bytes })
+    }
+
+    /// Lets a blob go that nothing refers to any more, without waiting for its time; the sweep does the rest.
+    pub(crate) async fn condemn(&self, sha256: &str, now_ms: i64) -> ApiResult<()> {
+        if let Some(meta) = self.store.meta(sha256).await? {
+            let condemned = Meta { keep_until_ms: now_ms + CONDEMNED_MS, is_condemned: true, ..meta.clone() };
+            // One that was renewed at this moment is somebody's.
+            self.store.describe(&meta, &condemned).await?;
+        }
+        Ok(())
     }
 
     /// Spools a whole stream.
@@ -354,14 +375,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = open(dir.path());
         let incoming = blobs.receive(body(&["ab", "c"])).await.unwrap();
-        let about = About { owner: "ann".into(), name: Some("a.wav".into()), media_type: "audio/wav".into() };
+        let about =
+            About { owner: "ann".into(), name: Some("a.wav".into()), media_type: "audio/wav".into(), keep_ms: None };
         let stored = blobs.keep(incoming, about).await.unwrap();
         // SHA-256 of "abc", FIPS 180-2 appendix B.1.
         assert_eq!(stored.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let meta = blobs.store().meta(&stored.sha256).await.unwrap().unwrap();
         assert_eq!((stored.bytes, meta.bytes, meta.owner.as_str()), (3, 3, "ann"));
         assert_eq!((meta.name.as_deref(), meta.media_type.as_str()), (Some("a.wav"), "audio/wav"));
-        assert_eq!(meta.keep_until_ms, meta.stored_at_ms + 1_000 + KEEP_SLACK_MS);
+        assert_eq!(meta.keep_until_ms, meta.stored_at_ms + 1_000);
         assert_eq!(std::fs::read_dir(dir.path().join("blobs.part")).unwrap().count(), 0, "nothing stays in the spool");
     }
 

@@ -67,6 +67,11 @@ impl Board {
         tasks.filter_map(|task| known.take(task)).collect()
     }
 
+    /// Drops a task that is no more.
+    pub(super) fn forget(&self, id: &TaskId) {
+        self.tasks.write().unwrap_or_else(PoisonError::into_inner).open.remove(id);
+    }
+
     /// The open task of this name.
     pub(crate) fn get(&self, id: &TaskId) -> Option<Arc<Task>> {
         self.read(|open| open.get(id).cloned())

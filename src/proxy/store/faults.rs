@@ -10,8 +10,8 @@ use super::conformance::{TERMS, claim, new_task, response};
 use super::model::Model;
 use super::sqlite::Sqlite;
 use super::{
-    Answer, Batch, Error, EvaluationRow, Expired, IdempotencyKey, Mark, MinerRow, ResponseRow, Store, TaskStore,
-    UploadRow,
+    Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, IdempotencyKey, Listing, Mark, MinerRow,
+    ResponseRow, Store, TaskStore, UploadRow,
 };
 use crate::proxy::hub::Hub;
 use crate::subnet::task::{Holding, Hotkey, Refusal, ResponseId, SlotState, Submit, Task, TaskId};
@@ -63,8 +63,8 @@ impl TaskStore for Faulty {
     fn held<'a>(&'a self, miner: &'a Hotkey) -> Answer<'a, Vec<Task>> {
         self.below.held(miner)
     }
-    fn page<'a>(&'a self, owner: &'a str, limit: usize, after: Option<&'a str>) -> Answer<'a, Vec<Task>> {
-        self.below.page(owner, limit, after)
+    fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>> {
+        self.below.page(listing)
     }
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
         self.below.events(id, after, limit)
@@ -83,6 +83,24 @@ impl TaskStore for Faulty {
     }
     fn upload<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, Option<UploadRow>> {
         self.below.upload(owner, id)
+    }
+    fn uploads_of<'a>(&'a self, owner: &'a str, sha256: &'a str) -> Answer<'a, Vec<String>> {
+        self.below.uploads_of(owner, sha256)
+    }
+    fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>> {
+        self.below.entry(kind, name)
+    }
+    fn entries(&self, kind: EntryKind, before_ms: i64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.below.entries(kind, before_ms, limit)
+    }
+    fn entries_of<'a>(&'a self, kind: EntryKind, belongs_to: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        self.below.entries_of(kind, belongs_to, limit)
+    }
+    fn put_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.below.put_entry(entry)
+    }
+    fn delete_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.below.delete_entry(entry)
     }
     fn key<'a>(&'a self, owner: &'a str, key: &'a str) -> Answer<'a, Option<(String, TaskId)>> {
         self.below.key(owner, key)
@@ -358,8 +376,8 @@ fn a_file_of_the_first_version_is_migrated_with_its_tasks() {
     super::sqlite::make_first_version(&path, &new_task("task_0", "ann", 7, 1, 0), 3);
     let refused = Sqlite::open(&path).err().unwrap().to_string();
     assert!(refused.contains("schema 1") && refused.contains("violet proxy migrate"), "{refused}");
-    assert_eq!(super::sqlite::migrate(&path).unwrap(), (1, 2));
-    assert_eq!(super::sqlite::migrate(&path).unwrap(), (2, 2), "again is nothing");
+    assert_eq!(super::sqlite::migrate(&path).unwrap(), (1, 3));
+    assert_eq!(super::sqlite::migrate(&path).unwrap(), (3, 3), "again is nothing");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let store = Sqlite::open(&path).unwrap();

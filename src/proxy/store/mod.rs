@@ -35,7 +35,8 @@ pub(crate) use board::{Board, Change};
 pub(crate) use error::Error;
 pub(crate) use locks::Locks;
 pub(crate) use records::{
-    Batch, EvaluationRow, Expired, IdempotencyKey, MinerRow, Records, ResponseRow, TaskChange, UploadRow,
+    Batch, Entry, EntryKind, EvaluationRow, Expired, IdempotencyKey, Listing, MinerRow, Records, ResponseRow,
+    TaskChange, UploadRow,
 };
 pub(crate) use task_store::{Answer, Mark, TaskStore};
 
@@ -137,6 +138,11 @@ impl Store {
         Ok(Some(task))
     }
 
+    /// Deletes tasks that ended, and uploads.
+    pub(crate) async fn erase(&self, expired: Expired) -> Result<(), Error> {
+        self.records.erase(expired).await
+    }
+
     /// Stores records that belong to no task.
     pub(crate) async fn put(&self, records: Records) -> Result<(), Error> {
         self.records.commit(Batch { task: None, records }).await
@@ -211,7 +217,11 @@ impl Store {
 
     async fn load(&self, id: &TaskId) -> Result<Option<Arc<Task>>, Error> {
         let task = self.records.task(id).await?.map(Arc::new);
-        self.show(task.clone().into_iter());
+        match &task {
+            Some(task) => self.show(std::iter::once(Arc::clone(task))),
+            // Erased, perhaps by another proxy before this one saw its end.
+            None => self.board.forget(id),
+        }
         Ok(task)
     }
 
