@@ -10,9 +10,9 @@ use metrics::counter;
 
 use super::app::App;
 use super::blobs::Meta;
-use super::clock;
 use super::config::ms;
 use super::error::ApiResult;
+use super::{clock, uploads};
 
 /// How often it is looked for what is over.
 const EVERY: Duration = Duration::from_mins(1);
@@ -55,6 +55,13 @@ pub(crate) async fn sweep(app: &App, now_ms: i64) -> ApiResult<Swept> {
         swept.tasks += expired.tasks.len();
         swept.uploads += expired.uploads.len();
         app.store.records().erase(expired).await?;
+    }
+    while !app.shutdown.is_cancelled() {
+        let n = uploads::sweep(app, now_ms, PAGE).await?;
+        swept.uploads += n;
+        if n < PAGE {
+            break;
+        }
     }
     let (store, mut after) = (app.blobs.store(), String::new());
     while !app.shutdown.is_cancelled() {

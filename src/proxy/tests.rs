@@ -527,3 +527,23 @@ async fn lists_are_filtered_by_state_kind_and_time() {
     assert_eq!(refused("kind=singing").await, (code("invalid_value", 422), Value::from("kind")));
     assert_eq!(refused("created_after_ms=yesterday").await.0, code("invalid_query", 422));
 }
+
+#[tokio::test]
+async fn an_upload_under_way_ends_with_its_time_and_its_parts_go() {
+    let bench = Bench::new(&[]).await;
+    let sound = wav();
+    let begin = Request::post("/v1/uploads").header("upload-length", sound.len().to_string());
+    let begun = bench.send(begin.body(Body::empty()).unwrap()).await.json();
+    let path = format!("/v1/uploads/{}", begun["id"].as_str().unwrap());
+    let part =
+        Request::patch(&path).header("upload-offset", "0").header("content-type", "application/offset+octet-stream");
+    let answer = bench.send(part.body(Body::from(sound[..100].to_vec())).unwrap()).await;
+    assert_eq!((answer.status, answer.headers["upload-offset"].to_str()), (StatusCode::NO_CONTENT, Ok("100")));
+    let expires_at_ms = begun["expires_at_ms"].as_i64().unwrap();
+    let sweep = async |at_ms| super::sweep::sweep(&bench.app, at_ms).await.unwrap();
+    assert_eq!(sweep(expires_at_ms - 1_000).await, Swept::default());
+    assert_eq!(bench.get(&path).await.json()["offset"], 100);
+    // Its part is condemned now and deleted then.
+    assert_eq!(sweep(expires_at_ms + 1_000).await, Swept { tasks: 0, uploads: 1, blobs: 1 });
+    assert_eq!(bench.get(&path).await.error(), code("no_such_upload", 404));
+}

@@ -49,7 +49,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
     let owner = request::owner(&app, request.headers())?;
     let key = idempotency_key(request.headers())?;
     if key.is_none() {
-        work::refuse_if_full(&app)?;
+        work::refuse_if_full(&app, &owner)?;
     }
     let (options, probed) = match request::media_type(request.headers()).as_str() {
         "multipart/form-data" => from_multipart(&app, &owner, request).await?,

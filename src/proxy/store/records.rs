@@ -143,6 +143,27 @@ impl Listing {
     }
 }
 
+/// What the record of a message to a webhook says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    /// Number of the task's event that it tells of.
+    pub(crate) event: u64,
+    /// How often it was sent in vain.
+    pub(crate) attempts: u32,
+}
+
+/// The message that a change of a task makes, if its user wants to hear of it.
+fn message(before: &Task, after: &Task) -> Option<Entry> {
+    let is_told = after.state.is_final() || after.state == TaskState::Answered;
+    if after.webhook.is_none() || before.state == after.state || !is_told {
+        return None;
+    }
+    let name = format!("msg_{}_{}", after.id.as_str().trim_start_matches("task_"), after.last_event);
+    let record = format!("{{\"event\": {}, \"attempts\": 0}}", after.last_event);
+    let (belongs_to, due_ms) = (after.id.as_str().to_owned(), after.updated_at_ms);
+    Some(Entry { kind: EntryKind::Delivery, name, belongs_to, due_ms, version: 1, record })
+}
+
 /// Names of records whose time is over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expired {
@@ -204,6 +225,7 @@ impl Batch {
             });
             records.scores.extend(scores);
         }
+        records.entries.extend(message(before, &after));
         Self { task: Some(TaskChange { expected: before.version, task: Arc::new(after), has_event }), records }
     }
 }
