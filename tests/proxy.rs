@@ -12,6 +12,8 @@ mod network;
 #[path = "proxy/neuron.rs"]
 mod neuron;
 
+#[path = "proxy/admin.rs"]
+mod admin;
 #[path = "proxy/crashes.rs"]
 mod crashes;
 #[path = "proxy/deaths.rs"]
@@ -22,6 +24,8 @@ mod events;
 mod kinds;
 #[path = "proxy/leases.rs"]
 mod leases;
+#[path = "proxy/limits.rs"]
+mod limits;
 #[path = "proxy/openapi.rs"]
 mod openapi;
 #[path = "proxy/path.rs"]
@@ -31,3 +35,7 @@ mod process;
 #[cfg(feature = "firebase")]
 #[path = "proxy/shared.rs"]
 mod shared;
+#[path = "proxy/uploads.rs"]
+mod uploads;
+#[path = "proxy/webhooks.rs"]
+mod webhooks;

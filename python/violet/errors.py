@@ -44,6 +44,18 @@ class ProxyUnreachableError(VioletError, ConnectionError):
     """The proxy did not answer, after all retries."""
 
 
+class UploadInterruptedError(ProxyUnreachableError):
+    """An upload in parts broke off, after all retries; what the proxy has of it is kept for a day.
+
+    Attributes:
+        upload_id: Its name, with which `Client.upload(source, resume=upload_id)` goes on.
+    """
+
+    def __init__(self, message: str, upload_id: str) -> None:
+        super().__init__(message)
+        self.upload_id = upload_id
+
+
 class DownloadError(VioletError, OSError):
     """A download ended without the bytes that were promised (too many, too few, other hash, refused)."""
 

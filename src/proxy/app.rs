@@ -7,17 +7,19 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{ApiKeys, Replays};
-use super::blobs::Blobs;
+use super::blobs::{Blobs, Bounds};
 use super::config::{Config, ms};
+use super::door::Door;
 use super::error::{ApiError, ApiResult};
 use super::homes::Homes;
 use super::hub::Hub;
 use super::identity::Identity;
 use super::metagraph::{Metagraph, MetagraphFile};
+use super::operator::Operator;
 use super::presence::Presence;
 use super::reservations::Reservations;
 use super::store::{Mark, Records, Store};
-use super::{clock, metrics};
+use super::{clock, metrics, webhooks};
 use crate::subnet::task::{Member, Task, TaskId, Terms};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -38,7 +40,10 @@ pub(crate) struct App {
     pub(crate) replays: Replays,
     pub(crate) reservations: Reservations,
     pub(crate) presence: Presence,
-    pub(crate) api_keys: Option<ApiKeys>,
+    pub(crate) operator: Operator,
+    pub(crate) door: Door,
+    /// Calls where users say.
+    pub(crate) webhooks: reqwest::Client,
     pub(crate) metrics: PrometheusHandle,
     /// Decoding of headers and checks of results that run at the same time.
     pub(crate) cpu: Arc<Semaphore>,
@@ -57,9 +62,13 @@ impl App {
         let records = homes.store().await?;
         let identity = identity.shared_by(records.as_ref()).await?;
         let api_keys = config.api_keys.as_deref().map(ApiKeys::load).transpose()?;
+        let operator = Operator::open(api_keys, records.as_ref()).await?;
+        let door = Door::new(&config.limits);
         let blob_store = homes.blobs().await?;
         let (limit_bytes, retention_ms) = (config.max_upload_bytes, ms(config.retention_s));
-        let blobs = Blobs::open(blob_store, &config.data_dir, limit_bytes, retention_ms, identity.url_secret)?;
+        let min_free_bytes = config.limits.min_free_bytes;
+        let bounds = Bounds { limit_bytes, retention_ms, min_free_bytes };
+        let blobs = Blobs::open(blob_store, &config.data_dir, bounds, identity.url_secret)?;
         let hub = Arc::new(Hub::default());
         let terms = config.terms();
         let (store, mark) = Store::open(records, &terms, clock::now_ms(), Arc::clone(&hub)).await?;
@@ -78,7 +87,9 @@ impl App {
             replays: Replays::default(),
             reservations: Reservations::default(),
             presence: Presence::default(),
-            api_keys,
+            operator,
+            door,
+            webhooks: webhooks::client(config.webhook_addresses)?,
             metrics: metrics::recorder()?,
             cpu: Arc::new(Semaphore::new(cores)),
             shutdown: CancellationToken::new(),
@@ -94,7 +105,11 @@ impl App {
 
     /// Who would judge a task now; nobody while the metagraph is stale.
     pub(crate) fn committee(&self) -> Vec<Member> {
-        self.metagraph().map(|metagraph| metagraph.committee(self.config.min_stake)).unwrap_or_default()
+        let mut committee =
+            self.metagraph().map(|metagraph| metagraph.committee(self.config.min_stake)).unwrap_or_default();
+        let said = self.operator.said();
+        committee.retain(|member| !said.bans.contains_key(&member.validator));
+        committee
     }
 
     /// The task of this name, whoever it belongs to.

@@ -1,10 +1,15 @@
 //! The proxy's configuration: read once, never changed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::admin::Admin;
+use super::door::Limits;
 use super::homes::{BlobsHome, StoreHome};
+use super::webhooks::Addresses;
 use crate::subnet::task::Terms;
 
 /// The HTTP service between users, miners and validators.
@@ -28,6 +33,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         api_keys: PathBuf,
     },
+    /// Say something to a running proxy: keys, bans, tasks, pauses.
+    Admin(Admin),
     /// Bring the store to the version that this build reads.
     Migrate(Box<Config>),
     /// Say what is configured, where each value comes from, and whether the proxy could start with it.
@@ -103,12 +110,46 @@ pub(crate) struct Config {
     /// How often time is let pass for leases and phases, ms.
     #[arg(long, value_name = "MS", env = "VIOLET_PROXY_TICK_MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub(crate) tick_ms: u64,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    /// First pause before a webhook is tried again, seconds; each is four times the one before, ten hours at the most.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_WEBHOOK_RETRY_S", default_value_t = 5.0, value_parser = duration_s)]
+    pub(crate) webhook_retry_s: f64,
+    /// Addresses to which webhooks may lead: public, or any (for tests and local networks).
+    #[arg(long, value_name = "WHICH", env = "VIOLET_PROXY_WEBHOOK_ADDRESSES", default_value = "public")]
+    pub(crate) webhook_addresses: Addresses,
+    /// Address of the operator's own listener, whose URL is then in admin.url and whose token is in admin.token of the data
+    /// directory; a port of 0 for a free one; off for none.
+    #[arg(long, value_name = "ADDRESS", env = "VIOLET_PROXY_ADMIN", default_value = "127.0.0.1:0")]
+    pub(crate) admin: AdminHome,
     /// What to log, in the form of `RUST_LOG`.
     #[arg(long, value_name = "FILTER", env = "VIOLET_PROXY_LOG", default_value = "info,symphonia=off", value_parser = log_filter)]
     pub(crate) log: String,
     /// File to write the URL into once the proxy listens.
     #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// Where the operator's own listener is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdminHome {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl FromStr for AdminHome {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| "expected an address with a port, such as 127.0.0.1:8081, or off".to_owned())
+    }
 }
 
 impl Config {
@@ -199,6 +240,11 @@ mod tests {
             ("--max-upload-bytes", "0"),
             ("--log", "a=b=c"),
             ("--host", "nowhere"),
+            ("--webhook-addresses", "private"),
+            ("--admin", "8081"),
+            ("--rate-per-key", "-1"),
+            ("--trusted-proxies", "10.0.0.0/33"),
+            ("--open-tasks-per-key", "0"),
         ] {
             let error = parse(&["--metagraph", "m.json", &format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -96,6 +96,11 @@ impl ApiError {
         self
     }
 
+    /// Whether the request itself was wrong, so that it would be again.
+    pub(crate) fn is_of_the_client(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     /// What the client reads.
     pub(crate) fn body(&self) -> Value {
         json!({"error": {"message": self.message, "type": self.kind(), "param": self.param, "code": self.code}})
@@ -199,6 +204,13 @@ impl From<blobs::Error> for ApiError {
 fn storage_full(details: &dyn std::fmt::Display) -> ApiError {
     tracing::error!(%details, "the disk is full");
     let message = "the proxy's disk is full; nothing of this request was kept: try again later";
+    ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message).retry_after_s(60)
+}
+
+/// 507: there is less free space than the operator wants to keep.
+pub(crate) fn storage_low(free_bytes: u64, min_free_bytes: u64) -> ApiError {
+    tracing::error!(free_bytes, min_free_bytes, "too little free space on the disk of the data directory");
+    let message = "the proxy's disk is nearly full; nothing of this request was kept: try again later";
     ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message).retry_after_s(60)
 }
 

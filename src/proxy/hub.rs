@@ -18,6 +18,8 @@ pub(crate) struct Hub {
     pub(crate) work: Notify,
     /// Woken when a task may be judged, or its phase changed.
     pub(crate) evaluations: Notify,
+    /// Woken when there may be a message to a webhook.
+    pub(crate) deliveries: Notify,
     topics: Mutex<HashMap<TaskId, broadcast::Sender<Change>>>,
 }
 
@@ -35,6 +37,9 @@ impl Hub {
         drop(topics);
         if changes.iter().any(|change| has_open_slot(&change.task)) {
             self.work.notify_waiters();
+        }
+        if changes.iter().any(|change| change.has_event && change.task.webhook.is_some()) {
+            self.deliveries.notify_one();
         }
         if changes.iter().any(|change| is_judged(&change.task)) {
             self.evaluations.notify_waiters();

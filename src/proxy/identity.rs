@@ -9,8 +9,8 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use schnorrkel::{ExpansionMode, MiniSecretKey};
 
-use super::ss58;
 use super::store::{self, TaskStore};
+use super::{admin, ss58};
 use crate::{Error, Result};
 
 /// Bytes of a secret.
@@ -23,6 +23,8 @@ pub(crate) struct Identity {
     seed: [u8; SECRET_BYTES],
     /// Key of the signatures on blob URLs.
     pub(crate) url_secret: [u8; SECRET_BYTES],
+    /// What the operator's requests carry.
+    pub(crate) admin_token: String,
     /// Held as long as the process uses the data directory.
     _lock: File,
 }
@@ -43,7 +45,8 @@ impl Identity {
         let url_secret = secret(&data_dir.join("url.secret"))?;
         let hotkey = address(&seed)
             .map_err(|error| Error::InvalidInput(format!("{}: {error}", data_dir.join("hotkey.seed").display())))?;
-        Ok(Self { hotkey, seed, url_secret, _lock: lock })
+        let admin_token = token(&data_dir.join(admin::TOKEN_FILE))?;
+        Ok(Self { hotkey, seed, url_secret, admin_token, _lock: lock })
     }
 }
 
@@ -69,6 +72,41 @@ fn take(data_dir: &Path) -> Result<File> {
     }
 }
 
+/// The token in a file that only its owner reads; made when it is not there.
+fn token(path: &Path) -> Result<String> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().len() >= SECRET_BYTES => Ok(text.trim().to_owned()),
+        Ok(_) => {
+            let path = path.display();
+            Err(Error::InvalidInput(format!(
+                "{path} has less than {SECRET_BYTES} characters; delete it for a new token"
+            )))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let made = hex::encode(random().map_err(io)?);
+            write(path, made.as_bytes()).map_err(io)?;
+            Ok(made)
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn random() -> std::io::Result<[u8; SECRET_BYTES]> {
+    let mut bytes = [0; SECRET_BYTES];
+    OsRng.try_fill_bytes(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}
+
+/// Whole or not at all: a crash in the middle must not leave a short secret.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    let _ = std::fs::remove_file(&part);
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part)?;
+    file.write_all(bytes).and_then(|()| file.sync_all())?;
+    std::fs::rename(&part, path)
+}
+
 /// The secret in a file that only its owner reads; made when it is not there.
 fn secret(path: &Path) -> Result<[u8; SECRET_BYTES]> {
     let io = |source| Error::Io { path: path.to_owned(), source };
@@ -85,14 +123,8 @@ fn secret(path: &Path) -> Result<[u8; SECRET_BYTES]> {
             })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let mut bytes = [0; SECRET_BYTES];
-            OsRng.try_fill_bytes(&mut bytes).map_err(|error| io(std::io::Error::other(error)))?;
-            // Whole or not at all: a crash in the middle must not leave a short secret.
-            let part = path.with_extension("part");
-            let _ = std::fs::remove_file(&part);
-            let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&part).map_err(io)?;
-            file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
-            std::fs::rename(&part, path).map_err(io)?;
+            let bytes = random().map_err(io)?;
+            write(path, &bytes).map_err(io)?;
             Ok(bytes)
         }
         Err(error) => Err(io(error)),
@@ -114,7 +146,8 @@ mod tests {
         drop(first);
         let second = Identity::open(dir.path()).unwrap();
         assert_eq!((second.hotkey.clone(), second.url_secret), (hotkey, url_secret));
-        for name in ["hotkey.seed", "url.secret"] {
+        assert_eq!(second.admin_token.len(), 64);
+        for name in ["hotkey.seed", "url.secret", "admin.token"] {
             let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }

@@ -65,7 +65,7 @@ pub(crate) async fn keep_audio(
         return Err(ApiError::malformed("no_audio", "file holds audio of zero length; send some sound").at("file"));
     }
     let media_type = blobs::media_type(&info.container).to_owned();
-    let about = About { owner: owner.to_owned(), name: name.map(str::to_owned), media_type };
+    let about = About { owner: owner.to_owned(), name: name.map(str::to_owned), media_type, keep_ms: None };
     Ok((app.blobs.keep(incoming, about).await?, info))
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn text(app: &App, owner: &str, text: &str) -> ApiResult<Probed
     let mut incoming = app.blobs.begin().await?;
     incoming.write(text.as_bytes()).await?;
     let media_type = "text/plain; charset=utf-8".to_owned();
-    let about = About { owner: owner.to_owned(), name: None, media_type };
+    let about = About { owner: owner.to_owned(), name: None, media_type, keep_ms: None };
     let stored = app.blobs.keep(incoming, about).await?;
     let n_characters = text.chars().count() as u64;
     Ok(Probed { stored, name: None, content: Content::Text { n_characters } })

@@ -42,6 +42,8 @@ fn describe() {
     describe_counter!("violet_fails_total", "Leases that miners gave back");
     describe_counter!("violet_commits_total", "Commitments of validators");
     describe_counter!("violet_reveals_total", "Revealed scores of validators");
+    describe_counter!("violet_rate_limited_total", "Requests that were too many of a key, hotkey or address");
+    describe_counter!("violet_webhook_attempts_total", "Deliveries of messages to webhooks by outcome");
     describe_counter!("violet_swept_total", "Tasks, uploads and blobs that were deleted because their time was over");
     describe_gauge!("violet_metagraph_age_seconds", "Age of the metagraph");
     describe_gauge!("violet_miners_present", "Miners that asked for work lately");
@@ -56,6 +58,9 @@ pub(crate) async fn track(request: Request, next: Next) -> Response {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
         _ => "other",
     };
     let response = next.run(request).await;

@@ -4,6 +4,7 @@
 //! on the wire), `store` (tasks and what belongs to them), `blobs` (files, and what is known about them), `homes` (which of both), `auth` (who asks), `metagraph` (who is registered), `reaper` (what
 //! time does). The rules themselves are the pure functions of [`crate::subnet`].
 
+mod admin;
 mod app;
 mod auth;
 mod blobs;
@@ -11,9 +12,11 @@ mod check_config;
 mod clock;
 mod config;
 mod config_file;
+mod door;
 mod error;
 mod fault;
 mod form;
+mod gcra;
 #[cfg(feature = "firebase")]
 mod google;
 mod homes;
@@ -23,6 +26,7 @@ mod inputs;
 mod languages;
 mod metagraph;
 mod metrics;
+mod operator;
 mod options;
 mod presence;
 mod quality;
@@ -36,7 +40,9 @@ mod ss58;
 mod store;
 mod sweep;
 mod tasks;
+mod uploads;
 mod views;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,8 @@ pub(crate) struct TaskOptions {
     pub(crate) priority: Option<u8>,
     pub(crate) redundancy: Option<u8>,
     pub(crate) deadline_s: Option<u32>,
+    pub(crate) webhook_url: Option<String>,
+    pub(crate) webhook_secret: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
 }
@@ -71,6 +73,8 @@ impl TaskOptions {
             "priority" => self.priority = Some(value("priority", text, "a whole number from 0 to 9")?),
             "redundancy" => self.redundancy = Some(value("redundancy", text, "a whole number from 1 to 8")?),
             "deadline_s" => self.deadline_s = Some(value("deadline_s", text, "a whole number from 10 to 3600")?),
+            "webhook_url" => self.webhook_url = Some(text.to_owned()),
+            "webhook_secret" => self.webhook_secret = Some(text.to_owned()),
             "metadata" => {
                 self.metadata = serde_json::from_str(text)
                     .map_err(|error| refused("metadata", format!("metadata is no JSON object of texts: {error}")))?;

@@ -18,6 +18,9 @@ const AT_ONCE: usize = 128;
 /// How often a proxy says that it is at work.
 const PULSE: Duration = Duration::from_secs(5);
 
+/// How often it is looked for what the operator said to another proxy of the store.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// How often the metagraph file is looked at and old nonces are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 
@@ -27,6 +30,8 @@ pub(crate) async fn run(app: Arc<App>) {
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pulse = tokio::time::interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -34,6 +39,11 @@ pub(crate) async fn run(app: Arc<App>) {
             () = app.shutdown.cancelled() => return,
             _ = tick.tick() => {
                 pass_time(&app, clock::now_ms()).await;
+            }
+            _ = look.tick(), if app.store.records().is_shared() => {
+                if let Err(error) = app.operator.refresh(app.store.records()).await {
+                    tracing::warn!(%error, "cannot see what the operator decided; trying again");
+                }
             }
             _ = pulse.tick() => {
                 if let Err(error) = app.store.records().pulse(clock::now_ms()).await {

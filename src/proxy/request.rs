@@ -46,11 +46,14 @@ pub(crate) async fn signed(app: &App, request: Request, limit_bytes: usize) -> A
             format!("hotkey {:.60} is not registered on subnet {}; register it first", claims.hotkey, metagraph.netuid);
         ApiError::forbidden("not_registered", message).at("x-bittensor-hotkey")
     })?;
+    app.operator.said().refuse_banned(&claims.hotkey)?;
     let body = read_body(&parts.headers, body, limit_bytes).await?;
     let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
     let path_and_query = uri.path_and_query().map_or("/", |sent| sent.as_str());
     let message = claims.message(&parts.method, path_and_query, &body);
     claims.verify(&message)?;
+    // Only now: nobody may use up what is another's.
+    app.door.ask_hotkey(&claims.hotkey)?;
     let note = app.replays.accept(&claims.hotkey, &message, clock::now_ns())?;
     if !app.store.records().note_once(&note, clock::now_ms() + NOTE_LIFE_MS).await? {
         return Err(replayed());
@@ -77,7 +80,8 @@ pub(crate) async fn signed_by_validator(app: &App, request: Request) -> ApiResul
 
 /// The user who asks: a name of the list of API keys, or empty where none are asked for.
 pub(crate) fn owner(app: &App, headers: &HeaderMap) -> ApiResult<String> {
-    app.api_keys.as_ref().map_or_else(|| Ok(String::new()), |keys| keys.owner(headers).map(str::to_owned))
+    let said = app.operator.said();
+    said.keys.as_ref().map_or_else(|| Ok(String::new()), |keys| keys.find(headers).map(|key| key.name.clone()))
 }
 
 /// A whole body of at most `limit_bytes`.

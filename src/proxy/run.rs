@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::app::App;
 use super::auth::api_keys;
-use super::config::{Command, Config};
+use super::config::{AdminHome, Command, Config};
 use super::homes::Homes;
 use super::identity::Identity;
-use super::{check_config, config_file, reaper, routes, serve, sweep};
+use super::{admin, check_config, config_file, reaper, routes, serve, sweep, webhooks};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,6 +34,7 @@ pub fn run(argv: Vec<String>) -> i32 {
     };
     let done = match (cli.command, cli.config) {
         (Some(Command::NewKey { name, api_keys }), _) => new_key(&api_keys, &name),
+        (Some(Command::Admin(admin)), _) => admin::run(&admin),
         (Some(Command::Migrate(config)), _) => migrate(&config),
         (Some(Command::CheckConfig(config)), _) => check_config(&config, &matches),
         (None, Some(config)) => start(config),
@@ -108,29 +110,53 @@ async fn listen(config: Config) -> Result<(), Failure> {
     });
     let ready_file = config.ready_file.clone();
     let app = App::open(config, public_url).await?;
-    if app.api_keys.is_none() {
-        tracing::info!("no --api-keys: everybody who reaches this proxy may use it");
+    if app.operator.said().keys.is_none() {
+        tracing::info!("no API keys: everybody who reaches this proxy may use it");
     }
     if app.metagraph.last().is_none() {
         tracing::warn!(path = %app.config.metagraph.display(), "no metagraph yet: miners and validators get 503 until its reader writes it");
     }
     let reaper = tokio::spawn(reaper::run(Arc::clone(&app)));
     let sweeper = tokio::spawn(sweep::run(Arc::clone(&app)));
+    let messenger = tokio::spawn(webhooks::run(Arc::clone(&app)));
     let (store, mark, shutdown) = (app.store.clone(), app.mark.clone(), app.shutdown.clone());
     let follower = tokio::spawn(async move { store.follow(mark, shutdown).await });
     stop_on_signal(&app)?;
+    let admin = listen_for_operator(&app).await?;
     let router = routes::router(Arc::clone(&app));
     tracing::info!("violet-proxy listening on {url}");
     if let Some(path) = ready_file {
         write_ready(&path, &url).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     serve::serve(listener, router, app.shutdown.clone()).await;
+    if let Some(admin) = admin {
+        admin.await?;
+    }
     reaper.await?;
     sweeper.await?;
+    messenger.await?;
     follower.await?;
     app.store.close().await;
     tracing::info!("violet-proxy ended");
     Ok(())
+}
+
+/// Serves the operator's routes on their own listener, and says in the data directory where.
+async fn listen_for_operator(app: &Arc<App>) -> Result<Option<JoinHandle<()>>, Failure> {
+    let file = app.config.data_dir.join(admin::URL_FILE);
+    let AdminHome::At(asked) = app.config.admin else {
+        // One of an earlier run would lead somewhere else.
+        let _ = std::fs::remove_file(&file);
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(asked).await.map_err(|error| {
+        format!("cannot listen on {asked} for the operator: {error}; choose another --admin, or off")
+    })?;
+    let url = format!("http://{}", listener.local_addr()?);
+    write_ready(&file, &url).map_err(|error| format!("{}: {error}", file.display()))?;
+    tracing::info!("the operator's routes are at {url}");
+    let (router, shutdown) = (routes::admin_router(Arc::clone(app)), app.shutdown.clone());
+    Ok(Some(tokio::spawn(serve::serve(listener, router, shutdown))))
 }
 
 /// Ends the proxy on the first SIGINT or SIGTERM.

@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
+use super::door::Peer;
+
 /// Connections at the same time; others wait in the system's queue.
 const MAX_CONNECTIONS: usize = 4_096;
 
@@ -43,10 +45,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
     let abort = CancellationToken::new();
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, peer)) => (stream, Peer(peer.ip())),
                 Err(error) => {
                     if !is_of_the_client(&error) {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -59,7 +61,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
         let (router, shutdown, abort) = (router.clone(), shutdown.clone(), abort.clone());
         connections.spawn(async move {
             tokio::select! {
-                () = connection(stream, router, shutdown) => {}
+                () = connection(stream, peer, router, shutdown) => {}
                 () = abort.cancelled() => {}
             }
             drop(permit);
@@ -74,11 +76,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, peer: Peer, router: Router, shutdown: CancellationToken) {
     // Answers are small and waited for; a failure only makes them slower.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let request = request.map(|body| Body::new(TimeoutBody::new(BODY_TIMEOUT, body)));
+        let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY_TIMEOUT, body)));
+        request.extensions_mut().insert(peer);
         router.clone().oneshot(request)
     });
     let connection = http1::Builder::new()

@@ -1,7 +1,7 @@
 //! Deletes what is over: ended tasks with all that belongs to them, uploads, and blobs to which nothing refers any more.
 //!
 //! Every proxy of a store does it; to delete something twice is to delete it. A blob goes only after its own time, which
-//! every upload of the same bytes renews, and only if neither a task nor an upload names it.
+//! every upload of the same bytes renews, and only if neither a task nor an upload names it, now and some minutes ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use metrics::counter;
 
 use super::app::App;
-use super::clock;
+use super::blobs::Meta;
 use super::config::ms;
 use super::error::ApiResult;
+use super::{clock, uploads};
 
 /// How often it is looked for what is over.
 const EVERY: Duration = Duration::from_mins(1);
@@ -55,19 +56,43 @@ pub(crate) async fn sweep(app: &App, now_ms: i64) -> ApiResult<Swept> {
         swept.uploads += expired.uploads.len();
         app.store.records().erase(expired).await?;
     }
+    while !app.shutdown.is_cancelled() {
+        let n = uploads::sweep(app, now_ms, PAGE).await?;
+        swept.uploads += n;
+        if n < PAGE {
+            break;
+        }
+    }
     let (store, mut after) = (app.blobs.store(), String::new());
     while !app.shutdown.is_cancelled() {
         let page = store.list(&after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after.clone_from(&last.sha256);
         for meta in page.iter().filter(|meta| meta.keep_until_ms < now_ms) {
-            if !app.store.records().is_referenced(&meta.sha256).await? && store.delete(meta).await? {
-                swept.blobs += 1;
-            }
+            swept.blobs += usize::from(judge_blob(app, meta, now_ms).await?);
         }
     }
     counter!("violet_swept_total", "kind" => "task").increment(swept.tasks as u64);
     counter!("violet_swept_total", "kind" => "upload").increment(swept.uploads as u64);
     counter!("violet_swept_total", "kind" => "blob").increment(swept.blobs as u64);
     Ok(swept)
+}
+
+/// Condemns a blob past its time that nothing refers to, or deletes it if it was condemned before; whether it is gone.
+///
+/// In one step it could go under the eyes of a request that has read a record which names it, that is deleted now, and is
+/// about to store another one.
+async fn judge_blob(app: &App, meta: &Meta, now_ms: i64) -> ApiResult<bool> {
+    let (store, is_condemned) = (app.blobs.store(), meta.is_condemned);
+    if app.store.records().is_referenced(&meta.sha256).await? {
+        if is_condemned {
+            store.describe(meta, &Meta { is_condemned: false, ..meta.clone() }).await?;
+        }
+        return Ok(false);
+    }
+    if is_condemned {
+        return Ok(store.delete(meta).await?);
+    }
+    app.blobs.condemn(&meta.sha256, now_ms).await?;
+    Ok(false)
 }

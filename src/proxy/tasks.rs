@@ -9,8 +9,8 @@ use super::app::App;
 use super::error::{ApiError, ApiResult};
 use super::inputs::Probed;
 use super::options::TaskOptions;
-use super::store::{self, IdempotencyKey};
-use super::{clock, fault};
+use super::store::{self, Expired, IdempotencyKey, Room};
+use super::{clock, fault, webhooks};
 use crate::subnet::task::{NewTask, Task, TaskId};
 
 /// Time in which an answer is due unless the user says otherwise, seconds.
@@ -33,9 +33,11 @@ pub(crate) async fn create(
     let body = serde_json::json!({"options": options, "sha256": probed.stored.sha256});
     let body_sha256 = hex::encode(Sha256::digest(body.to_string()));
     let key = key.map(|key| IdempotencyKey { owner: owner.clone(), key, body_sha256 });
-    let task = Task::new(
+    let addresses = app.config.webhook_addresses;
+    let webhook = webhooks::wanted(options.webhook_url.as_deref(), options.webhook_secret.as_deref(), addresses)?;
+    let mut task = Task::new(
         NewTask {
-            id: TaskId::from(format!("task_{}", ulid::Ulid::new().to_string().to_ascii_lowercase())),
+            id: new_id(now_ms),
             owner,
             kind,
             options: wanted,
@@ -47,16 +49,17 @@ pub(crate) async fn create(
         },
         now_ms,
     );
+    task.webhook = webhook;
     if let Some(key) = &key
         && let Some(earlier) = earlier(app, key).await?
     {
         return Ok((earlier, false));
     }
     fault::point("before_insert");
-    let max_open = app.config.max_open_tasks as usize;
-    match (app.store.create(task, key.clone(), max_open).await, &key) {
+    let owner = task.owner.clone();
+    match (app.store.create(task, key.clone(), room(app)).await, &key) {
         (Ok(Some(task)), _) => Ok((task, true)),
-        (Ok(None), _) => Err(queue_full(max_open)),
+        (Ok(None), _) => Err(queue_full(app, &owner)),
         // The same request came twice at the same time; the other was first.
         (Err(store::Error::Exists(_)), Some(key)) => {
             let earlier = earlier(app, key).await?;
@@ -67,9 +70,16 @@ pub(crate) async fn create(
 }
 
 /// Refuses before an upload what would be refused after it.
-pub(crate) fn refuse_if_full(app: &App) -> ApiResult<()> {
-    let max_open = app.config.max_open_tasks as usize;
-    if app.store.board().len() >= max_open { Err(queue_full(max_open)) } else { Ok(()) }
+pub(crate) fn refuse_if_full(app: &App, owner: &str) -> ApiResult<()> {
+    let (board, room) = (app.store.board(), room(app));
+    if board.len() >= room.all || board.open_of(owner) >= room.of_owner { Err(queue_full(app, owner)) } else { Ok(()) }
+}
+
+/// How many tasks may be open. Those of everybody who has no key are nobody's in particular.
+fn room(app: &App) -> Room {
+    let all = app.config.max_open_tasks as usize;
+    let of_owner = app.config.limits.open_tasks_per_key as usize;
+    Room { all, of_owner: if app.operator.said().keys.is_some() { of_owner } else { all } }
 }
 
 /// Waits until `is_done` says so or `wait` is over; returns the task as it is then.
@@ -101,9 +111,9 @@ pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
         return Err(ApiError::conflict("task_open", message));
     }
     let now_ms = clock::now_ms();
-    let task = Task::new(
+    let mut task = Task::new(
         NewTask {
-            id: TaskId::from(format!("task_{}", ulid::Ulid::new().to_string().to_ascii_lowercase())),
+            id: new_id(now_ms),
             owner: ended.owner.clone(),
             kind: ended.kind,
             options: ended.options.clone(),
@@ -115,8 +125,8 @@ pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
         },
         now_ms,
     );
-    let max_open = app.config.max_open_tasks as usize;
-    app.store.create(task, None, max_open).await?.ok_or_else(|| queue_full(max_open))
+    task.webhook.clone_from(&ended.webhook);
+    app.store.create(task, None, room(app)).await?.ok_or_else(|| queue_full(app, &ended.owner))
 }
 
 /// Ends a task for its user.
@@ -125,6 +135,43 @@ pub(crate) async fn cancel(app: &App, id: &TaskId) -> ApiResult<Arc<Task>> {
         task.cancel(clock::now_ms()).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))
     });
     Ok(cancelled.await?.0)
+}
+
+/// Erases a task with all that belongs to it, and the uploads and bytes that it was made of; an open one ends first.
+///
+/// The records are gone when this returns. The bytes are condemned, unless another task or another user has the same: the
+/// sweep deletes them some minutes later.
+pub(crate) async fn erase(app: &App, task: &Task) -> ApiResult<()> {
+    let ended = app.change(&task.id, |task, _| {
+        // It may have ended by itself meanwhile, which is as good.
+        Ok::<_, ApiError>(task.state.is_final() || task.cancel(clock::now_ms()).is_ok())
+    });
+    let (task, _) = ended.await?;
+    fault::point("before_erase");
+    let records = app.store.records();
+    let uploads = records.uploads_of(&task.owner, &task.input.sha256).await?;
+    app.store.erase(Expired { tasks: vec![task.id.clone()], uploads, ..Expired::default() }).await?;
+    fault::point("after_erase");
+    for sha256 in task.blobs() {
+        if !records.is_referenced(sha256).await? {
+            app.blobs.condemn(sha256, clock::now_ms()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A name for a task that is made now; names are in the order of their times.
+fn new_id(now_ms: i64) -> TaskId {
+    TaskId::from(format!("task_{}", ulid_at(now_ms, rand::random())))
+}
+
+/// Before the names of all tasks that are made from then on, and behind those of all that were made before.
+pub(crate) fn first_id_of(at_ms: i64) -> String {
+    format!("task_{}", ulid_at(at_ms, 0))
+}
+
+fn ulid_at(at_ms: i64, random: u128) -> String {
+    ulid::Ulid::from_parts(u64::try_from(at_ms).unwrap_or_default(), random).to_string().to_ascii_lowercase()
 }
 
 async fn earlier(app: &App, key: &IdempotencyKey) -> ApiResult<Option<Arc<Task>>> {
@@ -151,6 +198,13 @@ fn check_voice(app: &App, voice: &str, now_ms: i64) -> ApiResult<()> {
     }
 }
 
-fn queue_full(max_open: usize) -> ApiError {
+fn queue_full(app: &App, owner: &str) -> ApiError {
+    let (room, n_own) = (room(app), app.store.board().open_of(owner));
+    if n_own >= room.of_owner && room.of_owner < room.all {
+        let message =
+            format!("{n_own} tasks of this key are open, the most that this proxy takes; wait for some to end");
+        return ApiError::busy("too_many_open_tasks", message);
+    }
+    let max_open = room.all;
     ApiError::busy("queue_full", format!("{max_open} tasks are open, the limit of this proxy; try again later"))
 }

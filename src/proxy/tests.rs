@@ -23,6 +23,7 @@ use super::app::App;
 use super::config::Cli;
 use super::sweep::Swept;
 use super::{clock, routes, ss58};
+use crate::subnet::task::TaskId;
 
 /// A proxy without a socket.
 struct Bench {
@@ -429,16 +430,120 @@ async fn what_is_over_is_deleted_and_nothing_else() {
     bench.post(&cancel, "application/json", "").await;
     let sweep = async |at_ms| super::sweep::sweep(&bench.app, at_ms).await.unwrap();
     assert_eq!(sweep(now_ms + hour_ms / 2).await, Swept::default(), "nothing is old");
-    // Just past the time: the records go, the blobs stay for requests that may still read them.
+    // Just past the time: the records go, the blobs are condemned and stay for requests that may still have read a record.
     let later = now_ms + hour_ms + 60_000;
     assert_eq!(sweep(later).await, Swept { tasks: 1, uploads: 1, blobs: 0 });
     assert_eq!(bench.get(&cancel.replace("/cancel", "")).await.error(), code("no_such_task", 404));
     let body = json!({"input": {"upload_id": upload["id"]}}).to_string();
     assert_eq!(bench.post("/v1/tasks", "application/json", body).await.error(), code("no_such_upload", 404));
-    assert_eq!(sweep(now_ms + 2 * hour_ms + 60_000).await, Swept { tasks: 0, uploads: 0, blobs: 2 });
+    assert_eq!(sweep(later + 299_000).await, Swept::default(), "not yet");
+    assert_eq!(sweep(later + 301_000).await, Swept { tasks: 0, uploads: 0, blobs: 2 });
     let blobs = |name: &Value| bench.dir.path().join("data/blobs").join(name.as_str().unwrap()).exists();
     assert!(!blobs(&ended["input"]["sha256"]) && !blobs(&upload["sha256"]));
     assert!(blobs(&open["input"]["sha256"]), "an open task keeps its input, however old");
     let path = format!("/v1/tasks/{}", open["id"].as_str().unwrap());
     assert_eq!(bench.get(&path).await.json()["state"], "queued");
+}
+
+#[tokio::test]
+async fn a_blob_that_is_named_again_before_it_goes_stays() {
+    let bench = Bench::new(&["--retention-s", "3600"]).await;
+    let ended = bench.task().await;
+    let id = TaskId::from(ended["id"].as_str().unwrap());
+    bench.post(&format!("/v1/tasks/{id}/cancel"), "application/json", "").await;
+    // A retry that has read the task, and stores its own after the sweep deleted that.
+    let read = bench.app.task(&id).await.unwrap();
+    let later = clock::now_ms() + 3_660_000;
+    let sweep = async |at_ms| super::sweep::sweep(&bench.app, at_ms).await.unwrap();
+    assert_eq!(sweep(later).await, Swept { tasks: 1, uploads: 0, blobs: 0 });
+    let again = super::tasks::retry(&bench.app, &read).await.unwrap();
+    assert_eq!(sweep(later + 301_000).await, Swept::default());
+    let blob = bench.dir.path().join("data/blobs").join(&again.input.sha256);
+    assert!(blob.exists());
+    // Once the retry is over too it goes the same way: condemned first, deleted later.
+    bench.post(&format!("/v1/tasks/{}/cancel", again.id), "application/json", "").await;
+    assert_eq!(sweep(later + 7_200_000).await, Swept { tasks: 1, uploads: 0, blobs: 0 });
+    assert_eq!(sweep(later + 7_600_000).await, Swept { tasks: 0, uploads: 0, blobs: 1 });
+    assert!(!blob.exists());
+}
+
+#[tokio::test]
+async fn an_erased_task_leaves_nothing_and_what_others_have_stays() {
+    let bench = Bench::new(&[]).await;
+    let upload = bench.post("/v1/uploads", "audio/wav", wav()).await.json();
+    let body = json!({"input": {"upload_id": upload["id"]}}).to_string();
+    let with_key = |key: &str| {
+        let request = Request::post("/v1/tasks").header("content-type", "application/json");
+        bench.send(request.header("idempotency-key", key).body(Body::from(body.clone())).unwrap())
+    };
+    let task = with_key("k").await.json();
+    let other = bench.form("/v1/tasks", &[("file", Some("b.wav"), &wav_of(900))]).await.json();
+    let path = |task: &Value| format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    let delete = async |path: &str| bench.send(Request::delete(path).body(Body::empty()).unwrap()).await;
+    let gone = delete(&path(&task)).await;
+    assert_eq!((gone.status, gone.body.len()), (StatusCode::NO_CONTENT, 0), "an open task ends and goes");
+    assert_eq!(delete(&path(&task)).await.error(), code("no_such_task", 404));
+    assert_eq!(bench.get(&path(&task)).await.error(), code("no_such_task", 404));
+    assert_eq!(bench.app.store.board().len(), 1);
+    assert_eq!(with_key("k").await.error(), code("no_such_upload", 404), "the upload went with it");
+    let sweep = async |at_ms| super::sweep::sweep(&bench.app, at_ms).await.unwrap();
+    let now_ms = clock::now_ms();
+    assert_eq!(sweep(now_ms + 310_000).await, Swept { tasks: 0, uploads: 0, blobs: 1 }, "its bytes minutes later");
+    assert_eq!(bench.get(&path(&other)).await.json()["state"], "queued");
+    // Two tasks of the same sound: the bytes go with the last.
+    let [one, two] = [bench.task().await, bench.task().await];
+    delete(&path(&one)).await;
+    assert_eq!(sweep(now_ms + 700_000).await, Swept::default());
+    delete(&path(&two)).await;
+    assert_eq!(sweep(now_ms + 700_000).await, Swept { tasks: 0, uploads: 0, blobs: 1 });
+}
+
+#[tokio::test]
+async fn lists_are_filtered_by_state_kind_and_time() {
+    let bench = Bench::new(&[]).await;
+    let sound = bench.task().await;
+    let text = bench.form("/v1/tasks", &[("kind", None, b"synthesis"), ("text", None, b"hello")]).await.json();
+    let path = format!("/v1/tasks/{}/cancel", sound["id"].as_str().unwrap());
+    bench.post(&path, "application/json", "").await;
+    let list = async |query: &str| {
+        let page = bench.get(&format!("/v1/tasks?{query}")).await.json();
+        page["data"].as_array().unwrap().iter().map(|task| task["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("state=cancelled").await, [sound["id"].clone()]);
+    assert_eq!(list("state=queued").await, [text["id"].clone()]);
+    assert_eq!(list("kind=synthesis").await, [text["id"].clone()]);
+    assert_eq!(list("kind=synthesis&state=cancelled").await, Vec::<Value>::new());
+    let at_ms = |task: &Value| task["created_at_ms"].as_i64().unwrap();
+    assert_eq!(list(&format!("created_after_ms={}", at_ms(&text))).await, Vec::<Value>::new(), "not the moment itself");
+    assert_eq!(list(&format!("created_after_ms={}&kind=synthesis", at_ms(&text) - 1)).await, [text["id"].clone()]);
+    assert_eq!(list(&format!("created_before_ms={}", at_ms(&sound))).await, Vec::<Value>::new());
+    assert!(list(&format!("created_before_ms={}", at_ms(&sound) + 1)).await.contains(&sound["id"]));
+    assert_eq!(list(&format!("created_after_ms=-5&created_before_ms={}", i64::MAX)).await.len(), 2);
+    let refused = async |query: &str| {
+        let answer = bench.get(&format!("/v1/tasks?{query}")).await;
+        (answer.error(), answer.json()["error"]["param"].clone())
+    };
+    assert_eq!(refused("state=happy").await, (code("invalid_value", 422), Value::from("state")));
+    assert_eq!(refused("kind=singing").await, (code("invalid_value", 422), Value::from("kind")));
+    assert_eq!(refused("created_after_ms=yesterday").await.0, code("invalid_query", 422));
+}
+
+#[tokio::test]
+async fn an_upload_under_way_ends_with_its_time_and_its_parts_go() {
+    let bench = Bench::new(&[]).await;
+    let sound = wav();
+    let begin = Request::post("/v1/uploads").header("upload-length", sound.len().to_string());
+    let begun = bench.send(begin.body(Body::empty()).unwrap()).await.json();
+    let path = format!("/v1/uploads/{}", begun["id"].as_str().unwrap());
+    let part =
+        Request::patch(&path).header("upload-offset", "0").header("content-type", "application/offset+octet-stream");
+    let answer = bench.send(part.body(Body::from(sound[..100].to_vec())).unwrap()).await;
+    assert_eq!((answer.status, answer.headers["upload-offset"].to_str()), (StatusCode::NO_CONTENT, Ok("100")));
+    let expires_at_ms = begun["expires_at_ms"].as_i64().unwrap();
+    let sweep = async |at_ms| super::sweep::sweep(&bench.app, at_ms).await.unwrap();
+    assert_eq!(sweep(expires_at_ms - 1_000).await, Swept::default());
+    assert_eq!(bench.get(&path).await.json()["offset"], 100);
+    // Its part is condemned now and deleted then.
+    assert_eq!(sweep(expires_at_ms + 1_000).await, Swept { tasks: 0, uploads: 1, blobs: 1 });
+    assert_eq!(bench.get(&path).await.error(), code("no_such_upload", 404));
 }

@@ -13,6 +13,7 @@ pub(crate) async fn task(app: &App, task: &Task) -> ApiResult<Value> {
         "id": task.id, "kind": task.kind, "state": task.state, "reason": task.reason, "version": task.version,
         "created_at_ms": task.created_at_ms, "updated_at_ms": task.updated_at_ms, "deadline_ms": task.deadline_ms,
         "priority": task.priority, "redundancy": task.slots.len(), "options": task.options, "input": task.input, "metadata": task.metadata,
+        "webhook_url": task.webhook.as_ref().map(|webhook| &webhook.url),
         "progress": task.progress(), "partial": task.partial(), "queue_position": app.store.board().queue_position(task),
         "slots": task.slots.iter().map(slot).collect::<Vec<_>>(),
         "answer": null, "verdict": task.verdict.as_ref().map(verdict),

@@ -92,3 +92,32 @@ fn whatever_was_acknowledged_while_the_proxy_was_killed_is_there() {
         crate::http::post_json(network.url(), "/v1/tasks", &[], &body).expect(201);
     }
 }
+
+#[test]
+fn while_the_store_stalls_reads_go_on_and_nothing_is_lost_or_doubled() {
+    let network = Network::start(&[]);
+    let known = network.create_task(&[]);
+    let path = format!("/v1/tasks/{}", known["id"].as_str().unwrap());
+    let backup = rusqlite::Connection::open(network.path("data/violet.sqlite3")).unwrap();
+    backup.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let body = json!({"kind": "synthesis", "input": {"text": "hello"}});
+    let make = || crate::http::post_json(network.url(), "/v1/tasks", &[("idempotency-key", "once")], &body);
+    std::thread::scope(|scope| {
+        // Whoever writes waits for the store, five seconds at the most, and is told to come back.
+        let stalled = scope.spawn(make);
+        while !stalled.is_finished() {
+            assert_eq!(get(network.url(), "/healthz").status, 200);
+            assert_eq!(get(network.url(), &path).expect(200)["state"], "queued");
+            assert_eq!(get(network.url(), "/v1/tasks").expect(200)["data"].as_array().unwrap().len(), 1);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let told = stalled.join().unwrap();
+        assert!(told.header("retry-after").is_some());
+        assert_eq!(told.error(503), "store_busy");
+    });
+    backup.execute_batch("COMMIT").unwrap();
+    let made = make();
+    assert!([200, 201].contains(&made.status), "{}", made.text());
+    assert_eq!(make().expect(200)["id"], made.json()["id"]);
+    assert_eq!(get(network.url(), "/v1/tasks").expect(200)["data"].as_array().unwrap().len(), 2);
+}

@@ -65,6 +65,12 @@ impl Network {
         self.peer = self.wait_ready();
     }
 
+    /// `kill -9`, and the proxy again with these flags besides its own.
+    pub(crate) fn restart_with(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self.crash_and_restart();
+    }
+
     /// Whether the process ended by itself.
     pub(crate) fn is_dead(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

@@ -129,7 +129,7 @@ fn a_new_store_needs_no_migration_and_says_so() {
     let output = run(&["migrate", "--data-dir", &data]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.starts_with("sqlite:") && said.contains("schema 0 -> 2"), "{said}");
+    assert!(said.starts_with("sqlite:") && said.contains("schema 0 -> 3"), "{said}");
     let again = run(&["migrate", "--data-dir", &data]);
-    assert!(String::from_utf8_lossy(&again.stdout).contains("is at schema 2"));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("is at schema 3"));
 }

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from violet.client import AsyncClient, Client, TaskFailedError
-from violet.errors import ProtocolError, ProxyError, ProxyUnreachableError
+from violet.errors import ProtocolError, ProxyError, ProxyUnreachableError, UploadInterruptedError
 
 
 def document(state: str, **more: object) -> dict[str, Any]:
@@ -31,6 +31,10 @@ class FlakyProxy:
     """Statuses and headers that the next requests get instead of an answer."""
     streams: list[bytes] = field(default_factory=list)
     """What each connection to the events gets before it is closed."""
+    taken: list[int] = field(default_factory=list)
+    """How many bytes of each part of an upload are kept before the connection is as good as broken; all, in the end."""
+    kept: bytearray = field(default_factory=bytearray)
+    length: int = 0
     state: str = "verified"
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -46,6 +50,10 @@ class FlakyProxy:
             await stream.prepare(request)
             await stream.write(self.streams.pop(0) if self.streams else b"")
             return stream
+        if "Upload-Length" in request.headers:
+            self.length = int(request.headers["Upload-Length"])
+        if request.path.startswith("/v1/uploads/"):
+            return self._part(request, body)
         if request.path == "/v1/uploads":
             return web.json_response({"id": "upload_1"}, status=201)
         if request.path.endswith("/result"):
@@ -56,6 +64,20 @@ class FlakyProxy:
             data = [document("verified", id=f"task_{i}") for i in range(after, min(after + limit, 250))]
             return web.json_response({"data": data, "next": str(after + limit) if after + limit < 250 else None})
         return web.json_response(document(self.state))
+
+    def _part(self, request: web.Request, body: bytes) -> web.Response:
+        """An upload in parts, of which some keep less than was sent before they break off."""
+        if request.method == "PATCH":
+            if int(request.headers["Upload-Offset"]) != len(self.kept):
+                error = {"message": "no", "type": "conflict_error", "param": None, "code": "wrong_offset"}
+                return web.json_response({"error": error}, status=409)
+            taken = self.taken.pop(0) if self.taken else len(body)
+            self.kept += body[:taken]
+            if taken < len(body):
+                error = {"message": "no", "type": "server_error", "param": None, "code": "broken"}
+                return web.json_response({"error": error}, status=503, headers={"Retry-After": "0"})
+        state = "complete" if len(self.kept) == self.length else "open"
+        return web.json_response({"id": "upload_1", "state": state, "offset": len(self.kept), "bytes": self.length})
 
     def paths(self) -> list[str]:
         """What was asked for."""
@@ -130,6 +152,39 @@ async def test_a_file_object_is_not_sent_twice(running: Running) -> None:
     with pytest.raises(ProxyError):
         await running.client.upload(io.BytesIO(b"sound"), name="x.wav")
     assert len(running.proxy.requests) == 1
+
+
+async def test_an_upload_in_parts_goes_on_where_it_broke_off(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("violet.client.asynchronous.PART_BYTES", 1_000)
+    monkeypatch.setattr("violet.client.asynchronous.backoff_s", lambda *_: 0.0)
+    sound = bytes(range(250)) * 10
+    path = tmp_path / "talk.wav"
+    path.write_bytes(sound)
+    running.proxy.taken = [1_000, 300]
+    seen: list[tuple[int, int | None]] = []
+    name = await running.client.upload(path, resume=True, progress=lambda *n: seen.append(n))
+    assert (name, bytes(running.proxy.kept)) == ("upload_1", sound)
+    assert seen[-1] == (2_500, 2_500)
+    assert running.proxy.requests[0][2]["Upload-Length"] == "2500"
+
+
+async def test_an_upload_that_breaks_off_too_often_is_taken_up_by_its_name(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("violet.client.asynchronous.PART_BYTES", 1_000)
+    monkeypatch.setattr("violet.client.asynchronous.backoff_s", lambda *_: 0.0)
+    running.proxy.taken = [1_000] + [0] * 20
+    with pytest.raises(UploadInterruptedError, match="upload_1") as broken:
+        await running.client.upload(bytes(2_500), resume=True)
+    assert len(running.proxy.kept) == 1_000
+    running.proxy.taken = []
+    with pytest.raises(ValueError, match="of 2500 bytes; the source has 7"):
+        await running.client.upload(bytes(7), resume=broken.value.upload_id)
+    assert await running.client.upload(io.BytesIO(bytes(2_500)), resume=broken.value.upload_id) == "upload_1"
+    assert bytes(running.proxy.kept) == bytes(2_500)
+    assert await running.client.upload(bytes(2_500), resume="upload_1") == "upload_1", "it is complete"
 
 
 async def test_events_go_on_after_the_connection_broke(running: Running) -> None:

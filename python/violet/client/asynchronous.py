@@ -11,8 +11,21 @@ from urllib.parse import quote
 import aiohttp
 
 from violet.client.task import Event, Task, TaskFailedError
-from violet.client.upload import CHUNK_BYTES, Source, UploadProgress, file_name, is_repeatable, pieces
-from violet.errors import ProtocolError, ProxyError, ProxyUnreachableError
+from violet.client.upload import (
+    CHUNK_BYTES,
+    MOST_PARTS,
+    PART_BYTES,
+    PART_TYPE,
+    PARTS_FROM_BYTES,
+    Source,
+    UploadProgress,
+    file_name,
+    is_repeatable,
+    part_of,
+    pieces,
+    size_of,
+)
+from violet.errors import ProtocolError, ProxyError, ProxyUnreachableError, UploadInterruptedError
 from violet.protocol import member, optional
 from violet.proxy_client import refusal
 from violet.retry import RETRIED_STATUS, TRIES, backoff_s, cause
@@ -53,16 +66,92 @@ class AsyncClient:
             await self._session.close()
             self._session = None
 
-    async def upload(self, source: Source, *, name: str | None = None, progress: UploadProgress | None = None) -> str:
+    async def upload(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        progress: UploadProgress | None = None,
+        resume: str | bool | None = None,
+    ) -> str:
         """Sends audio for later tasks; its name at the proxy.
+
+        Args:
+            source: The audio.
+            name: The audio's name, where it is not a file's.
+            progress: Told how much was uploaded.
+            resume: True to send in parts, so that a connection that breaks, or a proxy that starts anew, costs a part;
+                False to send all at once; by default paths and bytes from 32 MiB on go in parts. The name of an upload
+                that broke off (`UploadInterruptedError.upload_id`) goes on where that ended, of the same source.
 
         Raises:
             OSError: The file cannot be read.
+            ValueError: The source cannot be sent in parts, or is not the one that broke off.
+            violet.errors.UploadInterruptedError: In parts, it broke off too often.
         """
         name = file_name(source) if name is None else name
+        size = await asyncio.to_thread(size_of, source) if resume or is_repeatable(source) else None
+        if resume or (resume is None and size is not None and size >= PARTS_FROM_BYTES):
+            return await self._upload_parts(source, size, name, progress, resume if isinstance(resume, str) else None)
         path = f"/v1/uploads?name={quote(name or 'audio')}"
         value = await self._json("POST", path, source=source, progress=progress)
         return member(value, "id", str)
+
+    async def _upload_parts(
+        self, source: Source, size: int | None, name: str | None, progress: UploadProgress | None, upload_id: str | None
+    ) -> str:
+        """Sends a source part by part, from where the proxy has it; the upload's name."""
+        if size is None:
+            message = "resume needs a path, bytes or a file that can seek"
+            raise ValueError(message)
+        offset = 0
+        if upload_id is None:
+            length = {"Upload-Length": str(size)}
+            begun = await self._json("POST", f"/v1/uploads?name={quote(name or 'audio')}", headers=length)
+            upload_id = member(begun, "id", str)
+        else:
+            offset, is_complete = await self._upload_state(upload_id, size)
+            if is_complete:
+                return upload_id
+        part_bytes = max(PART_BYTES, size // MOST_PARTS)
+        failures = 0
+        while True:
+            part = await asyncio.to_thread(part_of, source, offset, part_bytes)
+            headers = {"Content-Type": PART_TYPE, "Upload-Offset": str(offset)}
+            told = None if progress is None else _further(progress, offset, size)
+            try:
+                await self._bytes(
+                    "PATCH", f"/v1/uploads/{quote(upload_id)}", source=part, progress=told, headers=headers
+                )
+            except (ProxyError, ProxyUnreachableError) as error:
+                # A part may have come without its answer: 409 says that the proxy has more than we know.
+                if isinstance(error, ProxyError) and error.status not in RETRIED_STATUS | {409}:
+                    raise
+                failures += 1
+                if failures == TRIES:
+                    raise UploadInterruptedError(f"upload {upload_id} broke off: {error}", upload_id) from error
+                await asyncio.sleep(backoff_s(failures, None))
+                try:
+                    there, is_complete = await self._upload_state(upload_id, size)
+                except ProxyUnreachableError as lost:
+                    raise UploadInterruptedError(f"upload {upload_id} broke off: {lost}", upload_id) from lost
+                if is_complete:
+                    return upload_id
+                failures = 0 if there > offset else failures
+                offset = there
+            else:
+                offset += len(part)
+                failures = 0
+                if offset >= size or not part:
+                    return upload_id
+
+    async def _upload_state(self, upload_id: str, size: int) -> tuple[int, bool]:
+        """How many bytes of an upload are there, and whether it is complete."""
+        value = await self._json("GET", f"/v1/uploads/{quote(upload_id)}")
+        if member(value, "bytes", int) != size:
+            message = f"upload {upload_id} is of {value['bytes']} bytes; the source has {size}"
+            raise ValueError(message)
+        return member(value, "offset", int), member(value, "state", str) == "complete"
 
     async def submit(
         self,
@@ -175,13 +264,18 @@ class AsyncClient:
         query = "" if format is None else f"?format={quote(format)}"
         return await self._bytes("GET", f"/v1/tasks/{quote(task_id)}/audio{query}")
 
-    async def tasks(self, *, limit: int | None = None, **filters: str) -> AsyncIterator[Task]:
-        """The user's tasks, newest first, page by page; at most `limit`."""
+    async def tasks(self, *, limit: int | None = None, **filters: str | int) -> AsyncIterator[Task]:
+        """The user's tasks, newest first, page by page; at most `limit`.
+
+        Args:
+            limit: Most tasks; None for all.
+            filters: `state`, `kind`, `created_after_ms` and `created_before_ms` (docs/protocol.md).
+        """
         n, after = 0, None
         while limit is None or n < limit:
             size = 100 if limit is None else min(100, limit - n)
-            wanted = {"limit": str(size), **filters} | ({} if after is None else {"after": after})
-            query = "&".join(f"{key}={quote(value)}" for key, value in wanted.items())
+            wanted = {"limit": size, **filters} | ({} if after is None else {"after": after})
+            query = "&".join(f"{key}={quote(str(value))}" for key, value in wanted.items())
             value = await self._json("GET", f"/v1/tasks?{query}")
             for item in member(value, "data", list):
                 yield Task.from_json(item)
@@ -195,7 +289,7 @@ class AsyncClient:
         return Task.from_json(await self._json("POST", f"/v1/tasks/{quote(task_id)}/cancel"))
 
     async def delete(self, task_id: str) -> None:
-        """Erases an ended task, its input and its answers."""
+        """Erases a task, its input and its answers; one that is still open ends first."""
         await self._bytes("DELETE", f"/v1/tasks/{quote(task_id)}")
 
     async def network(self) -> Mapping[str, Any]:
@@ -287,6 +381,11 @@ class AsyncClient:
             # A line of an event is a whole task.
             self._session = aiohttp.ClientSession(read_bufsize=1 << 20)
         return self._session
+
+
+def _further(progress: UploadProgress, offset: int, size: int) -> UploadProgress:
+    """The progress of a part as that of the whole."""
+    return lambda sent, _: progress(offset + sent, size)
 
 
 async def _bounded(response: aiohttp.ClientResponse, path: str) -> bytes:

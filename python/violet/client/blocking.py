@@ -42,9 +42,16 @@ class Client:
         self._thread.join()
         self._loop.close()
 
-    def upload(self, source: Source, *, name: str | None = None, progress: UploadProgress | None = None) -> str:
+    def upload(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        progress: UploadProgress | None = None,
+        resume: str | bool | None = None,
+    ) -> str:
         """See `AsyncClient.upload`."""
-        return self._run(self._client.upload(source, name=name, progress=progress))
+        return self._run(self._client.upload(source, name=name, progress=progress, resume=resume))
 
     def submit(self, source: Source | None = None, **how: Any) -> Task:  # noqa: ANN401 - AsyncClient.submit's
         """See `AsyncClient.submit`."""
@@ -72,7 +79,7 @@ class Client:
         """See `AsyncClient.audio`."""
         return self._run(self._client.audio(task_id, format))
 
-    def tasks(self, *, limit: int | None = None, **filters: str) -> Iterator[Task]:
+    def tasks(self, *, limit: int | None = None, **filters: str | int) -> Iterator[Task]:
         """See `AsyncClient.tasks`."""
         return self._iterate(self._client.tasks(limit=limit, **filters))
 

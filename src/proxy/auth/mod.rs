@@ -4,7 +4,7 @@ pub(crate) mod api_keys;
 pub(crate) mod btauth;
 mod replay;
 
-pub(crate) use api_keys::ApiKeys;
+pub(crate) use api_keys::{ApiKeys, Scope};
 pub(crate) use replay::{NOTE_LIFE_MS, Replays, replayed};
 
 use schnorrkel::{PublicKey, Signature};

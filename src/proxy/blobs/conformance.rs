@@ -19,6 +19,7 @@ fn spooled(dir: &Path, bytes: &[u8], stored_at_ms: i64) -> (std::path::PathBuf, 
         owner: "ann".to_owned(),
         stored_at_ms,
         keep_until_ms: stored_at_ms + 10,
+        is_condemned: false,
     };
     (file, meta)
 }
@@ -82,9 +83,19 @@ pub(crate) async fn conforms(store: &dyn BlobStore) {
     store.put(&file, &renewed).await.unwrap();
     assert_eq!(store.meta(&hello.sha256).await.unwrap().unwrap().keep_until_ms, 60);
     assert!(!store.delete(hello).await.unwrap(), "it was renewed");
+    let condemned = Meta { keep_until_ms: 70, is_condemned: true, ..renewed.clone() };
+    assert!(!store.describe(hello, &condemned).await.unwrap(), "it was renewed");
+    assert!(store.describe(&renewed, &condemned).await.unwrap());
+    assert_eq!(store.meta(&hello.sha256).await.unwrap().as_ref(), Some(&condemned));
+    assert!(!store.delete(&renewed).await.unwrap(), "something else is known about it now");
+    // The same bytes once more, and it is somebody's again.
+    let (file, renewed) = spooled(dir.path(), b"hello", 60);
+    store.put(&file, &renewed).await.unwrap();
+    assert_eq!(store.meta(&hello.sha256).await.unwrap().as_ref(), Some(&renewed));
     assert_eq!(read(store, &hello.sha256, 0, 5).await.unwrap(), b"hello");
     assert!(store.delete(&renewed).await.unwrap());
     assert!(!store.delete(&renewed).await.unwrap(), "it is gone");
+    assert!(!store.describe(&renewed, &condemned).await.unwrap());
     assert!(read(store, &hello.sha256, 0, 5).await.is_none());
     assert_eq!(store.list("", 10).await.unwrap().len(), 2);
 }

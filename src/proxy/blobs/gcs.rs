@@ -61,6 +61,33 @@ impl Bucket {
         }
     }
 
+    /// The object's URL for a request that holds only while the blob is as `seen` says; `None` if it is not.
+    async fn unchanged_url(&self, seen: &Meta) -> Result<Option<String>, Error> {
+        let Some(object) = self.object(&seen.sha256).await? else { return Ok(None) };
+        if described(&object).as_ref() != Some(seen) {
+            return Ok(None);
+        }
+        // What is renewed between the look and the request is of another generation.
+        let generation = |name: &str| object[name].as_str().unwrap_or("0");
+        Ok(Some(format!(
+            "{}?ifGenerationMatch={}&ifMetagenerationMatch={}",
+            self.object_url(&seen.sha256),
+            generation("generation"),
+            generation("metageneration")
+        )))
+    }
+
+    /// Whether a request under such a URL was done.
+    fn held(&self, done: Result<(), google::Error>) -> Result<bool, Error> {
+        match done {
+            Ok(()) => Ok(true),
+            Err(google::Error::Answer { status: StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED, .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
     /// Sends a file in parts; what was not taken is sent again, from where the store says that it is.
     async fn upload(&self, file: &Path, meta: &Meta) -> Result<(), google::Error> {
         let url = format!(
@@ -138,6 +165,7 @@ fn custom(meta: &Meta) -> Value {
     json!({
         "owner": meta.owner, "name": meta.name.as_deref().unwrap_or_default(),
         "stored_at_ms": meta.stored_at_ms.to_string(), "keep_until_ms": meta.keep_until_ms.to_string(),
+        "is_condemned": meta.is_condemned.to_string(),
     })
 }
 
@@ -154,6 +182,7 @@ fn described(object: &Value) -> Option<Meta> {
         owner: custom("owner").unwrap_or_default().to_owned(),
         stored_at_ms: number("stored_at_ms")?,
         keep_until_ms: number("keep_until_ms")?,
+        is_condemned: custom("is_condemned") == Some("true"),
     })
 }
 
@@ -229,29 +258,21 @@ impl BlobStore for Bucket {
         .boxed()
     }
 
+    fn describe<'a>(&'a self, seen: &'a Meta, new: &'a Meta) -> BoxFuture<'a, Result<bool, Error>> {
+        async move {
+            let Some(url) = self.unchanged_url(seen).await? else { return Ok(false) };
+            let body = json!({"contentType": new.media_type, "metadata": custom(new)});
+            self.held(self.google.json(Method::PATCH, &url, Some(&body)).await.map(|_| ()))
+        }
+        .boxed()
+    }
+
     fn delete<'a>(&'a self, seen: &'a Meta) -> BoxFuture<'a, Result<bool, Error>> {
         async move {
-            let Some(object) = self.object(&seen.sha256).await? else { return Ok(false) };
-            if described(&object).as_ref() != Some(seen) {
-                return Ok(false);
-            }
-            // What is renewed between the look and this is of another generation.
-            let generation = |name: &str| object[name].as_str().unwrap_or("0");
-            let url = format!(
-                "{}?ifGenerationMatch={}&ifMetagenerationMatch={}",
-                self.object_url(&seen.sha256),
-                generation("generation"),
-                generation("metageneration")
-            );
+            let Some(url) = self.unchanged_url(seen).await? else { return Ok(false) };
             let request = self.google.request(Method::DELETE, &url).await.map_err(|error| self.failed(&error))?;
             let answer = request.send().await.map_err(|error| self.failed(&error.into()))?;
-            match checked(answer).await {
-                Ok(_) => Ok(true),
-                Err(google::Error::Answer {
-                    status: StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED, ..
-                }) => Ok(false),
-                Err(error) => Err(self.failed(&error)),
-            }
+            self.held(checked(answer).await.map(|_| ()))
         }
         .boxed()
     }

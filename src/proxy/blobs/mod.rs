@@ -1,8 +1,9 @@
 //! Blobs: bytes named by their SHA-256, with what is known about them, behind one trait.
 //!
 //! What comes in is spooled to a local file first, whatever the store: it has to be hashed to get its name and looked at
-//! before it is kept. The same bytes again renew the blob's metadata. A blob is deleted by the sweep alone, once it is
-//! past its time and nothing refers to it.
+//! before it is kept. The same bytes again renew the blob's metadata. A blob is deleted by the sweep alone, in two steps:
+//! past its time, and with nothing that refers to it, it is condemned; if still nothing does some minutes later, it goes.
+//! Whoever read a record just before that was deleted has its own record stored by then.
 
 #[cfg(test)]
 mod conformance;
@@ -34,8 +35,12 @@ use super::fault;
 /// How long a URL works, ms: long enough for a slow download to start again.
 pub(crate) const URL_LIFE_MS: i64 = 600_000;
 
-/// Time that a blob stays after the records that name it may be gone, ms: a request that read such a record has ended.
-const KEEP_SLACK_MS: i64 = 3_600_000;
+/// Time between the two steps in which a blob is deleted, ms: far longer than from the reading of a record that names it,
+/// or from its own storing, to the storing of another record that does.
+pub(crate) const CONDEMNED_MS: i64 = 300_000;
+
+/// Bytes of an incoming file after which the disk is looked at again.
+const LOOK_BYTES: u64 = 16 << 20;
 
 /// What can go wrong with blobs.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +82,9 @@ pub(crate) struct Meta {
     pub(crate) stored_at_ms: i64,
     /// Until then it stays even if nothing refers to it.
     pub(crate) keep_until_ms: i64,
+    /// Whether nothing referred to it when that was looked at, so that it is deleted at its time if still nothing does.
+    #[serde(default)]
+    pub(crate) is_condemned: bool,
 }
 
 /// Bytes of a blob as they come.
@@ -96,6 +104,9 @@ pub(crate) trait BlobStore: Send + Sync {
     /// Blobs in the order of their names, from behind `after`, at most `limit`.
     fn list<'a>(&'a self, after: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Meta>, Error>>;
 
+    /// Replaces what is known about a blob if it is still as `seen` says; whether it did.
+    fn describe<'a>(&'a self, seen: &'a Meta, new: &'a Meta) -> BoxFuture<'a, Result<bool, Error>>;
+
     /// Deletes a blob if it is still as `seen` says; whether it did.
     fn delete<'a>(&'a self, seen: &'a Meta) -> BoxFuture<'a, Result<bool, Error>>;
 
@@ -110,6 +121,8 @@ pub(crate) struct About {
     pub(crate) owner: String,
     pub(crate) name: Option<String>,
     pub(crate) media_type: String,
+    /// How long they are kept even if nothing refers to them, ms; absent for the retention time.
+    pub(crate) keep_ms: Option<i64>,
 }
 
 /// What was stored.
@@ -125,7 +138,10 @@ pub(crate) struct Incoming {
     path: PathBuf,
     hash: Sha256,
     n_bytes: u64,
+    /// How many there were when the disk was looked at last.
+    n_looked: u64,
     limit_bytes: u64,
+    min_free_bytes: u64,
 }
 
 impl Incoming {
@@ -139,6 +155,10 @@ impl Incoming {
                 format!("file has more than {limit} bytes, the limit of this proxy"),
             )
             .at("file"));
+        }
+        if self.n_bytes - self.n_looked >= LOOK_BYTES {
+            self.n_looked = self.n_bytes;
+            refuse_if_full(&self.path, self.min_free_bytes)?;
         }
         self.hash.update(bytes);
         Ok(self.file.write_all(bytes).await.map_err(Error::io("writing the spool file"))?)
@@ -176,9 +196,26 @@ impl Drop for Incoming {
 pub(crate) struct Blobs {
     store: Arc<dyn BlobStore>,
     parts: PathBuf,
-    limit_bytes: u64,
-    retention_ms: i64,
+    bounds: Bounds,
     secret: [u8; 32],
+}
+
+/// What blobs may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Largest blob.
+    pub(crate) limit_bytes: u64,
+    /// How long one is kept at the least, ms.
+    pub(crate) retention_ms: i64,
+    /// Free space on the disk below which nothing new is taken.
+    pub(crate) min_free_bytes: u64,
+}
+
+/// Refuses what is new where the disk of a directory has less free space than this, before it is full for everything else.
+fn refuse_if_full(dir: &Path, min_free_bytes: u64) -> ApiResult<()> {
+    let disk = rustix::fs::statvfs(dir).map_err(|error| Error::io("looking at the disk")(error.into()))?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free_bytes >= min_free_bytes { Ok(()) } else { Err(super::error::storage_low(free_bytes, min_free_bytes)) }
 }
 
 impl Blobs {
@@ -186,8 +223,7 @@ impl Blobs {
     pub(crate) fn open(
         store: Arc<dyn BlobStore>,
         data_dir: &Path,
-        limit_bytes: u64,
-        retention_ms: i64,
+        bounds: Bounds,
         secret: [u8; 32],
     ) -> crate::Result<Self> {
         let parts = data_dir.join("blobs.part");
@@ -196,7 +232,7 @@ impl Blobs {
             std::fs::remove_dir_all(&parts).map_err(io)?;
         }
         std::fs::create_dir_all(&parts).map_err(io)?;
-        Ok(Self { store, parts, limit_bytes, retention_ms, secret })
+        Ok(Self { store, parts, bounds, secret })
     }
 
     /// The store below.
@@ -204,11 +240,26 @@ impl Blobs {
         self.store.as_ref()
     }
 
+    /// Refuses what is new where the disk is nearly full.
+    pub(crate) fn refuse_if_full(&self) -> ApiResult<()> {
+        refuse_if_full(&self.parts, self.bounds.min_free_bytes)
+    }
+
     /// Begins a new blob.
     pub(crate) async fn begin(&self) -> ApiResult<Incoming> {
+        self.refuse_if_full()?;
         let path = self.parts.join(ulid::Ulid::new().to_string());
         let file = File::create_new(&path).await.map_err(Error::io("making a spool file"))?;
-        Ok(Incoming { file, path, hash: Sha256::new(), n_bytes: 0, limit_bytes: self.limit_bytes })
+        let limit_bytes = self.bounds.limit_bytes;
+        Ok(Incoming {
+            file,
+            path,
+            hash: Sha256::new(),
+            n_bytes: 0,
+            n_looked: 0,
+            limit_bytes,
+            min_free_bytes: self.bounds.min_free_bytes,
+        })
     }
 
     /// Makes a blob durable under its hash.
@@ -224,11 +275,22 @@ impl Blobs {
             name: about.name,
             owner: about.owner,
             stored_at_ms: now_ms,
-            keep_until_ms: now_ms.saturating_add(self.retention_ms).saturating_add(KEEP_SLACK_MS),
+            keep_until_ms: now_ms.saturating_add(about.keep_ms.unwrap_or(self.bounds.retention_ms)),
+            is_condemned: false,
         };
         self.store.put(&incoming.path, &meta).await?;
         fault::point("blob_kept");
         Ok(Stored { sha256: meta.sha256, bytes: meta.bytes })
+    }
+
+    /// Lets a blob go that nothing refers to any more, without waiting for its time; the sweep does the rest.
+    pub(crate) async fn condemn(&self, sha256: &str, now_ms: i64) -> ApiResult<()> {
+        if let Some(meta) = self.store.meta(sha256).await? {
+            let condemned = Meta { keep_until_ms: now_ms + CONDEMNED_MS, is_condemned: true, ..meta.clone() };
+            // One that was renewed at this moment is somebody's.
+            self.store.describe(&meta, &condemned).await?;
+        }
+        Ok(())
     }
 
     /// Spools a whole stream.
@@ -236,7 +298,7 @@ impl Blobs {
         &self,
         body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> ApiResult<Incoming> {
-        self.receive_at_most(body, self.limit_bytes).await
+        self.receive_at_most(body, self.bounds.limit_bytes).await
     }
 
     /// Spools a whole stream of at most `limit_bytes`.
@@ -246,7 +308,7 @@ impl Blobs {
         limit_bytes: u64,
     ) -> ApiResult<Incoming> {
         let mut incoming = self.begin().await?;
-        incoming.limit_bytes = limit_bytes.min(self.limit_bytes);
+        incoming.limit_bytes = limit_bytes.min(self.bounds.limit_bytes);
         while let Some(chunk) = body.next().await {
             let chunk = chunk
                 .map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
@@ -265,7 +327,7 @@ impl Blobs {
         let copy = copy.map_err(ApiError::internal)?.map_err(Error::io("making a spool file"))?;
         let mut copy = File::from_std(copy);
         while let Some(part) = bytes.next().await {
-            copy.write_all(&part.map_err(Error::io("reading a blob"))?).await.map_err(Error::io("copying a blob"))?;
+            copy.write_all(&part.map_err(reading)?).await.map_err(Error::io("copying a blob"))?;
         }
         copy.flush().await.map_err(Error::io("copying a blob"))?;
         copy.rewind().await.map_err(Error::io("copying a blob"))?;
@@ -277,7 +339,7 @@ impl Blobs {
         let Some(mut bytes) = self.store.read(sha256, 0, limit_bytes).await? else { return Ok(None) };
         let mut all = Vec::new();
         while let Some(part) = bytes.next().await {
-            all.extend_from_slice(&part.map_err(Error::io("reading a blob"))?);
+            all.extend_from_slice(&part.map_err(reading)?);
         }
         Ok(Some(all))
     }
@@ -315,6 +377,11 @@ impl Blobs {
     }
 }
 
+/// A failed read of a blob.
+pub(crate) fn reading(source: std::io::Error) -> Error {
+    Error::io("reading a blob")(source)
+}
+
 /// Whether a text can be a blob's name. Nothing else reaches a path or a URL of the store.
 fn is_name(sha256: &str) -> bool {
     sha256.len() == 64 && sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -341,7 +408,8 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path) -> Blobs {
-        Blobs::open(Arc::new(LocalBlobs::open(&dir.join("blobs")).unwrap()), dir, 10, 1_000, [7; 32]).unwrap()
+        let bounds = Bounds { limit_bytes: 10, retention_ms: 1_000, min_free_bytes: 0 };
+        Blobs::open(Arc::new(LocalBlobs::open(&dir.join("blobs")).unwrap()), dir, bounds, [7; 32]).unwrap()
     }
 
     fn body(parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + use<> {
@@ -354,14 +422,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = open(dir.path());
         let incoming = blobs.receive(body(&["ab", "c"])).await.unwrap();
-        let about = About { owner: "ann".into(), name: Some("a.wav".into()), media_type: "audio/wav".into() };
+        let about =
+            About { owner: "ann".into(), name: Some("a.wav".into()), media_type: "audio/wav".into(), keep_ms: None };
         let stored = blobs.keep(incoming, about).await.unwrap();
         // SHA-256 of "abc", FIPS 180-2 appendix B.1.
         assert_eq!(stored.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let meta = blobs.store().meta(&stored.sha256).await.unwrap().unwrap();
         assert_eq!((stored.bytes, meta.bytes, meta.owner.as_str()), (3, 3, "ann"));
         assert_eq!((meta.name.as_deref(), meta.media_type.as_str()), (Some("a.wav"), "audio/wav"));
-        assert_eq!(meta.keep_until_ms, meta.stored_at_ms + 1_000 + KEEP_SLACK_MS);
+        assert_eq!(meta.keep_until_ms, meta.stored_at_ms + 1_000);
         assert_eq!(std::fs::read_dir(dir.path().join("blobs.part")).unwrap().count(), 0, "nothing stays in the spool");
     }
 

@@ -151,7 +151,7 @@ pub(super) async fn store(
         let message = format!("the audio is {} in {}; expected a FLAC file", header.codec, header.container);
         return Err(ApiError::invalid("wrong_output_format", message));
     }
-    let about = About { owner: grant.holder.clone(), name: None, media_type: "audio/flac".to_owned() };
+    let about = About { owner: grant.holder.clone(), name: None, media_type: "audio/flac".to_owned(), keep_ms: None };
     let stored = app.blobs.keep(incoming, about).await?;
     Ok((StatusCode::CREATED, Json(json!({"sha256": stored.sha256, "bytes": stored.bytes}))))
 }

@@ -130,6 +130,9 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
 /// One try. The board is looked at first: only where it shows something does the store have to be asked.
 async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>)> {
     let tasks = app.store.board().tasks();
+    if app.operator.said().is_paused {
+        return Ok((held_under(tasks.iter(), wanted), None));
+    }
     // The best quality sees the most, so what it does not see is not there.
     let look = choose(wanted, tasks.iter(), 1.0, clock::now_ms());
     if look.offers.is_empty() && held_under(tasks.iter(), wanted).is_empty() {

@@ -1,5 +1,6 @@
 //! The routes of `docs/protocol.md`.
 
+mod admin;
 mod blobs;
 mod claims;
 mod events;
@@ -19,34 +20,43 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use tower::ServiceBuilder;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
 use super::app::App;
 use super::error::ApiError;
-use super::metrics;
+use super::{door, metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest request id of a client that is taken over, bytes.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
+/// What every listener does about a request: an id, which its answer and its lines in the log have too.
+macro_rules! observed {
+    () => {
+        tower::ServiceBuilder::new()
+            .map_request(drop_long_id)
+            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
+            .layer(TraceLayer::new_for_http().make_span_with(span))
+            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+    };
+}
+
+/// The operator's routes, with the same ids and logs.
+pub(crate) fn admin_router(app: Arc<App>) -> Router {
+    admin::router(app).layer(observed!())
+}
+
 /// The whole service.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let layers = ServiceBuilder::new()
-        .map_request(drop_long_id)
-        .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
-        .layer(TraceLayer::new_for_http().make_span_with(span))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        // Routes bound their bodies themselves, each by its own limit.
-        .layer(DefaultBodyLimit::disable());
     Router::new()
         .route("/v1/uploads", post(uploads::create))
+        .route("/v1/uploads/{id}", get(uploads::show).patch(uploads::append).delete(uploads::delete))
         .route("/v1/tasks", post(tasks::create).get(tasks::list))
-        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}", get(tasks::show).delete(tasks::delete))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/retry", post(tasks::retry))
         .route("/v1/tasks/{id}/result", get(results::result))
@@ -79,8 +89,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(operations::metrics))
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
+        .layer(from_fn_with_state(Arc::clone(&app), door::enter))
         .layer(from_fn(metrics::track))
-        .layer(layers)
+        // Routes bound their bodies themselves, each by its own limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(observed!())
         .with_state(app)
 }
 

@@ -18,9 +18,10 @@ use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::inputs::{self, Content, Probed};
 use crate::proxy::options::TaskOptions;
 use crate::proxy::request::{Name, Params};
+use crate::proxy::store::Listing;
 use crate::proxy::tasks as work;
 use crate::proxy::{form, request, views};
-use crate::subnet::task::{Task, TaskId};
+use crate::subnet::task::{Kind, Task, TaskId, TaskState};
 
 /// Largest input inside a JSON body, bytes before base64.
 const MAX_INLINE_BYTES: usize = 8 << 20;
@@ -48,7 +49,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
     let owner = request::owner(&app, request.headers())?;
     let key = idempotency_key(request.headers())?;
     if key.is_none() {
-        work::refuse_if_full(&app)?;
+        work::refuse_if_full(&app, &owner)?;
     }
     let (options, probed) = match request::media_type(request.headers()).as_str() {
         "multipart/form-data" => from_multipart(&app, &owner, request).await?,
@@ -176,12 +177,43 @@ pub(super) async fn show(
     Ok(Json(views::task(&app, &task).await?))
 }
 
-/// Which page.
+/// Which tasks, and which page of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
     limit: Option<usize>,
     after: Option<String>,
+    state: Option<String>,
+    kind: Option<String>,
+    created_after_ms: Option<i64>,
+    created_before_ms: Option<i64>,
+}
+
+impl Page {
+    /// The page as the store is asked for it, with one task more to see whether others follow.
+    fn listing(self, owner: String, limit: usize) -> ApiResult<Listing> {
+        let unknown = |param: &'static str, got: &str, known: String| {
+            ApiError::invalid("invalid_value", format!("{param} is {got:.40}; expected one of {known}")).at(param)
+        };
+        let state = self.state.map(|name| {
+            let known = TaskState::ALL.into_iter().find(|state| state.as_str() == name);
+            known.ok_or_else(|| unknown("state", &name, TaskState::ALL.map(TaskState::as_str).join(", ")))
+        });
+        let kind = self.kind.map(|name| {
+            Kind::from_name(&name).ok_or_else(|| unknown("kind", &name, Kind::ALL.map(Kind::as_str).join(", ")))
+        });
+        // Names of tasks are in the order of their times; a time itself is after none and before itself.
+        let from = self.created_after_ms.map(|at_ms| work::first_id_of(at_ms.saturating_add(1)));
+        let before = self.created_before_ms.map(work::first_id_of).into_iter().chain(self.after).min();
+        Ok(Listing {
+            owner,
+            limit: limit + 1,
+            from: from.unwrap_or_default(),
+            before: before.unwrap_or_else(|| Listing::LAST.to_owned()),
+            state: state.transpose()?,
+            kind: kind.transpose()?,
+        })
+    }
 }
 
 /// The user's tasks, newest first.
@@ -195,7 +227,7 @@ pub(super) async fn list(
     if !(1..=100).contains(&limit) {
         return Err(ApiError::invalid("invalid_value", format!("limit is {limit}; expected 1 to 100")).at("limit"));
     }
-    let mut tasks = app.store.records().page(&owner, limit + 1, page.after.as_deref()).await?;
+    let mut tasks = app.store.records().page(page.listing(owner, limit)?).await?;
     let has_more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().filter(|_| has_more).map(|task| task.id.clone());
@@ -204,6 +236,13 @@ pub(super) async fn list(
         data.push(views::task(&app, task).await?);
     }
     Ok(Json(json!({"data": data, "next": next})))
+}
+
+/// Erases the task and what belongs to it.
+pub(super) async fn delete(State(app): State<Arc<App>>, Name(id): Name, headers: HeaderMap) -> ApiResult<StatusCode> {
+    let task = owned(&app, &headers, id).await?;
+    work::erase(&app, &task).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends the task.

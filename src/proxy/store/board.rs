@@ -25,6 +25,8 @@ pub(crate) struct Board {
 #[derive(Default)]
 struct Tasks {
     open: BTreeMap<TaskId, Arc<Task>>,
+    /// How many of them each owner has.
+    of_owners: HashMap<String, usize>,
     /// Last events of ended tasks, and the order in which they ended.
     ended: HashMap<TaskId, u64>,
     order: VecDeque<TaskId>,
@@ -39,7 +41,7 @@ impl Tasks {
         }
         let has_event = known.is_none_or(|known| known.last_event < task.last_event);
         if task.state.is_final() {
-            self.open.remove(&task.id);
+            self.forget(&task.id);
             self.ended.insert(task.id.clone(), task.last_event);
             self.order.push_back(task.id.clone());
             if self.order.len() > ENDED
@@ -47,10 +49,20 @@ impl Tasks {
             {
                 self.ended.remove(&oldest);
             }
-        } else {
-            self.open.insert(task.id.clone(), Arc::clone(&task));
+        } else if self.open.insert(task.id.clone(), Arc::clone(&task)).is_none() {
+            *self.of_owners.entry(task.owner.clone()).or_default() += 1;
         }
         Some(Change { task, has_event })
+    }
+
+    fn forget(&mut self, id: &TaskId) {
+        let Some(task) = self.open.remove(id) else { return };
+        if let Some(n) = self.of_owners.get_mut(&task.owner) {
+            *n -= 1;
+            if *n == 0 {
+                self.of_owners.remove(&task.owner);
+            }
+        }
     }
 }
 
@@ -67,6 +79,11 @@ impl Board {
         tasks.filter_map(|task| known.take(task)).collect()
     }
 
+    /// Drops a task that is no more.
+    pub(super) fn forget(&self, id: &TaskId) {
+        self.tasks.write().unwrap_or_else(PoisonError::into_inner).forget(id);
+    }
+
     /// The open task of this name.
     pub(crate) fn get(&self, id: &TaskId) -> Option<Arc<Task>> {
         self.read(|open| open.get(id).cloned())
@@ -80,6 +97,12 @@ impl Board {
     /// How many tasks are open.
     pub(crate) fn len(&self) -> usize {
         self.read(BTreeMap::len)
+    }
+
+    /// How many open tasks an owner has.
+    pub(crate) fn open_of(&self, owner: &str) -> usize {
+        let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        tasks.of_owners.get(owner).copied().unwrap_or_default()
     }
 
     /// How many open tasks are in this state.

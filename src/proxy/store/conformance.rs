@@ -9,10 +9,11 @@ use super::histories::histories;
 use super::model::Model;
 use super::sqlite::Sqlite;
 use super::{
-    Batch, Error, EvaluationRow, Expired, IdempotencyKey, Records, ResponseRow, TaskChange, TaskStore, UploadRow,
+    Batch, Entry, EntryKind, Error, EvaluationRow, Expired, IdempotencyKey, Listing, Records, ResponseRow, TaskChange,
+    TaskStore, UploadRow,
 };
 use crate::subnet::task::{
-    Claim, Coldkey, Holding, Hotkey, Input, Kind, NewTask, Options, ResponseId, Submit, Task, TaskId, Terms,
+    Claim, Coldkey, Holding, Hotkey, Input, Kind, NewTask, Options, ResponseId, Submit, Task, TaskId, TaskState, Terms,
 };
 
 pub(super) const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 500, commit_ms: 1_000, reveal_ms: 1_000 };
@@ -114,6 +115,7 @@ async fn conforms(store: &dyn TaskStore) {
     a_batch_is_all_or_nothing(store).await;
     large_and_strange_texts_come_back(store).await;
     pages_go_back(store).await;
+    small_records_are_compared_and_set(store).await;
     what_is_over_goes_with_all_that_belongs_to_it(store).await;
     of_many_writers_one_wins(store).await;
     assert!(store.pulse(1_000).await.is_ok());
@@ -232,10 +234,79 @@ async fn pages_go_back(store: &dyn TaskStore) {
         store.commit(created(new_task(&format!("task_p{n}"), "paul", 1, 1, n), None)).await.unwrap();
     }
     let ids = |tasks: Vec<Task>| tasks.iter().map(|task| task.id.as_str().to_owned()).collect::<Vec<_>>();
-    assert_eq!(ids(store.page("paul", 2, None).await.unwrap()), ["task_p4", "task_p3"]);
-    assert_eq!(ids(store.page("paul", 2, Some("task_p3")).await.unwrap()), ["task_p2", "task_p1"]);
-    assert_eq!(ids(store.page("paul", 9, Some("task_p1")).await.unwrap()), ["task_p0"]);
-    assert!(store.page("nobody", 9, None).await.unwrap().is_empty());
+    let page = async |listing: Listing| ids(store.page(listing).await.unwrap());
+    let before = |id: &str, limit| Listing { before: id.to_owned(), ..Listing::newest("paul", limit) };
+    assert_eq!(page(Listing::newest("paul", 2)).await, ["task_p4", "task_p3"]);
+    assert_eq!(page(before("task_p3", 2)).await, ["task_p2", "task_p1"]);
+    assert_eq!(page(before("task_p1", 9)).await, ["task_p0"]);
+    assert!(page(Listing::newest("nobody", 9)).await.is_empty());
+    // Some of them, by name, state and kind.
+    assert_eq!(page(Listing { from: "task_p2".to_owned(), ..before("task_p4", 9) }).await, ["task_p3", "task_p2"]);
+    let task = store.task(&TaskId::from("task_p2")).await.unwrap().unwrap();
+    store.commit(changed(&task, |task, _| task.cancel(9).unwrap())).await.unwrap();
+    let mut spoken = new_task("task_p5", "paul", 1, 1, 5);
+    spoken.kind = Kind::Synthesis;
+    store.commit(created(spoken, None)).await.unwrap();
+    let by = |state, kind| Listing { state, kind, ..Listing::newest("paul", 9) };
+    assert_eq!(page(by(Some(TaskState::Cancelled), None)).await, ["task_p2"]);
+    assert_eq!(page(by(Some(TaskState::Queued), None)).await, ["task_p5", "task_p4", "task_p3", "task_p1", "task_p0"]);
+    assert_eq!(page(by(None, Some(Kind::Synthesis))).await, ["task_p5"]);
+    assert_eq!(page(by(Some(TaskState::Queued), Some(Kind::Synthesis))).await, ["task_p5"]);
+    assert!(page(by(Some(TaskState::Cancelled), Some(Kind::Synthesis))).await.is_empty());
+}
+
+async fn small_records_are_compared_and_set(store: &dyn TaskStore) {
+    let entry = |kind, name: &str, belongs_to: &str, due_ms| Entry {
+        kind,
+        name: name.to_owned(),
+        belongs_to: belongs_to.to_owned(),
+        due_ms,
+        version: 1,
+        record: "{\"ä\": \"\\n\"}".to_owned(),
+    };
+    let upload = entry(EntryKind::Upload, "u1", "eve", 20);
+    assert_eq!(store.entry(EntryKind::Upload, "u1").await.unwrap(), None);
+    assert!(store.put_entry(&upload).await.unwrap());
+    assert!(!store.put_entry(&upload).await.unwrap(), "it is there already");
+    assert_eq!(store.entry(EntryKind::Upload, "u1").await.unwrap().as_ref(), Some(&upload));
+    assert_eq!(store.entry(EntryKind::Key, "u1").await.unwrap(), None, "of another kind");
+    let next = Entry { version: 2, due_ms: 30, ..upload.clone() };
+    assert!(store.put_entry(&next).await.unwrap());
+    assert!(!store.put_entry(&next).await.unwrap(), "somebody was faster");
+    assert!(!store.put_entry(&Entry { version: 5, ..next.clone() }).await.unwrap());
+    assert!(!store.put_entry(&entry(EntryKind::Upload, "u1", "eve", 1)).await.unwrap());
+    for other in [entry(EntryKind::Upload, "u2", "eve", 10), entry(EntryKind::Upload, "u3", "dan", 40)] {
+        assert!(store.put_entry(&other).await.unwrap());
+    }
+    let names = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>();
+    assert_eq!(names(store.entries(EntryKind::Upload, 40, 9).await.unwrap()), ["u2", "u1"], "the earliest first");
+    assert_eq!(names(store.entries(EntryKind::Upload, 41, 2).await.unwrap()), ["u2", "u1"]);
+    assert_eq!(names(store.entries(EntryKind::Key, i64::MAX, 9).await.unwrap()), Vec::<String>::new());
+    let mut of_eve = names(store.entries_of(EntryKind::Upload, "eve", 9).await.unwrap());
+    of_eve.sort();
+    assert_eq!(of_eve, ["u1", "u2"]);
+    assert_eq!(store.entries_of(EntryKind::Upload, "eve", 1).await.unwrap().len(), 1);
+    assert!(!store.delete_entry(&upload).await.unwrap(), "it was changed since");
+    assert!(store.delete_entry(&next).await.unwrap());
+    assert!(!store.delete_entry(&next).await.unwrap());
+    // With a task or not at all, and gone with it.
+    let first = created(new_task("task_e", "eve", 1, 1, 0), None);
+    store.commit(first.clone()).await.unwrap();
+    let message = entry(EntryKind::Delivery, "msg_1", "task_e", 5);
+    let ended = changed(&task_in(&first), |task, records| {
+        task.cancel(1).unwrap();
+        records.entries.push(message.clone());
+    });
+    let mut stale = ended.clone();
+    stale.task.as_mut().unwrap().expected = 9;
+    assert!(matches!(store.commit(stale).await, Err(Error::Stale(_))));
+    assert_eq!(store.entry(EntryKind::Delivery, "msg_1").await.unwrap(), None);
+    store.commit(ended).await.unwrap();
+    assert_eq!(store.entry(EntryKind::Delivery, "msg_1").await.unwrap(), Some(message));
+    let tasks = vec![TaskId::from("task_e")];
+    store.erase(Expired { tasks, ..Expired::default() }).await.unwrap();
+    assert_eq!(store.entry(EntryKind::Delivery, "msg_1").await.unwrap(), None);
+    assert!(store.entry(EntryKind::Upload, "u2").await.unwrap().is_some());
 }
 
 async fn what_is_over_goes_with_all_that_belongs_to_it(store: &dyn TaskStore) {
@@ -262,6 +333,8 @@ async fn what_is_over_goes_with_all_that_belongs_to_it(store: &dyn TaskStore) {
     assert!(!store.is_referenced(&blob(79)).await.unwrap());
     assert_eq!(store.upload("olga", "upload_o").await.unwrap().unwrap().sha256, blob(78));
     assert_eq!(store.upload("bob", "upload_o").await.unwrap(), None, "of another owner");
+    assert_eq!(store.uploads_of("olga", &blob(78)).await.unwrap(), ["upload_o"]);
+    assert!(store.uploads_of("bob", &blob(78)).await.unwrap().is_empty());
     assert!(!store.expired(3, 0, 100).await.unwrap().tasks.contains(&id), "not before its time");
     let expired = store.expired(4, 0, 100).await.unwrap();
     assert!(expired.tasks.contains(&id) && expired.uploads.is_empty());

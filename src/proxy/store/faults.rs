@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::FutureExt;
 use futures::future::join_all;
+use tokio::sync::Semaphore;
 
 use super::conformance::{TERMS, claim, new_task, response};
 use super::model::Model;
 use super::sqlite::Sqlite;
 use super::{
-    Answer, Batch, Error, EvaluationRow, Expired, IdempotencyKey, Mark, MinerRow, ResponseRow, Store, TaskStore,
-    UploadRow,
+    Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, IdempotencyKey, Listing, Mark, MinerRow,
+    ResponseRow, Store, TaskStore, UploadRow,
 };
 use crate::proxy::hub::Hub;
 use crate::subnet::task::{Holding, Hotkey, Refusal, ResponseId, SlotState, Submit, Task, TaskId};
@@ -23,6 +24,8 @@ enum Point {
     BeforeCommit,
     /// Everything is stored and the caller does not learn of it.
     ReplyLost,
+    /// It hangs until the test lets it go on.
+    Stalls,
 }
 
 /// A store whose n-th commit goes wrong.
@@ -30,6 +33,13 @@ struct Faulty {
     below: Arc<dyn TaskStore>,
     point: Point,
     left: AtomicU32,
+    gate: Arc<Semaphore>,
+}
+
+impl Faulty {
+    fn new(below: &Arc<dyn TaskStore>, point: Point, nth: u32) -> Self {
+        Self { below: Arc::clone(below), point, left: AtomicU32::new(nth), gate: Arc::new(Semaphore::new(0)) }
+    }
 }
 
 impl TaskStore for Faulty {
@@ -38,8 +48,13 @@ impl TaskStore for Faulty {
             if self.left.fetch_sub(1, Ordering::SeqCst) != 1 {
                 return self.below.commit(batch).await;
             }
-            if self.point == Point::ReplyLost {
-                self.below.commit(batch).await?;
+            match self.point {
+                Point::BeforeCommit => {}
+                Point::ReplyLost => self.below.commit(batch).await?,
+                Point::Stalls => {
+                    let _ = self.gate.acquire().await;
+                    return self.below.commit(batch).await;
+                }
             }
             Err(Error::Unavailable("on purpose".to_owned()))
         }
@@ -63,8 +78,8 @@ impl TaskStore for Faulty {
     fn held<'a>(&'a self, miner: &'a Hotkey) -> Answer<'a, Vec<Task>> {
         self.below.held(miner)
     }
-    fn page<'a>(&'a self, owner: &'a str, limit: usize, after: Option<&'a str>) -> Answer<'a, Vec<Task>> {
-        self.below.page(owner, limit, after)
+    fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>> {
+        self.below.page(listing)
     }
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
         self.below.events(id, after, limit)
@@ -83,6 +98,24 @@ impl TaskStore for Faulty {
     }
     fn upload<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, Option<UploadRow>> {
         self.below.upload(owner, id)
+    }
+    fn uploads_of<'a>(&'a self, owner: &'a str, sha256: &'a str) -> Answer<'a, Vec<String>> {
+        self.below.uploads_of(owner, sha256)
+    }
+    fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>> {
+        self.below.entry(kind, name)
+    }
+    fn entries(&self, kind: EntryKind, before_ms: i64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.below.entries(kind, before_ms, limit)
+    }
+    fn entries_of<'a>(&'a self, kind: EntryKind, belongs_to: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        self.below.entries_of(kind, belongs_to, limit)
+    }
+    fn put_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.below.put_entry(entry)
+    }
+    fn delete_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.below.delete_entry(entry)
     }
     fn key<'a>(&'a self, owner: &'a str, key: &'a str) -> Answer<'a, Option<(String, TaskId)>> {
         self.below.key(owner, key)
@@ -135,6 +168,10 @@ impl From<Refusal> for Failed {
     }
 }
 
+fn room(all: usize) -> Room {
+    Room { all, of_owner: all }
+}
+
 async fn front(records: Arc<dyn TaskStore>) -> Store {
     Store::open(records, &TERMS, 0, Arc::new(Hub::default())).await.unwrap().0
 }
@@ -157,7 +194,7 @@ async fn again<T>(mut request: impl AsyncFnMut() -> Result<T, Failed>) -> T {
 /// A task from its making to its answer, every request sent until it is answered.
 async fn answered(store: &Store) -> TaskId {
     let miner = Hotkey::from("M1");
-    let id = again(async || match store.create(new_task("task_f", "ann", 1, 1, 0), Some(key()), 10).await {
+    let id = again(async || match store.create(new_task("task_f", "ann", 1, 1, 0), Some(key()), room(10)).await {
         Ok(made) => Ok(made.unwrap().id.clone()),
         Err(Error::Exists(_)) => Ok(store.records().key("ann", "k").await?.unwrap().1),
         Err(error) => Err(error.into()),
@@ -203,7 +240,7 @@ async fn a_lost_reply_or_a_failed_commit_loses_and_doubles_nothing() {
     for point in [Point::BeforeCommit, Point::ReplyLost] {
         for nth in 1..=4 {
             let below: Arc<dyn TaskStore> = Arc::new(Model::default());
-            let faulty = Faulty { below: Arc::clone(&below), point, left: AtomicU32::new(nth) };
+            let faulty = Faulty::new(&below, point, nth);
             let store = front(Arc::new(faulty)).await;
             let id = answered(&store).await;
             nothing_is_lost_or_doubled(below.as_ref(), &id, &format!("{point:?} {nth}")).await;
@@ -259,7 +296,7 @@ async fn two_fronts(one: Arc<dyn TaskStore>, two: Arc<dyn TaskStore>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_fronts_of_one_store_do_not_lend_a_slot_twice() {
     let below: Arc<dyn TaskStore> = Arc::new(Model::default());
-    let shared = || Arc::new(Faulty { below: Arc::clone(&below), point: Point::BeforeCommit, left: AtomicU32::new(0) });
+    let shared = || Arc::new(Faulty::new(&below, Point::BeforeCommit, 0));
     two_fronts(shared(), shared()).await;
 }
 
@@ -279,7 +316,7 @@ async fn a_lost_reply_of_firestores_loses_and_doubles_nothing() {
     for nth in 1..=3 {
         let Some(below) = super::conformance::database(&format!("lost-{nth}")) else { return };
         let below: Arc<dyn TaskStore> = Arc::new(below);
-        let faulty = Faulty { below: Arc::clone(&below), point: Point::ReplyLost, left: AtomicU32::new(nth) };
+        let faulty = Faulty::new(&below, Point::ReplyLost, nth);
         let store = front(Arc::new(faulty)).await;
         let id = answered(&store).await;
         nothing_is_lost_or_doubled(below.as_ref(), &id, &format!("{nth}")).await;
@@ -289,7 +326,7 @@ async fn a_lost_reply_of_firestores_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn a_rule_that_refuses_changes_nothing_and_panics_nobody_else() {
     let store = front(Arc::new(Model::default())).await;
-    let id = store.create(new_task("task_r", "ann", 1, 1, 0), None, 10).await.unwrap().unwrap().id.clone();
+    let id = store.create(new_task("task_r", "ann", 1, 1, 0), None, room(10)).await.unwrap().unwrap().id.clone();
     let before = store.task(&id).await.unwrap().unwrap();
     let refused = store.change(&id, |task, records| {
         records.scores.push((Hotkey::from("M1"), 1.0));
@@ -308,10 +345,61 @@ async fn the_limit_on_open_tasks_holds_for_requests_at_the_same_time() {
     let store = front(Arc::new(Model::default())).await;
     let made = join_all((0..9).map(|n| {
         let store = store.clone();
-        async move { store.create(new_task(&format!("task_{n}"), "ann", 1, 1, 0), None, 4).await.unwrap() }
+        async move { store.create(new_task(&format!("task_{n}"), "ann", 1, 1, 0), None, room(4)).await.unwrap() }
     }));
     assert_eq!(made.await.iter().flatten().count(), 4);
     assert_eq!(store.board().len(), 4);
+}
+
+#[tokio::test]
+async fn an_owner_has_its_own_limit_and_room_again_when_a_task_ends() {
+    let store = front(Arc::new(Model::default())).await;
+    let room = Room { all: 100, of_owner: 2 };
+    let make = async |n: usize, owner: &str| {
+        store.create(new_task(&format!("task_{owner}{n}"), owner, 1, 1, 0), None, room).await.unwrap()
+    };
+    let made = join_all((0..5).map(|n| make(n, "ann"))).await;
+    let made: Vec<_> = made.into_iter().flatten().collect();
+    assert_eq!((made.len(), store.board().open_of("ann")), (2, 2));
+    assert!(make(0, "bob").await.is_some(), "others have theirs");
+    store.change(&made[0].id, |task, _| Ok::<_, Failed>(task.cancel(1)?)).await.unwrap();
+    assert_eq!(store.board().open_of("ann"), 1);
+    assert!(make(7, "ann").await.is_some());
+    assert!(make(8, "ann").await.is_none());
+}
+
+#[tokio::test]
+async fn a_commit_that_stalls_holds_up_its_task_alone_and_counts_once() {
+    let below: Arc<dyn TaskStore> = Arc::new(Model::default());
+    let faulty = Arc::new(Faulty::new(&below, Point::Stalls, 5));
+    let store = front(Arc::clone(&faulty) as Arc<dyn TaskStore>).await;
+    let ids = ["task_0", "task_1", "task_2", "task_3"].map(TaskId::from);
+    for id in &ids {
+        store.create(new_task(id.as_str(), "ann", 1, 1, 0), None, room(10)).await.unwrap();
+    }
+    let lend = |id: &TaskId, miner: &'static str| {
+        let (store, id) = (store.clone(), id.clone());
+        async move {
+            let claimed = store.change(&id, |task, _| task.claim(claim(0, miner), 10, &TERMS).map_err(Failed::from));
+            claimed.await.map(|changed| changed.is_some())
+        }
+    };
+    let first = tokio::spawn(lend(&ids[0], "M1"));
+    while faulty.left.load(Ordering::SeqCst) != 0 {
+        tokio::task::yield_now().await;
+    }
+    // It hangs: other tasks are read and changed, and the same one waits its turn.
+    let second = tokio::spawn(lend(&ids[0], "M2"));
+    // Two names may share a turn by chance; not three with the same one.
+    let others = ids[1..].iter().map(|id| Box::pin(lend(id, "M3")));
+    assert!(futures::future::select_all(others).await.0.unwrap());
+    assert_eq!(store.task(&ids[0]).await.unwrap().unwrap().version, 1);
+    assert!(!first.is_finished() && !second.is_finished());
+    faulty.gate.add_permits(1);
+    assert!(first.await.unwrap().unwrap());
+    assert!(matches!(second.await.unwrap(), Err(Failed::Rule(Refusal::SlotTaken))));
+    let task = below.task(&ids[0]).await.unwrap().unwrap();
+    assert_eq!((task.version, task.leases().count()), (2, 1));
 }
 
 #[tokio::test]
@@ -319,11 +407,11 @@ async fn a_full_disk_is_said_and_what_was_there_stays() {
     let dir = tempfile::tempdir().unwrap();
     let sqlite = Arc::new(Sqlite::open(&dir.path().join("s.sqlite3")).unwrap());
     let store = front(Arc::clone(&sqlite) as Arc<dyn TaskStore>).await;
-    store.create(new_task("task_0", "ann", 1, 1, 0), None, 1_000).await.unwrap();
+    store.create(new_task("task_0", "ann", 1, 1, 0), None, room(1_000)).await.unwrap();
     sqlite.bound_pages(80).await;
     let mut n_made = 1;
     let full = loop {
-        match store.create(new_task(&format!("task_{n_made}"), "ann", 1, 8, 0), None, 1_000).await {
+        match store.create(new_task(&format!("task_{n_made}"), "ann", 1, 8, 0), None, room(1_000)).await {
             Ok(made) => n_made += usize::from(made.is_some()),
             Err(error) => break error,
         }
@@ -334,7 +422,7 @@ async fn a_full_disk_is_said_and_what_was_there_stays() {
     assert_eq!(store.board().len(), n_made, "and nothing else");
     // Room again: work goes on.
     sqlite.bound_pages(1_000_000).await;
-    store.create(new_task("task_z", "ann", 1, 1, 0), None, 1_000).await.unwrap();
+    store.create(new_task("task_z", "ann", 1, 1, 0), None, room(1_000)).await.unwrap();
 }
 
 #[tokio::test]
@@ -344,11 +432,11 @@ async fn a_lock_of_somebody_elses_is_busy_and_no_fault() {
     let store = front(Arc::new(Sqlite::open(&path).unwrap())).await;
     let backup = rusqlite::Connection::open(&path).unwrap();
     backup.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let made = store.create(new_task("task_0", "ann", 1, 1, 0), None, 10).await;
+    let made = store.create(new_task("task_0", "ann", 1, 1, 0), None, room(10)).await;
     assert!(matches!(made, Err(Error::Busy)), "{made:?}");
     assert_eq!(store.board().len(), 0);
     backup.execute_batch("COMMIT").unwrap();
-    assert!(store.create(new_task("task_0", "ann", 1, 1, 0), None, 10).await.unwrap().is_some());
+    assert!(store.create(new_task("task_0", "ann", 1, 1, 0), None, room(10)).await.unwrap().is_some());
 }
 
 #[test]
@@ -358,8 +446,8 @@ fn a_file_of_the_first_version_is_migrated_with_its_tasks() {
     super::sqlite::make_first_version(&path, &new_task("task_0", "ann", 7, 1, 0), 3);
     let refused = Sqlite::open(&path).err().unwrap().to_string();
     assert!(refused.contains("schema 1") && refused.contains("violet proxy migrate"), "{refused}");
-    assert_eq!(super::sqlite::migrate(&path).unwrap(), (1, 2));
-    assert_eq!(super::sqlite::migrate(&path).unwrap(), (2, 2), "again is nothing");
+    assert_eq!(super::sqlite::migrate(&path).unwrap(), (1, 3));
+    assert_eq!(super::sqlite::migrate(&path).unwrap(), (3, 3), "again is nothing");
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let store = Sqlite::open(&path).unwrap();

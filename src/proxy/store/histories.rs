@@ -9,8 +9,8 @@ use proptest::test_runner::{Config, TestRng, TestRunner};
 
 use super::conformance::{TERMS, blob, claim, created, new_task, response, upload};
 use super::model::Model;
-use super::{Batch, Error, EvaluationRow, Expired, Records, TaskStore};
-use crate::subnet::task::{Holding, Hotkey, Member, ResponseId, Score, SlotState, Submit, Task, TaskId};
+use super::{Batch, Error, EvaluationRow, Expired, Listing, Records, TaskStore};
+use crate::subnet::task::{Holding, Hotkey, Member, ResponseId, Score, SlotState, Submit, Task, TaskId, TaskState};
 
 /// One step of a random history.
 #[derive(Debug, Clone)]
@@ -193,8 +193,11 @@ async fn contents(store: &dyn TaskStore, n_responses: u32) -> Vec<String> {
         all.push(format!("{:?}", store.response_text(&ResponseId::from(format!("resp_{n}"))).await.unwrap()));
     }
     for owner in OWNERS {
-        all.push(format!("{:?}", store.page(owner, 3, None).await.unwrap()));
-        all.push(format!("{:?}", store.page(owner, 3, Some("task_2")).await.unwrap()));
+        all.push(format!("{:?}", store.page(Listing::newest(owner, 3)).await.unwrap()));
+        let before = Listing { before: "task_2".to_owned(), ..Listing::newest(owner, 3) };
+        all.push(format!("{:?}", store.page(before).await.unwrap()));
+        let cancelled = Listing { state: Some(TaskState::Cancelled), ..Listing::newest(owner, 3) };
+        all.push(format!("{:?}", store.page(cancelled).await.unwrap()));
         for n in 0..3 {
             all.push(format!("{:?}", store.upload(owner, &format!("upload_{n}")).await.unwrap()));
             all.push(format!("{:?}", store.key(owner, &format!("key{n}")).await.unwrap()));

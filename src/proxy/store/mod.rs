@@ -23,9 +23,9 @@ mod records;
 pub(crate) mod sqlite;
 mod task_store;
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
@@ -35,7 +35,8 @@ pub(crate) use board::{Board, Change};
 pub(crate) use error::Error;
 pub(crate) use locks::Locks;
 pub(crate) use records::{
-    Batch, EvaluationRow, Expired, IdempotencyKey, MinerRow, Records, ResponseRow, TaskChange, UploadRow,
+    Batch, Delivery, Entry, EntryKind, EvaluationRow, Expired, IdempotencyKey, Listing, MinerRow, Records, ResponseRow,
+    TaskChange, UploadRow,
 };
 pub(crate) use task_store::{Answer, Mark, TaskStore};
 
@@ -64,7 +65,14 @@ pub(crate) struct Store {
     /// Changes of one task take turns in this process, so that they meet others' only.
     turns: Arc<Locks>,
     /// Tasks that are being made, counted against the limit on open ones.
-    creating: Arc<AtomicUsize>,
+    creating: Arc<Mutex<Creating>>,
+}
+
+/// How many tasks may be open: in all, and of one owner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) all: usize,
+    pub(crate) of_owner: usize,
 }
 
 impl Store {
@@ -78,8 +86,7 @@ impl Store {
         let last_ms = records.pulse(now_ms).await?;
         let (open, mark) = records.open_tasks().await?;
         let board = Board::new(open);
-        let store =
-            Self { records, board, hub, turns: Arc::new(Locks::default()), creating: Arc::new(AtomicUsize::new(0)) };
+        let store = Self { records, board, hub, turns: Arc::new(Locks::default()), creating: Arc::default() };
         if last_ms.is_none_or(|last_ms| now_ms - last_ms > AWAY_MS) {
             let mut n_resumed = 0;
             for task in store.board.tasks() {
@@ -119,15 +126,17 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a new task under its key; `None` when the limit on open tasks is reached.
+    /// Stores a new task under its key; `None` when a limit on open tasks is reached.
     pub(crate) async fn create(
         &self,
         task: Task,
         key: Option<IdempotencyKey>,
-        max_open: usize,
+        room: Room,
     ) -> Result<Option<Arc<Task>>, Error> {
-        let _place = Place::take(&self.creating);
-        if self.board.len() + self.creating.load(Ordering::SeqCst) > max_open {
+        let place = Place::take(&self.creating, &task.owner);
+        if self.board.len() + place.n_all > room.all
+            || self.board.open_of(&task.owner) + place.n_of_owner > room.of_owner
+        {
             return Ok(None);
         }
         let task = Arc::new(Task { last_event: 1, ..task });
@@ -135,6 +144,36 @@ impl Store {
         let records = Records { key, ..Records::default() };
         self.commit(Batch { task: Some(change), records }).await?;
         Ok(Some(task))
+    }
+
+    /// Deletes tasks that ended, and uploads.
+    pub(crate) async fn erase(&self, expired: Expired) -> Result<(), Error> {
+        self.records.erase(expired).await
+    }
+
+    /// Stores a small record, whatever was there under its name.
+    pub(crate) async fn set_entry(&self, mut entry: Entry) -> Result<(), Error> {
+        for attempt in 0..ATTEMPTS {
+            let there = self.records.entry(entry.kind, &entry.name).await?;
+            entry.version = 1 + there.map_or(0, |there| there.version);
+            if self.records.put_entry(&entry).await? {
+                return Ok(());
+            }
+            pause(attempt).await;
+        }
+        Err(Error::Busy)
+    }
+
+    /// Deletes a small record, however it is now; whether there was one.
+    pub(crate) async fn drop_entry(&self, kind: EntryKind, name: &str) -> Result<bool, Error> {
+        for attempt in 0..ATTEMPTS {
+            let Some(there) = self.records.entry(kind, name).await? else { return Ok(false) };
+            if self.records.delete_entry(&there).await? {
+                return Ok(true);
+            }
+            pause(attempt).await;
+        }
+        Err(Error::Busy)
     }
 
     /// Stores records that belong to no task.
@@ -211,7 +250,11 @@ impl Store {
 
     async fn load(&self, id: &TaskId) -> Result<Option<Arc<Task>>, Error> {
         let task = self.records.task(id).await?.map(Arc::new);
-        self.show(task.clone().into_iter());
+        match &task {
+            Some(task) => self.show(std::iter::once(Arc::clone(task))),
+            // Erased, perhaps by another proxy before this one saw its end.
+            None => self.board.forget(id),
+        }
         Ok(task)
     }
 
@@ -239,18 +282,41 @@ fn pause(attempt: u32) -> impl Future<Output = ()> {
     tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..=longest_ms)))
 }
 
-/// One task that is being made.
-struct Place(Arc<AtomicUsize>);
+/// How many tasks are being made, in all and of whom.
+#[derive(Default)]
+struct Creating {
+    n_all: usize,
+    of_owners: HashMap<String, usize>,
+}
+
+/// One task that is being made; how many there are with it.
+struct Place {
+    creating: Arc<Mutex<Creating>>,
+    owner: String,
+    n_all: usize,
+    n_of_owner: usize,
+}
 
 impl Place {
-    fn take(creating: &Arc<AtomicUsize>) -> Self {
-        creating.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(creating))
+    fn take(creating: &Arc<Mutex<Creating>>, owner: &str) -> Self {
+        let mut now = creating.lock().unwrap_or_else(PoisonError::into_inner);
+        now.n_all += 1;
+        let n_of_owner = now.of_owners.entry(owner.to_owned()).or_default();
+        *n_of_owner += 1;
+        let n_of_owner = *n_of_owner;
+        Self { creating: Arc::clone(creating), owner: owner.to_owned(), n_all: now.n_all, n_of_owner }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        let mut now = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        now.n_all -= 1;
+        if let Some(n_of_owner) = now.of_owners.get_mut(&self.owner) {
+            *n_of_owner -= 1;
+            if *n_of_owner == 0 {
+                now.of_owners.remove(&self.owner);
+            }
+        }
     }
 }

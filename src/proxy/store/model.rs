@@ -5,7 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use futures::FutureExt;
 
-use super::{Answer, Batch, Error, EvaluationRow, Expired, Mark, MinerRow, ResponseRow, TaskStore, UploadRow};
+use super::{
+    Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, Listing, Mark, MinerRow, ResponseRow, TaskStore,
+    UploadRow,
+};
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
 
 #[derive(Clone, Default)]
@@ -18,6 +21,7 @@ struct Tables {
     keys: BTreeMap<(String, String), (String, TaskId)>,
     miners: BTreeMap<Hotkey, MinerRow>,
     notes: BTreeSet<String>,
+    entries: BTreeMap<(EntryKind, String), Entry>,
 }
 
 impl Tables {
@@ -60,10 +64,24 @@ impl Tables {
         {
             return Err(Error::Exists("an upload".to_owned()));
         }
+        for entry in records.entries {
+            if !self.put_entry(&entry) {
+                return Err(Error::Exists(entry.name));
+            }
+        }
         for (miner, score) in records.scores {
             self.miner(&miner).score(score);
         }
         Ok(())
+    }
+
+    fn put_entry(&mut self, entry: &Entry) -> bool {
+        let name = (entry.kind, entry.name.clone());
+        let is_next = self.entries.get(&name).map_or(0, |there| there.version) + 1 == entry.version;
+        if is_next {
+            self.entries.insert(name, entry.clone());
+        }
+        is_next
     }
 
     fn miner(&mut self, miner: &Hotkey) -> &mut MinerRow {
@@ -119,9 +137,15 @@ impl TaskStore for Model {
         self.answer(|t| t.tasks.values().filter(holds).cloned().collect())
     }
 
-    fn page<'a>(&'a self, owner: &'a str, limit: usize, after: Option<&'a str>) -> Answer<'a, Vec<Task>> {
-        let is_before = |task: &&Task| task.owner == owner && after.is_none_or(|after| task.id.as_str() < after);
-        self.answer(|t| t.tasks.values().rev().filter(is_before).take(limit).cloned().collect())
+    fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>> {
+        let is_listed = |task: &&Task| {
+            let id = task.id.as_str();
+            task.owner == listing.owner
+                && (listing.from.as_str()..listing.before.as_str()).contains(&id)
+                && listing.state.is_none_or(|state| task.state == state)
+                && listing.kind.is_none_or(|kind| task.kind == kind)
+        };
+        self.answer(|t| t.tasks.values().rev().filter(is_listed).take(listing.limit).cloned().collect())
     }
 
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
@@ -151,6 +175,42 @@ impl TaskStore for Model {
 
     fn upload<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, Option<UploadRow>> {
         self.answer(|t| t.uploads.get(id).filter(|row| row.owner == owner).cloned())
+    }
+
+    fn uploads_of<'a>(&'a self, owner: &'a str, sha256: &'a str) -> Answer<'a, Vec<String>> {
+        let is_of = |row: &&UploadRow| row.owner == owner && row.sha256 == sha256;
+        self.answer(|t| t.uploads.values().filter(is_of).map(|row| row.id.clone()).collect())
+    }
+
+    fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>> {
+        self.answer(|t| t.entries.get(&(kind, name.to_owned())).cloned())
+    }
+
+    fn entries(&self, kind: EntryKind, before_ms: i64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.answer(|t| {
+            let mut due: Vec<Entry> =
+                t.entries.values().filter(|entry| entry.kind == kind && entry.due_ms < before_ms).cloned().collect();
+            due.sort_by_key(|entry| entry.due_ms);
+            due.truncate(limit);
+            due
+        })
+    }
+
+    fn entries_of<'a>(&'a self, kind: EntryKind, belongs_to: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        let is_of = |entry: &&Entry| entry.kind == kind && entry.belongs_to == belongs_to;
+        self.answer(|t| t.entries.values().filter(is_of).take(limit).cloned().collect())
+    }
+
+    fn put_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.answer(|t| t.put_entry(entry))
+    }
+
+    fn delete_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        let name = (entry.kind, entry.name.clone());
+        self.answer(|t| {
+            let is_same = t.entries.get(&name).is_some_and(|there| there.version == entry.version);
+            is_same && t.entries.remove(&name).is_some()
+        })
     }
 
     fn key<'a>(&'a self, owner: &'a str, key: &'a str) -> Answer<'a, Option<(String, TaskId)>> {
@@ -196,6 +256,8 @@ impl TaskStore for Model {
                 t.responses.retain(|_, row| &row.task_id != id);
                 t.evaluations.retain(|(task, _), _| task != id);
                 t.keys.retain(|_, (_, task)| task != id);
+                let is_of = |entry: &Entry| entry.kind == EntryKind::Delivery && entry.belongs_to == id.as_str();
+                t.entries.retain(|_, entry| !is_of(entry));
             }
             t.uploads.retain(|id, _| !expired.uploads.contains(id));
         })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::audio;
 use crate::subnet::assign::{NEWCOMER_QUALITY, updated_quality};
 use crate::subnet::consensus::ACCEPTED_FROM;
-use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
+use crate::subnet::task::{Hotkey, Kind, ResponseId, Task, TaskId, TaskState};
 
 /// A response as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,94 @@ pub(crate) struct IdempotencyKey {
     pub(crate) body_sha256: String,
 }
 
+/// What a small record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum EntryKind {
+    /// An API key.
+    Key,
+    /// A hotkey that the operator shut out.
+    Ban,
+    /// How the operator set a switch.
+    Setting,
+    /// A message to a webhook that was not delivered yet; belongs to its task.
+    Delivery,
+    /// An upload under way; belongs to its owner.
+    Upload,
+}
+
+impl EntryKind {
+    /// The kind's word in stores.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Ban => "ban",
+            Self::Setting => "setting",
+            Self::Delivery => "delivery",
+            Self::Upload => "upload",
+        }
+    }
+}
+
+/// A small record beside the tasks, changed by compare-and-set on its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) kind: EntryKind,
+    pub(crate) name: String,
+    /// Whose it is; empty where that means nothing.
+    pub(crate) belongs_to: String,
+    /// When something is to be done about it; 0 where nothing is.
+    pub(crate) due_ms: i64,
+    /// 1 at first; grows by one with every change.
+    pub(crate) version: u64,
+    /// What it says, as JSON.
+    pub(crate) record: String,
+}
+
+/// Which of an owner's tasks are listed, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) owner: String,
+    pub(crate) limit: usize,
+    /// Names from this one on.
+    pub(crate) from: String,
+    /// Names before this one.
+    pub(crate) before: String,
+    pub(crate) state: Option<TaskState>,
+    pub(crate) kind: Option<Kind>,
+}
+
+impl Listing {
+    /// Behind all names of tasks.
+    pub(crate) const LAST: &str = "~";
+
+    /// The newest of an owner's tasks.
+    pub(crate) fn newest(owner: &str, limit: usize) -> Self {
+        let (from, before) = (String::new(), Self::LAST.to_owned());
+        Self { owner: owner.to_owned(), limit, from, before, state: None, kind: None }
+    }
+}
+
+/// What the record of a message to a webhook says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivery {
+    /// Number of the task's event that it tells of.
+    pub(crate) event: u64,
+    /// How often it was sent in vain.
+    pub(crate) attempts: u32,
+}
+
+/// The message that a change of a task makes, if its user wants to hear of it.
+fn message(before: &Task, after: &Task) -> Option<Entry> {
+    let is_told = after.state.is_final() || after.state == TaskState::Answered;
+    if after.webhook.is_none() || before.state == after.state || !is_told {
+        return None;
+    }
+    let name = format!("msg_{}_{}", after.id.as_str().trim_start_matches("task_"), after.last_event);
+    let record = format!("{{\"event\": {}, \"attempts\": 0}}", after.last_event);
+    let (belongs_to, due_ms) = (after.id.as_str().to_owned(), after.updated_at_ms);
+    Some(Entry { kind: EntryKind::Delivery, name, belongs_to, due_ms, version: 1, record })
+}
+
 /// Names of records whose time is over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Expired {
@@ -113,6 +201,8 @@ pub(crate) struct Records {
     pub(crate) upload: Option<UploadRow>,
     /// The key of a new task; there must be none of the owner and name.
     pub(crate) key: Option<IdempotencyKey>,
+    /// Small records; there must be none of their names.
+    pub(crate) entries: Vec<Entry>,
     /// Scores, 0 to 1, that count for miners, in this order.
     pub(crate) scores: Vec<(Hotkey, f64)>,
 }
@@ -135,6 +225,7 @@ impl Batch {
             });
             records.scores.extend(scores);
         }
+        records.entries.extend(message(before, &after));
         Self { task: Some(TaskChange { expected: before.version, task: Arc::new(after), has_event }), records }
     }
 }

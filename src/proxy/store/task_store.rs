@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 
-use super::{Batch, Error, EvaluationRow, Expired, MinerRow, ResponseRow, UploadRow};
+use super::{Batch, Entry, EntryKind, Error, EvaluationRow, Expired, Listing, MinerRow, ResponseRow, UploadRow};
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
 
 /// What a store answers.
@@ -31,8 +31,8 @@ pub(crate) trait TaskStore: Send + Sync {
     /// Open tasks in which this miner holds a lease, as they are now.
     fn held<'a>(&'a self, miner: &'a Hotkey) -> Answer<'a, Vec<Task>>;
 
-    /// An owner's tasks before `after`, newest first.
-    fn page<'a>(&'a self, owner: &'a str, limit: usize, after: Option<&'a str>) -> Answer<'a, Vec<Task>>;
+    /// An owner's tasks, newest first.
+    fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>>;
 
     /// A task as it was at its events after number `after`, oldest first.
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>>;
@@ -51,6 +51,24 @@ pub(crate) trait TaskStore: Send + Sync {
 
     /// An owner's upload.
     fn upload<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, Option<UploadRow>>;
+
+    /// Names of an owner's uploads of this blob.
+    fn uploads_of<'a>(&'a self, owner: &'a str, sha256: &'a str) -> Answer<'a, Vec<String>>;
+
+    /// The small record of this name.
+    fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>>;
+
+    /// Small records that are due before a time, the earliest first.
+    fn entries(&self, kind: EntryKind, before_ms: i64, limit: usize) -> Answer<'_, Vec<Entry>>;
+
+    /// Small records that belong to somebody, in no order, at most `limit`.
+    fn entries_of<'a>(&'a self, kind: EntryKind, belongs_to: &'a str, limit: usize) -> Answer<'a, Vec<Entry>>;
+
+    /// Stores a small record in the place of the version before its own (of none, if it is the first); whether it did.
+    fn put_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool>;
+
+    /// Deletes a small record that is still at this version; whether it did.
+    fn delete_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool>;
 
     /// The request that this owner sent under this key before: hash of its body, and its task.
     fn key<'a>(&'a self, owner: &'a str, key: &'a str) -> Answer<'a, Option<(String, TaskId)>>;

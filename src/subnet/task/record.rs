@@ -166,6 +166,22 @@ pub struct Input {
     pub characters: Option<u64>,
 }
 
+/// Where a task's user wants to hear what becomes of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where to.
+    pub url: String,
+    /// What the messages are signed with.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the secret nor what a URL may hold is for logs.
+        f.debug_struct("Webhook").finish_non_exhaustive()
+    }
+}
+
 /// Audio that a miner made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Output {
@@ -393,6 +409,9 @@ pub struct Task {
     /// What the user noted about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Where its user wants to hear of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
     /// Places for miners; their number is the redundancy.
     pub slots: Vec<Slot>,
     /// Operators that wait before they get it again.
@@ -451,6 +470,7 @@ impl Task {
             options: new.options,
             input: new.input,
             metadata: new.metadata,
+            webhook: None,
             slots,
             deferrals: Vec::new(),
             settled_at_ms: None,

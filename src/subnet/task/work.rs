@@ -214,6 +214,35 @@ impl Task {
         Ok(())
     }
 
+    /// Takes all leases back and opens every slot without an answer, with all its attempts and for every miner: the
+    /// operator's means for a task that hangs.
+    ///
+    /// # Errors
+    /// The task ended.
+    pub fn requeue(&mut self, now_ms: i64) -> Result<(), Refusal> {
+        self.refuse_if_final()?;
+        for slot in self.slots.iter_mut().filter(|slot| slot.submission.is_none()) {
+            slot.attempts = 0;
+            slot.reopen("the operator took the lease back", now_ms);
+        }
+        self.deferrals.clear();
+        self.derive_state();
+        self.touch(now_ms);
+        Ok(())
+    }
+
+    /// Ends the task as failed, for a reason of the operator's.
+    ///
+    /// # Errors
+    /// The task ended.
+    pub fn kill(&mut self, reason: &str, now_ms: i64) -> Result<(), Refusal> {
+        self.refuse_if_final()?;
+        self.close_unanswered("the operator ended the task");
+        self.end(TaskState::Failed, Some(start_of(reason, MAX_REASON_BYTES).to_owned()));
+        self.touch(now_ms);
+        Ok(())
+    }
+
     /// Ends the leases whose time is over; returns their holders. No version is raised: [`Task::tick`] does.
     pub(super) fn expire_leases(&mut self, now_ms: i64) -> Vec<Hotkey> {
         let mut expired = Vec::new();

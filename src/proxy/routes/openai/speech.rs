@@ -49,7 +49,7 @@ enum VoiceName {
 /// Speaks a text and waits for the first accepted answer.
 pub(in crate::proxy::routes) async fn speak(State(app): State<Arc<App>>, request: Request) -> ApiResult<Response> {
     let owner = request::owner(&app, request.headers())?;
-    work::refuse_if_full(&app)?;
+    work::refuse_if_full(&app, &owner)?;
     if request::media_type(request.headers()) != "application/json" {
         let message = "this route takes application/json with model, input and voice";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));

@@ -98,7 +98,7 @@ pub(in crate::proxy::routes) async fn translate(State(app): State<Arc<App>>, req
 
 async fn hear(app: Arc<App>, request: Request, target: Target) -> ApiResult<Response> {
     let owner = request::owner(&app, request.headers())?;
-    work::refuse_if_full(&app)?;
+    work::refuse_if_full(&app, &owner)?;
     if request::media_type(request.headers()) != "multipart/form-data" {
         let message = "this route takes multipart/form-data with the parts file and model";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));

@@ -2,12 +2,14 @@
 
 use futures::FutureExt;
 
-use super::client::Refused;
+use super::client::{Client, Refused};
 use super::query::{self, number, text};
-use super::value::Fields;
+use super::value::{Document, Fields};
+use super::writes::entry_path;
 use super::{Firestore, is_id, writes};
 use crate::proxy::store::{
-    Answer, Batch, Error, EvaluationRow, Expired, Mark, MinerRow, ResponseRow, TaskStore, UploadRow,
+    Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, Listing, Mark, MinerRow, ResponseRow, TaskStore,
+    UploadRow,
 };
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
 
@@ -57,13 +59,18 @@ impl TaskStore for Firestore {
         async move { Ok(self.tasks(query::HELD_TASKS, &[text(miner.as_str())]).await?.0) }.boxed()
     }
 
-    fn page<'a>(&'a self, owner: &'a str, limit: usize, after: Option<&'a str>) -> Answer<'a, Vec<Task>> {
+    fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>> {
         async move {
-            let (shape, values) = match after {
-                Some(after) => (query::TASKS_OF_OWNER_BEFORE, vec![text(owner), text(after)]),
-                None => (query::TASKS_OF_OWNER, vec![text(owner)]),
+            let mut values = vec![text(&listing.owner), text(&listing.from), text(&listing.before)];
+            values.extend(listing.state.map(|state| text(state.as_str())));
+            values.extend(listing.kind.map(|kind| text(kind.as_str())));
+            let shape = match (listing.state, listing.kind) {
+                (None, None) => query::TASKS_OF_OWNER,
+                (Some(_), None) => query::TASKS_BY_STATE,
+                (None, Some(_)) => query::TASKS_BY_KIND,
+                (Some(_), Some(_)) => query::TASKS_BY_STATE_AND_KIND,
             };
-            let (documents, _) = self.client.query("", shape, &values, limit, None).await?;
+            let (documents, _) = self.client.query("", shape, &values, listing.limit, None).await?;
             documents.iter().map(|document| self.task_of(document)).collect()
         }
         .boxed()
@@ -123,6 +130,66 @@ impl TaskStore for Firestore {
             let row =
                 document.map(|document| serde_json::from_str::<UploadRow>(document.text("record"))).transpose()?;
             Ok(row.filter(|row| row.owner == owner))
+        }
+        .boxed()
+    }
+
+    fn uploads_of<'a>(&'a self, owner: &'a str, sha256: &'a str) -> Answer<'a, Vec<String>> {
+        async move {
+            let (documents, _) = self.client.query_all("", query::UPLOADS_OF_BLOB, &[text(sha256)]).await?;
+            let rows = documents.iter().map(|document| Ok(serde_json::from_str(document.text("record"))?));
+            let rows: Vec<UploadRow> = rows.collect::<Result<_, Error>>()?;
+            Ok(rows.into_iter().filter(|row| row.owner == owner).map(|row| row.id).collect())
+        }
+        .boxed()
+    }
+
+    fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>> {
+        async move {
+            if !is_id(name) {
+                return Ok(None);
+            }
+            Ok(self.client.get(&entry_path(kind, name)).await?.map(|document| entry_of(kind, &document)))
+        }
+        .boxed()
+    }
+
+    fn entries(&self, kind: EntryKind, before_ms: i64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        async move {
+            let values = [text(kind.as_str()), number(before_ms)];
+            let (documents, _) = self.client.query("", query::DUE_ENTRIES, &values, limit, None).await?;
+            Ok(documents.iter().map(|document| entry_of(kind, document)).collect())
+        }
+        .boxed()
+    }
+
+    fn entries_of<'a>(&'a self, kind: EntryKind, belongs_to: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        async move {
+            let values = [text(kind.as_str()), text(belongs_to)];
+            let (documents, _) = self.client.query("", query::ENTRIES_OF, &values, limit, None).await?;
+            Ok(documents.iter().map(|document| entry_of(kind, document)).collect())
+        }
+        .boxed()
+    }
+
+    fn put_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        async move {
+            let (path, fields) = (entry_path(entry.kind, &entry.name), writes::entry_fields(entry));
+            let write = if entry.version == 1 {
+                self.client.create(&path, fields)
+            } else {
+                let Some(there) = self.entry_at(entry, entry.version - 1).await? else { return Ok(false) };
+                self.client.replace(&path, fields, there.update_time())
+            };
+            applied(self.client.commit(&[write]).await)
+        }
+        .boxed()
+    }
+
+    fn delete_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        async move {
+            let Some(there) = self.entry_at(entry, entry.version).await? else { return Ok(false) };
+            applied(self.client.commit(&[Client::delete_seen(&there)]).await)
         }
         .boxed()
     }
@@ -227,5 +294,33 @@ impl TaskStore for Firestore {
 
     fn close(&self) -> Answer<'_, ()> {
         std::future::ready(Ok(())).boxed()
+    }
+}
+
+impl Firestore {
+    /// The document of a small record, if it is at this version.
+    async fn entry_at(&self, entry: &Entry, version: u64) -> Result<Option<Document>, Error> {
+        let document = self.client.get(&entry_path(entry.kind, &entry.name)).await?;
+        Ok(document.filter(|document| u64::try_from(document.number("version")) == Ok(version)))
+    }
+}
+
+fn entry_of(kind: EntryKind, document: &Document) -> Entry {
+    Entry {
+        kind,
+        name: document.text("name").to_owned(),
+        belongs_to: document.text("belongs_to").to_owned(),
+        due_ms: document.number("due_ms"),
+        version: u64::try_from(document.number("version")).unwrap_or_default(),
+        record: document.text("record").to_owned(),
+    }
+}
+
+/// Whether a commit with a precondition held.
+fn applied(done: Result<String, Refused>) -> Result<bool, Error> {
+    match done {
+        Ok(_) => Ok(true),
+        Err(Refused::Exists | Refused::Stale) => Ok(false),
+        Err(Refused::Failed(error)) => Err(error),
     }
 }

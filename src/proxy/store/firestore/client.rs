@@ -185,6 +185,11 @@ impl Client {
         json!({"delete": name})
     }
 
+    /// A write that deletes a document, if it is still the one that was read.
+    pub(super) fn delete_seen(document: &Document) -> Value {
+        json!({"delete": document.name(), "currentDocument": {"updateTime": document.update_time()}})
+    }
+
     fn document(&self, path: &str, fields: Fields) -> Value {
         json!({"name": self.name(path), "fields": fields.into_value()})
     }

@@ -198,6 +198,8 @@ impl Firestore {
             take(vec![response]);
         }
         take(self.client.query_all("", query::EVALUATIONS, &[text(id.as_str())]).await?.0);
+        let deliveries = [text(super::EntryKind::Delivery.as_str()), text(id.as_str())];
+        take(self.client.query_all("", query::ENTRIES_OF, &deliveries).await?.0);
         take(self.client.query_all("", query::KEYS, &[text(id.as_str())]).await?.0);
         take(self.client.query_all(&path, query::EVENTS, &[number(0)]).await?.0);
         names.push(self.client.name(&format!("views/{id}")));

@@ -46,9 +46,23 @@ const fn shape(
 pub(super) const OPEN_TASKS: Shape = shape("tasks", &[("is_open", Op::Equal)], Some(("__name__", false)));
 pub(super) const CHANGED_TASKS: Shape = shape("tasks", &[("changed_at", Op::AtLeast)], Some(("changed_at", false)));
 pub(super) const HELD_TASKS: Shape = shape("tasks", &[("holders", Op::Contains)], None);
-pub(super) const TASKS_OF_OWNER: Shape = shape("tasks", &[("owner", Op::Equal)], Some(("id", true)));
-pub(super) const TASKS_OF_OWNER_BEFORE: Shape =
-    shape("tasks", &[("owner", Op::Equal), ("id", Op::Less)], Some(("id", true)));
+pub(super) const TASKS_OF_OWNER: Shape =
+    shape("tasks", &[("owner", Op::Equal), ("id", Op::AtLeast), ("id", Op::Less)], Some(("id", true)));
+pub(super) const TASKS_BY_STATE: Shape = shape(
+    "tasks",
+    &[("owner", Op::Equal), ("id", Op::AtLeast), ("id", Op::Less), ("state", Op::Equal)],
+    Some(("id", true)),
+);
+pub(super) const TASKS_BY_KIND: Shape = shape(
+    "tasks",
+    &[("owner", Op::Equal), ("id", Op::AtLeast), ("id", Op::Less), ("kind", Op::Equal)],
+    Some(("id", true)),
+);
+pub(super) const TASKS_BY_STATE_AND_KIND: Shape = shape(
+    "tasks",
+    &[("owner", Op::Equal), ("id", Op::AtLeast), ("id", Op::Less), ("state", Op::Equal), ("kind", Op::Equal)],
+    Some(("id", true)),
+);
 pub(super) const ENDED_TASKS: Shape = shape("tasks", &[("ended_at_ms", Op::Less)], Some(("ended_at_ms", false)));
 pub(super) const TASKS_OF_BLOB: Shape = shape("tasks", &[("blobs", Op::Contains)], None);
 pub(super) const EVENTS: Shape = shape("events", &[("number", Op::Greater)], Some(("number", false)));
@@ -59,16 +73,21 @@ pub(super) const KEYS: Shape = shape("keys", &[("task_id", Op::Equal)], None);
 pub(super) const UPLOADS_OF_BLOB: Shape = shape("uploads", &[("sha256", Op::Equal)], None);
 pub(super) const OLD_UPLOADS: Shape = shape("uploads", &[("created_at_ms", Op::Less)], Some(("created_at_ms", false)));
 pub(super) const OLD_NOTES: Shape = shape("notes", &[("until_ms", Op::Less)], Some(("until_ms", false)));
+pub(super) const DUE_ENTRIES: Shape =
+    shape("entries", &[("kind", Op::Equal), ("due_ms", Op::Less)], Some(("due_ms", false)));
+pub(super) const ENTRIES_OF: Shape = shape("entries", &[("kind", Op::Equal), ("belongs_to", Op::Equal)], None);
 pub(super) const MINERS: Shape = shape("miners", &[], Some(("__name__", false)));
 
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [Shape; 16] = [
+pub(super) const ALL: [Shape; 20] = [
     OPEN_TASKS,
     CHANGED_TASKS,
     HELD_TASKS,
     TASKS_OF_OWNER,
-    TASKS_OF_OWNER_BEFORE,
+    TASKS_BY_STATE,
+    TASKS_BY_KIND,
+    TASKS_BY_STATE_AND_KIND,
     ENDED_TASKS,
     TASKS_OF_BLOB,
     EVENTS,
@@ -79,6 +98,8 @@ pub(super) const ALL: [Shape; 16] = [
     UPLOADS_OF_BLOB,
     OLD_UPLOADS,
     OLD_NOTES,
+    DUE_ENTRIES,
+    ENTRIES_OF,
     MINERS,
 ];
 
@@ -174,9 +195,13 @@ mod tests {
             fields.for_each(|field| assert!(!without.contains(&(shape.collection, field)), "{shape:?}"));
         }
         // What may be long must not be in an index: it costs, and the index has a limit.
-        for (collection, field) in
-            [("tasks", "record"), ("events", "record"), ("responses", "result"), ("responses", "text")]
-        {
+        for (collection, field) in [
+            ("tasks", "record"),
+            ("events", "record"),
+            ("responses", "result"),
+            ("responses", "text"),
+            ("entries", "record"),
+        ] {
             assert!(without.contains(&(collection, field)), "{collection}.{field}");
         }
         let ttl: BTreeSet<&str> = overrides

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::super::records::event_record;
-use super::super::{Batch, Error, MinerRow, Records, ResponseRow, TaskChange};
+use super::super::{Batch, Entry, EntryKind, Error, MinerRow, Records, ResponseRow, TaskChange};
 use super::client::{Client, stamped};
 use super::value::{Document, Fields};
 use super::{Firestore, is_id};
@@ -27,7 +27,7 @@ pub(super) fn of_batch(
     retention_ms: i64,
 ) -> Result<Vec<Value>, Error> {
     let Batch { task: change, records } = batch;
-    let Records { response, evaluation, upload, key, scores: _ } = records;
+    let Records { response, evaluation, upload, key, entries, scores: _ } = records;
     let mut writes = Vec::new();
     let mut expire_at_ms = i64::MAX;
     if let Some(change) = change {
@@ -67,7 +67,26 @@ pub(super) fn of_batch(
             .time("expire_at", row.created_at_ms.saturating_add(retention_ms));
         writes.push(client.create(&format!("uploads/{}", row.id), fields));
     }
+    for entry in entries {
+        writes.push(client.create(&entry_path(entry.kind, &entry.name), entry_fields(entry)));
+    }
     Ok(writes)
+}
+
+/// Where a small record is; its name is one that the proxy gave, or a hotkey.
+pub(super) fn entry_path(kind: EntryKind, name: &str) -> String {
+    format!("entries/{}_{name}", kind.as_str())
+}
+
+/// A small record as its document has it.
+pub(super) fn entry_fields(entry: &Entry) -> Fields {
+    Fields::default()
+        .text("kind", entry.kind.as_str())
+        .text("name", &entry.name)
+        .text("belongs_to", &entry.belongs_to)
+        .number("due_ms", entry.due_ms)
+        .number("version", entry.version.cast_signed())
+        .text("record", &entry.record)
 }
 
 fn put_task(
@@ -85,6 +104,8 @@ fn put_task(
         .number("version", task.version.cast_signed())
         .flag("is_open", is_open)
         .text("owner", &task.owner)
+        .text("state", task.state.as_str())
+        .text("kind", task.kind.as_str())
         .texts("holders", holders)
         .texts("blobs", task.blobs())
         .text("record", &serde_json::to_string(task.as_ref())?);

@@ -6,7 +6,8 @@ use super::super::{Error, Expired};
 use crate::subnet::task::TaskId;
 
 /// What belongs to a task, and the task; open ones stay.
-const ERASE: [&str; 6] = [
+const ERASE: [&str; 7] = [
+    "DELETE FROM entries WHERE kind = 'delivery' AND belongs_to = ?1",
     "DELETE FROM responses WHERE task_id = ?1",
     "DELETE FROM evaluations WHERE task_id = ?1",
     "DELETE FROM events WHERE task_id = ?1",

@@ -3,6 +3,7 @@
 //! Batches that wait at the same time share one commit (group commit), so `synchronous=FULL` costs one fsync for all of
 //! them: what was acknowledged survives both `kill -9` and a power cut. Everything is read through a small pool.
 
+mod entries;
 mod expiry;
 mod readers;
 mod rows;
@@ -17,7 +18,10 @@ use futures::FutureExt;
 pub(super) use schema::make_first_version;
 pub(crate) use schema::{check, migrate};
 
-use super::{Answer, Batch, Error, EvaluationRow, Expired, Mark, MinerRow, ResponseRow, TaskStore, UploadRow};
+use super::{
+    Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, Listing, Mark, MinerRow, ResponseRow, TaskStore,
+    UploadRow,
+};
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
 
 /// Batches that may wait for the writer.
@@ -41,6 +45,25 @@ impl Sqlite {
     pub(super) async fn bound_pages(&self, n_pages: u32) {
         // Not inside a transaction of its own: the pragma counts for the connection.
         self.writer.write(move |sql| Ok(sql.pragma_update(None, "max_page_count", n_pages)?)).await.unwrap();
+    }
+
+    /// Writes a small record; whether it was as expected.
+    fn write_entry(
+        &self,
+        entry: &Entry,
+        work: fn(&rusqlite::Connection, &Entry) -> Result<bool, Error>,
+    ) -> Answer<'_, bool> {
+        let entry = entry.clone();
+        let refuse = |entry: &Entry| Error::Exists(entry.name.clone());
+        let done = self.writer.write(move |sql| work(sql, &entry)?.then_some(()).ok_or_else(|| refuse(&entry)));
+        async move {
+            match done.await {
+                Ok(()) => Ok(true),
+                Err(Error::Exists(_)) => Ok(false),
+                Err(error) => Err(error),
+            }
+        }
+        .boxed()
     }
 
     fn read<T: Send + 'static>(
@@ -81,9 +104,8 @@ impl TaskStore for Sqlite {
         })
     }
 
-    fn page<'a>(&'a self, owner: &'a str, limit: usize, after: Option<&'a str>) -> Answer<'a, Vec<Task>> {
-        let (owner, after) = (owner.to_owned(), after.map(str::to_owned));
-        self.read(move |sql| rows::task_page(sql, &owner, limit, after.as_deref()))
+    fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>> {
+        self.read(move |sql| rows::task_page(sql, &listing))
     }
 
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
@@ -114,6 +136,33 @@ impl TaskStore for Sqlite {
     fn upload<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, Option<UploadRow>> {
         let (owner, id) = (owner.to_owned(), id.to_owned());
         self.read(move |sql| rows::upload(sql, &owner, &id))
+    }
+
+    fn uploads_of<'a>(&'a self, owner: &'a str, sha256: &'a str) -> Answer<'a, Vec<String>> {
+        let (owner, sha256) = (owner.to_owned(), sha256.to_owned());
+        self.read(move |sql| rows::uploads_of(sql, &owner, &sha256))
+    }
+
+    fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>> {
+        let name = name.to_owned();
+        self.read(move |sql| entries::entry(sql, kind, &name))
+    }
+
+    fn entries(&self, kind: EntryKind, before_ms: i64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.read(move |sql| entries::due(sql, kind, before_ms, limit))
+    }
+
+    fn entries_of<'a>(&'a self, kind: EntryKind, belongs_to: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        let belongs_to = belongs_to.to_owned();
+        self.read(move |sql| entries::of(sql, kind, &belongs_to, limit))
+    }
+
+    fn put_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.write_entry(entry, entries::put)
+    }
+
+    fn delete_entry<'a>(&'a self, entry: &'a Entry) -> Answer<'a, bool> {
+        self.write_entry(entry, entries::delete)
     }
 
     fn key<'a>(&'a self, owner: &'a str, key: &'a str) -> Answer<'a, Option<(String, TaskId)>> {

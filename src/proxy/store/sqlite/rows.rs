@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use rusqlite::types::ToSql;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
 use super::super::records::event_record;
 use super::super::{
-    Batch, Error, EvaluationRow, IdempotencyKey, MinerRow, Records, ResponseRow, TaskChange, UploadRow,
+    Batch, Error, EvaluationRow, IdempotencyKey, Listing, MinerRow, Records, ResponseRow, TaskChange, UploadRow,
 };
-use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
+use crate::subnet::task::{Hotkey, Kind, ResponseId, Task, TaskId, TaskState};
 
 /// All of a batch; an error leaves what came before it to the caller's savepoint.
 pub(super) fn put_batch(sql: &Connection, batch: &Batch) -> Result<(), Error> {
-    let Records { response, evaluation, upload, key, scores } = &batch.records;
+    let Records { response, evaluation, upload, key, entries, scores } = &batch.records;
     if let Some(change) = &batch.task {
         put_task(sql, change)?;
         if let Some(key) = key {
@@ -22,6 +23,11 @@ pub(super) fn put_batch(sql: &Connection, batch: &Batch) -> Result<(), Error> {
     response.as_ref().map_or(Ok(()), |row| put_response(sql, row))?;
     evaluation.as_ref().map_or(Ok(()), |row| put_evaluation(sql, row))?;
     upload.as_ref().map_or(Ok(()), |row| put_upload(sql, row))?;
+    for entry in entries {
+        if !super::entries::put(sql, entry)? {
+            return Err(Error::Exists(entry.name.clone()));
+        }
+    }
     for (miner, score) in scores {
         let mut row = self::miner(sql, miner)?.unwrap_or_else(|| MinerRow::newcomer(miner.clone()));
         row.score(*score);
@@ -34,8 +40,8 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
     let TaskChange { expected, task, has_event } = change;
     if *expected == 0 {
         sql.prepare_cached(
-            "INSERT INTO tasks (id, version, state, is_open, owner, created_at_ms, updated_at_ms, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO tasks (id, version, state, is_open, owner, created_at_ms, updated_at_ms, record, kind)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             task.id.as_str(),
@@ -46,6 +52,7 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
             task.created_at_ms,
             task.updated_at_ms,
             serde_json::to_string(task.as_ref())?,
+            task.kind.as_str(),
         ])
         .map_err(|error| is_there(error, task.id.as_str()))?;
     } else {
@@ -105,13 +112,21 @@ pub(super) fn open_tasks(sql: &Connection) -> Result<Vec<Task>, Error> {
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
-/// An owner's tasks before `after`, newest first.
-pub(super) fn task_page(sql: &Connection, owner: &str, limit: usize, after: Option<&str>) -> Result<Vec<Task>, Error> {
-    let mut statement = sql.prepare_cached(
-        "SELECT record FROM tasks WHERE owner = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
-    )?;
-    let records = statement
-        .query_map(params![owner, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get::<_, String>(0))?;
+/// An owner's tasks, newest first.
+pub(super) fn task_page(sql: &Connection, listing: &Listing) -> Result<Vec<Task>, Error> {
+    let limit = i64::try_from(listing.limit).unwrap_or(i64::MAX);
+    let (state, kind) = (listing.state.map(TaskState::as_str), listing.kind.map(Kind::as_str));
+    // A text of its own for each choice, so that each has the index that fits.
+    let mut query = "SELECT record FROM tasks WHERE owner = ?1 AND id >= ?2 AND id < ?3".to_owned();
+    let mut values: Vec<&dyn ToSql> = vec![&listing.owner, &listing.from, &listing.before, &limit];
+    for (column, value) in [("state", &state), ("kind", &kind)] {
+        if value.is_some() {
+            values.push(value);
+            query.push_str(&format!(" AND {column} = ?{}", values.len()));
+        }
+    }
+    let mut statement = sql.prepare_cached(&format!("{query} ORDER BY id DESC LIMIT ?4"))?;
+    let records = statement.query_map(values.as_slice(), |row| row.get::<_, String>(0))?;
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
@@ -220,6 +235,13 @@ pub(super) fn upload(sql: &Connection, owner: &str, id: &str) -> Result<Option<U
         .optional()?;
     let Some((id, owner, sha256, bytes, name, audio, created_at_ms)) = found else { return Ok(None) };
     Ok(Some(UploadRow { id, owner, sha256, bytes, name, audio: serde_json::from_str(&audio)?, created_at_ms }))
+}
+
+/// Names of an owner's uploads of a blob.
+pub(super) fn uploads_of(sql: &Connection, owner: &str, sha256: &str) -> Result<Vec<String>, Error> {
+    let mut statement = sql.prepare_cached("SELECT id FROM uploads WHERE sha256 = ?1 AND owner = ?2")?;
+    let names = statement.query_map([sha256, owner], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 /// The revealed scores of a task.

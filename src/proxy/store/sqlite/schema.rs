@@ -11,7 +11,7 @@ use super::super::Error;
 const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// What makes each version of the tables out of the one before; `user_version` counts them. Never changed, only added to.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE tasks (
     id TEXT PRIMARY KEY, version INTEGER NOT NULL, state TEXT NOT NULL, is_open INTEGER NOT NULL, owner TEXT NOT NULL,
@@ -58,6 +58,18 @@ CREATE INDEX keys_of_task ON idempotency (task_id);
 UPDATE tasks SET record = json_set(record, '$.last_event',
     (SELECT coalesce(max(number), 0) FROM events WHERE task_id = tasks.id));
 UPDATE events SET record = json_set(record, '$.last_event', number);
+",
+    // Lists by state and kind, and small records of other kinds.
+    "
+ALTER TABLE tasks ADD COLUMN kind TEXT NOT NULL DEFAULT 'transcription';
+UPDATE tasks SET kind = json_extract(record, '$.kind');
+CREATE INDEX tasks_of_owner_by_state ON tasks (owner, state, id);
+CREATE TABLE entries (
+    kind TEXT NOT NULL, name TEXT NOT NULL, belongs_to TEXT NOT NULL, due_ms INTEGER NOT NULL, version INTEGER NOT NULL,
+    record TEXT NOT NULL, PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entries_due ON entries (kind, due_ms);
+CREATE INDEX entries_of ON entries (kind, belongs_to);
 ",
 ];
 
