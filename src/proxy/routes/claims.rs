@@ -1,5 +1,6 @@
 //! `/v1/miner/claim`: work out.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
 use crate::proxy::{clock, fault};
 use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, NEWCOMER_QUALITY, assign};
-use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Slot, Task};
+use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Lease, Slot, Task};
 
 /// Longest name of a claim, bytes.
 const MAX_CLAIM_ID_BYTES: usize = 128;
@@ -129,15 +130,16 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
 
 /// One try. The board is looked at first: only where it shows something does the store have to be asked.
 async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>)> {
-    let tasks = app.store.board().tasks();
+    let board = app.store.board();
+    let held = board.leases_of(&wanted.miner);
     // The best quality sees the most, so what it does not see is not there.
-    let look = choose(wanted, tasks.iter(), 1.0, clock::now_ms());
-    if look.offers.is_empty() && held_under(tasks.iter(), wanted).is_empty() {
+    let look = board.claimable(|tasks| choose(wanted, tasks.map(Arc::as_ref), held, 1.0));
+    if look.offers.is_empty() && held_under(app, wanted).is_empty() {
         return Ok((Vec::new(), look.next_at_ms));
     }
     let _turn = app.reservations.miners.lock(wanted.miner.as_str()).await;
     app.store.look_for_leases(&wanted.miner).await?;
-    let held = held_under(app.store.board().tasks().iter(), wanted);
+    let held = held_under(app, wanted);
     if !held.is_empty() {
         return Ok((held, None));
     }
@@ -154,9 +156,9 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
 
 /// Lends what the miner is to get. Whether somebody else was faster, so that looking again may give more.
 async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>, Option<i64>, bool)> {
-    let tasks = app.store.board().tasks();
-    let (assignment, _reserved) =
-        app.reservations.choose(&tasks, |tasks| choose(wanted, tasks.iter(), quality, clock::now_ms()));
+    let board = app.store.board();
+    let held = board.leases_of(&wanted.miner);
+    let (assignment, _reserved) = app.reservations.choose(board, |tasks| choose(wanted, tasks, held, quality));
     let claims = assignment.offers.iter().map(|offer| async {
         let claim = || Claim {
             slot: offer.slot,
@@ -179,13 +181,13 @@ async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>,
     Ok((lent, assignment.next_at_ms, was_beaten))
 }
 
-fn choose<'a>(
+/// What a miner that holds `held` leases would get now.
+fn choose<T: Borrow<Task>>(
     wanted: &Wanted,
-    tasks: impl Iterator<Item = &'a Arc<Task>> + Clone,
+    tasks: impl Iterator<Item = T>,
+    held: usize,
     quality: f64,
-    now_ms: i64,
 ) -> Assignment {
-    let held = tasks.clone().flat_map(|task| task.leases()).filter(|(_, lease)| lease.miner == wanted.miner).count();
     let claimant = Claimant {
         coldkey: &wanted.coldkey,
         kinds: &wanted.kinds,
@@ -194,16 +196,16 @@ fn choose<'a>(
         held: u32::try_from(held).unwrap_or(u32::MAX),
         quality,
     };
-    assign(&claimant, tasks.map(Arc::as_ref), now_ms)
+    assign(&claimant, tasks, clock::now_ms())
 }
 
 /// The live leases that the miner got under this claim.
-fn held_under<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, wanted: &Wanted) -> Vec<Lent> {
-    tasks
-        .flat_map(|task| task.leases().map(move |(slot, lease)| (task, slot, lease)))
-        .filter(|(_, _, lease)| lease.miner == wanted.miner && lease.claim_id == wanted.claim_id)
-        .map(|(task, slot, _)| (Arc::clone(task), slot.index))
-        .collect()
+fn held_under(app: &App, wanted: &Wanted) -> Vec<Lent> {
+    let is_this = |lease: &Lease| lease.miner == wanted.miner && lease.claim_id == wanted.claim_id;
+    let lent = |task: &Arc<Task>| {
+        task.leases().filter(|(_, lease)| is_this(lease)).map(|(slot, _)| (Arc::clone(task), slot.index)).collect::<Vec<_>>()
+    };
+    app.store.board().held_by(&wanted.miner).iter().flat_map(lent).collect()
 }
 
 fn lease_view(app: &App, task: &Task, slot: u8) -> ApiResult<Option<Value>> {
