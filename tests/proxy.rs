@@ -31,3 +31,5 @@ mod process;
 #[cfg(feature = "firebase")]
 #[path = "proxy/shared.rs"]
 mod shared;
+#[path = "proxy/variants.rs"]
+mod variants;

@@ -32,6 +32,7 @@ mod probe;
 mod resample;
 mod source;
 mod stream;
+mod variant;
 mod waveform;
 
 pub use blocks::Blocks;
@@ -46,4 +47,5 @@ pub use options::Options;
 pub use probe::{Info, MAX_TAG_CHARS, MAX_TAGS, probe, probe_reader};
 pub(crate) use resample::bessel_i0;
 pub use resample::{Resampler, resample, resample_interleaved};
+pub use variant::Variant;
 pub use waveform::Waveform;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::homes::{BlobsHome, StoreHome};
 use crate::subnet::task::Terms;
@@ -85,6 +85,9 @@ pub(crate) struct Config {
     /// Largest input, bytes.
     #[arg(long, value_name = "BYTES", env = "VIOLET_PROXY_MAX_UPLOAD_BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub(crate) max_upload_bytes: u64,
+    /// Whether each miner of a transcription hears a rendering of its own, with slightly other times, instead of the input.
+    #[arg(long, value_name = "on|off", env = "VIOLET_PROXY_VARIANTS", default_value = "on")]
+    pub(crate) variants: Switch,
     /// Longest audio, seconds.
     #[arg(long, value_name = "S", env = "VIOLET_PROXY_MAX_DURATION_S", default_value_t = 14_400.0, value_parser = duration_s)]
     pub(crate) max_duration_s: f64,
@@ -109,6 +112,19 @@ pub(crate) struct Config {
     /// File to write the URL into once the proxy listens.
     #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// Something that is done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    pub(crate) fn is_on(self) -> bool {
+        self == Self::On
+    }
 }
 
 impl Config {
@@ -199,6 +215,7 @@ mod tests {
             ("--max-upload-bytes", "0"),
             ("--log", "a=b=c"),
             ("--host", "nowhere"),
+            ("--variants", "true"),
         ] {
             let error = parse(&["--metagraph", "m.json", &format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

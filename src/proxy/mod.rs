@@ -36,6 +36,7 @@ mod ss58;
 mod store;
 mod sweep;
 mod tasks;
+mod variants;
 mod views;
 
 #[cfg(test)]

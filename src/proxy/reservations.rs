@@ -23,7 +23,8 @@ impl Reservations {
         choose: impl FnOnce(&mut dyn Iterator<Item = Arc<Task>>) -> Assignment,
     ) -> (Assignment, Reserved<'_>) {
         let mut slots = self.slots();
-        let without = |task: &Arc<Task>| slots.get(&task.id).map_or_else(|| Arc::clone(task), |taken| close(task, taken));
+        let without =
+            |task: &Arc<Task>| slots.get(&task.id).map_or_else(|| Arc::clone(task), |taken| close(task, taken));
         let assignment = board.claimable(|tasks| choose(&mut tasks.map(without)));
         for Offer { task_id, slot } in &assignment.offers {
             slots.entry(task_id.clone()).or_default().insert(*slot);

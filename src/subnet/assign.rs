@@ -193,7 +193,8 @@ mod tests {
         let mut tasks = [task("fresh", 5, 150_000), task("old", 1, 0)];
         assert_eq!(ids(&assign(&claimant(&coldkey), by_rank(&mut tasks), 150_000)), ["old"], "1 + 150/30 = 6 > 5");
         let mut tasks = [task("fresh", 5, 110_000), task("old", 1, 0)];
-        let ids_at = |tasks: &mut [Task], now_ms| ids(&assign(&claimant(&coldkey), by_rank(tasks), now_ms))[0].to_owned();
+        let ids_at =
+            |tasks: &mut [Task], now_ms| ids(&assign(&claimant(&coldkey), by_rank(tasks), now_ms))[0].to_owned();
         assert_eq!(ids_at(&mut tasks, 110_000), "fresh", "1 + 110/30 < 5");
         assert_eq!(ids_at(&mut tasks, 900_000), "fresh", "both age alike");
     }

@@ -159,6 +159,18 @@ impl Incoming {
         self.n_bytes
     }
 
+    /// Takes what somebody else wrote to the file, instead of what came by [`Self::write`].
+    pub(crate) async fn read_again(&mut self) -> ApiResult<()> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
+            std::io::copy(&mut file, &mut hash).map(|n_bytes| (hash, n_bytes))
+        });
+        let read = read.await.map_err(ApiError::internal)?;
+        (self.hash, self.n_bytes) = read.map_err(Error::io("reading the spool file"))?;
+        Ok(())
+    }
+
     /// Brings what was written to the file, so that others who open it see it.
     pub(crate) async fn flush(&mut self) -> ApiResult<()> {
         Ok(self.file.flush().await.map_err(Error::io("writing the spool file"))?)
@@ -211,20 +223,24 @@ impl Blobs {
         Ok(Incoming { file, path, hash: Sha256::new(), n_bytes: 0, limit_bytes: self.limit_bytes })
     }
 
-    /// Makes a blob durable under its hash.
-    pub(crate) async fn keep(&self, mut incoming: Incoming, about: About) -> ApiResult<Stored> {
+    /// Makes a blob durable under its hash, for the retention time.
+    pub(crate) async fn keep(&self, incoming: Incoming, about: About) -> ApiResult<Stored> {
+        self.keep_until(incoming, about, clock::now_ms().saturating_add(self.retention_ms)).await
+    }
+
+    /// Makes a blob durable under its hash, until this time and a little longer.
+    pub(crate) async fn keep_until(&self, mut incoming: Incoming, about: About, until_ms: i64) -> ApiResult<Stored> {
         incoming.flush().await?;
         incoming.file.sync_all().await.map_err(Error::io("writing the spool file"))?;
         fault::point("blob_part_written");
-        let now_ms = clock::now_ms();
         let meta = Meta {
             sha256: incoming.sha256(),
             bytes: incoming.n_bytes,
             media_type: about.media_type,
             name: about.name,
             owner: about.owner,
-            stored_at_ms: now_ms,
-            keep_until_ms: now_ms.saturating_add(self.retention_ms).saturating_add(KEEP_SLACK_MS),
+            stored_at_ms: clock::now_ms(),
+            keep_until_ms: until_ms.saturating_add(KEEP_SLACK_MS),
         };
         self.store.put(&incoming.path, &meta).await?;
         fault::point("blob_kept");
@@ -361,7 +377,8 @@ mod tests {
         let meta = blobs.store().meta(&stored.sha256).await.unwrap().unwrap();
         assert_eq!((stored.bytes, meta.bytes, meta.owner.as_str()), (3, 3, "ann"));
         assert_eq!((meta.name.as_deref(), meta.media_type.as_str()), (Some("a.wav"), "audio/wav"));
-        assert_eq!(meta.keep_until_ms, meta.stored_at_ms + 1_000 + KEEP_SLACK_MS);
+        // The time of the retention began no later than the blob was stored.
+        assert!((0..60_000).contains(&(meta.stored_at_ms + 1_000 + KEEP_SLACK_MS - meta.keep_until_ms)));
         assert_eq!(std::fs::read_dir(dir.path().join("blobs.part")).unwrap().count(), 0, "nothing stays in the spool");
     }
 

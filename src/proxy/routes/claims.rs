@@ -16,9 +16,10 @@ use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::options::MAX_VOICE_BYTES;
 use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
+use crate::proxy::variants::{self, Lent};
 use crate::proxy::{clock, fault};
 use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, NEWCOMER_QUALITY, assign};
-use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Lease, Slot, Task};
+use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Lease, Slot, Task, Terms};
 
 /// Longest name of a claim, bytes.
 const MAX_CLAIM_ID_BYTES: usize = 128;
@@ -62,9 +63,6 @@ struct Wanted {
     voices: Vec<String>,
     capacity: u32,
 }
-
-/// A slot as lent, ready to be told to its miner.
-type Lent = (Arc<Task>, u8);
 
 /// Lends work, or waits for some.
 pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
@@ -141,13 +139,17 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
     app.store.look_for_leases(&wanted.miner).await?;
     let held = held_under(app, wanted);
     if !held.is_empty() {
-        return Ok((held, None));
+        return Ok((variants::give(app, held).await?, None));
     }
     let known = app.store.records().miner(&wanted.miner).await?;
     let quality = known.map_or(NEWCOMER_QUALITY, |row| row.quality);
     for _ in 0..TRIES {
         let (lent, next_at_ms, was_beaten) = lend(app, wanted, quality).await?;
-        if !lent.is_empty() || !was_beaten {
+        if !lent.is_empty() {
+            // Within the miner's turn: the same claim again waits for what is rendered.
+            return Ok((variants::give(app, lent).await?, next_at_ms));
+        }
+        if !was_beaten {
             return Ok((lent, next_at_ms));
         }
     }
@@ -167,7 +169,8 @@ async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>,
             claim_id: wanted.claim_id.clone(),
         };
         let claimed = app.store.change(&offer.task_id, |task, _| {
-            Ok::<_, ApiError>(task.claim(claim(), clock::now_ms(), &app.terms).is_ok())
+            let terms = Terms { lease_ms: app.terms.lease_ms + variants::rendering_ms(app, task), ..app.terms };
+            Ok::<_, ApiError>(task.claim(claim(), clock::now_ms(), &terms).is_ok())
         });
         let claimed = claimed.await?.filter(|(_, is_lent)| *is_lent);
         fault::point("after_claim");
@@ -182,12 +185,7 @@ async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>,
 }
 
 /// What a miner that holds `held` leases would get now.
-fn choose<T: Borrow<Task>>(
-    wanted: &Wanted,
-    tasks: impl Iterator<Item = T>,
-    held: usize,
-    quality: f64,
-) -> Assignment {
+fn choose<T: Borrow<Task>>(wanted: &Wanted, tasks: impl Iterator<Item = T>, held: usize, quality: f64) -> Assignment {
     let claimant = Claimant {
         coldkey: &wanted.coldkey,
         kinds: &wanted.kinds,
@@ -203,7 +201,10 @@ fn choose<T: Borrow<Task>>(
 fn held_under(app: &App, wanted: &Wanted) -> Vec<Lent> {
     let is_this = |lease: &Lease| lease.miner == wanted.miner && lease.claim_id == wanted.claim_id;
     let lent = |task: &Arc<Task>| {
-        task.leases().filter(|(_, lease)| is_this(lease)).map(|(slot, _)| (Arc::clone(task), slot.index)).collect::<Vec<_>>()
+        task.leases()
+            .filter(|(_, lease)| is_this(lease))
+            .map(|(slot, _)| (Arc::clone(task), slot.index))
+            .collect::<Vec<_>>()
     };
     app.store.board().held_by(&wanted.miner).iter().flat_map(lent).collect()
 }
@@ -214,8 +215,15 @@ fn lease_view(app: &App, task: &Task, slot: u8) -> ApiResult<Option<Value>> {
     Ok(Some(json!({
         "task_id": task.id, "kind": task.kind, "slot": slot.index, "token": slot.token,
         "expires_at_ms": lease.expires_at_ms, "deadline_ms": task.deadline_ms, "options": task.options,
-        "input": input_view(app, task, &lease.miner)?,
+        "input": heard_view(app, task, lease)?,
     })))
+}
+
+/// What a miner hears: its variant of the input, or the input.
+fn heard_view(app: &App, task: &Task, lease: &Lease) -> ApiResult<Value> {
+    let Some(variant) = &lease.variant else { return input_view(app, task, &lease.miner) };
+    let url = blob_url(app, &variant.sha256, &lease.miner)?;
+    Ok(json!({"url": url, "sha256": variant.sha256, "bytes": variant.bytes, "duration_s": variant.duration_s}))
 }
 
 /// A task's input as its holder may fetch it.

@@ -218,7 +218,11 @@ mod tests {
 
         lent.tick(7_000, &TERMS, &[]).unwrap();
         board.publish(std::iter::once(Arc::new(lent)));
-        assert_eq!(claimable(&board), ["urgent", "old", "fresh", "late"], "the lease ran out: its place is the old one");
+        assert_eq!(
+            claimable(&board),
+            ["urgent", "old", "fresh", "late"],
+            "the lease ran out: its place is the old one"
+        );
         assert_eq!((board.leases_of(&miner), board.held_by(&miner).len()), (0, 0));
     }
 }
