@@ -1,4 +1,4 @@
-"""The peer of `run.py`: the same endpoints with FastAPI, uvicorn and SQLite, written as its documentation would have it.
+"""The peer of `run.py`: the same endpoints with FastAPI, uvicorn and SQLite, as their documentation would have it.
 
 As durable as the proxy: `synchronous=FULL`, files are synced before they are named. What the proxy checks beyond that
 (headers of audio, quality, limits, leases that end, fencing) is left out, to the peer's advantage.
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, task_id TEXT NOT NULL
 """
 
 
-def application(data: Path) -> FastAPI:  # noqa: C901 - one closure for each route
+def application(data: Path) -> FastAPI:
     """The service over a data directory."""
     app = FastAPI()
     sql = sqlite3.connect(data / "peer.sqlite3", isolation_level=None)
@@ -47,9 +47,7 @@ def application(data: Path) -> FastAPI:  # noqa: C901 - one closure for each rou
             "priority": 5,
             "input": {"sha256": sha256, "bytes": n_bytes, "duration_s": 1.0},
         }
-        sql.execute(
-            "INSERT INTO tasks VALUES (?, 'queued', 5, ?, NULL, ?)", (task["id"], now_ms, json.dumps(task))
-        )
+        sql.execute("INSERT INTO tasks VALUES (?, 'queued', 5, ?, NULL, ?)", (task["id"], now_ms, json.dumps(task)))
         return task
 
     def keep(parts: list[bytes]) -> str:

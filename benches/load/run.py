@@ -130,9 +130,7 @@ class Bench:
         text.write_text(json.dumps({"kind": "synthesis", "input": {"text": "Hello there."}}))
         task = server.ask("/v1/tasks", json.loads(text.read_text()))
         self.requests(server, "GET /v1/tasks/{id}, a CPU second", "GET", f"/v1/tasks/{task['id']}", 20_000, 8)
-        self.requests(
-            server, "POST /v1/tasks, a CPU second", "POST", "/v1/tasks", 4_000, 16, "application/json", text
-        )
+        self.requests(server, "POST /v1/tasks, a CPU second", "POST", "/v1/tasks", 4_000, 16, "application/json", text)
 
     def multipart(self, server: Server, path: str) -> None:
         """10 MB of audio in a multipart body."""
@@ -195,7 +193,7 @@ class Bench:
 
 def queue_of_peer(folder: Path, n: int) -> None:
     """The same queue, written into the peer's table."""
-    import sqlite3  # noqa: PLC0415
+    import sqlite3
 
     with sqlite3.connect(folder / "peer.sqlite3") as sql:
         for at in range(n):
@@ -215,7 +213,7 @@ def wav(n_bytes: int) -> bytes:
 
 def write_metagraph(path: Path, hotkeys: Sequence[str]) -> None:
     """Registers the generator's miners."""
-    rest = {"stake": 0.0, "validator_permit": False, "ip": "0.0.0.0", "port": 0}  # noqa: S104
+    rest = {"stake": 0.0, "validator_permit": False, "ip": "0.0.0.0", "port": 0}
     rest |= dict.fromkeys(("incentive", "dividends", "emission", "consensus"), 0.0)
     neurons = [{"uid": uid, "hotkey": key, "coldkey": f"cold{uid}", **rest} for uid, key in enumerate(hotkeys)]
     now_ms = time.time_ns() // 1_000_000
@@ -257,7 +255,7 @@ def answers(server: Server) -> bool:
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    import socket  # noqa: PLC0415
+    import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
