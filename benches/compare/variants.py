@@ -3,7 +3,7 @@
     python benches/compare/variants.py --model tiny.en --miners 4 --proxy DIR/violet-proxy
 
 Starts a proxy, submits every clip, claims it as several miners, transcribes what each of them gets, and compares words
-with the manifest, and the times of the words, taken back by what a validator is told, with those of the recording itself.
+with the manifest, and the times of the words, as a validator takes them back, with those of the recording itself.
 """
 
 import argparse

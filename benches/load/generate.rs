@@ -16,13 +16,13 @@ use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-const USAGE: &str = "generate hotkeys N
-generate requests URL METHOD PATH N CONNECTIONS [CONTENT_TYPE BODY_FILE]   the same request N times
-generate work URL RECEIVER N MINERS                                       N times claim and submit
-generate streams URL PATH N                                               N event streams, open until stdin is closed";
+const USAGE: &str = "load hotkeys N
+load requests URL METHOD PATH N CONNECTIONS [CONTENT_TYPE BODY_FILE]   the same request N times
+load work URL RECEIVER N MINERS                                       N times claim and submit
+load streams URL PATH N                                               N event streams, open until stdin is closed";
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let n = |text: &str| text.parse::<usize>().unwrap();
     let said = match arguments.as_slice() {
@@ -36,7 +36,6 @@ fn main() {
         }
         ["work", url, receiver, count, miners] => work(url, receiver, n(count), n(miners)),
         ["streams", url, path, count] => return streams(url, path, n(count)),
-        // `cargo bench` runs every bench without arguments.
         _ => return println!("{USAGE}"),
     };
     println!("{said}");

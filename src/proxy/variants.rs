@@ -108,13 +108,12 @@ pub(crate) fn in_original_times(task: &Task, row: &ResponseRow) -> ApiResult<Str
 
 /// A transcript of a variant in the times of the recording.
 pub(crate) fn original(task: &Task, variant: &Variant, heard: Transcript) -> Transcript {
-    let of_all_s = variant.original_s(variant.duration_s);
     let duration_s = match task.input.duration_s {
-        // What the miner says of the length is checked against the input's afterwards; what it heard is what counts.
-        Some(input_s) => input_s + variant.original_s(heard.duration_s) - of_all_s,
+        // Who heard all of it heard all of the input; a length that is wrong stays as wrong, for the checks to see.
+        Some(input_s) => (input_s + (heard.duration_s - variant.duration_s) * variant.speed).max(0.0),
         None => variant.original_s(heard.duration_s),
     };
-    heard.in_times(duration_s.max(0.0), |at_s| variant.original_s(at_s))
+    heard.in_times(duration_s, |at_s| variant.original_s(at_s))
 }
 
 #[cfg(test)]

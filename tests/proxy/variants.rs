@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use violet::audio::{EncodeOptions, Limits, decode, encode};
 
 use crate::http::{get, post_form, post_json, send};
-use crate::network::Network;
+use crate::network::{FAULT, Network};
 use crate::neuron::Neuron;
 
 /// When the recording has a click, seconds.
@@ -165,6 +165,19 @@ fn the_same_lease_hears_the_same_after_a_crash() {
     assert_eq!(after["input"]["sha256"], before["input"]["sha256"]);
     assert_eq!(after["token"], before["token"]);
     fetched(&network, &after);
+}
+
+#[test]
+fn a_proxy_that_dies_before_it_handed_the_variant_over_does_so_after() {
+    let mut network = Network::start_with(&["--variants", "on"], &[(FAULT, "variant_rendered")]);
+    create(&network, &[("redundancy", "1")]);
+    let claim = json!({"claim_id": "c", "kinds": ["transcription"], "capacity": 1, "wait_s": 20});
+    assert!(network.miners[0].try_post(&network.peer, "/v1/miner/claim", &claim).is_none());
+    crate::http::until("the proxy's death", || network.is_dead().then_some(()));
+    network.crash_and_restart();
+    let lease = network.miners[0].claim_one(&network.peer, "c");
+    assert_eq!(lease["token"], 1, "the lease of before");
+    fetched(&network, &lease);
 }
 
 #[test]

@@ -131,7 +131,7 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
     let board = app.store.board();
     let held = board.leases_of(&wanted.miner);
     // The best quality sees the most, so what it does not see is not there.
-    let look = board.claimable(|tasks| choose(wanted, tasks.map(Arc::as_ref), held, 1.0));
+    let look = board.claimable(|tasks| choose(wanted, tasks.map(|task| &**task), held, 1.0));
     if look.offers.is_empty() && held_under(app, wanted).is_empty() {
         return Ok((Vec::new(), look.next_at_ms));
     }
