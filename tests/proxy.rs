@@ -39,3 +39,5 @@ mod shared;
 mod uploads;
 #[path = "proxy/webhooks.rs"]
 mod webhooks;
+#[path = "proxy/variants.rs"]
+mod variants;

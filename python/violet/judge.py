@@ -43,12 +43,50 @@ def score_text(reference: str, hypothesis: str, language: str, duration_s: float
 
 
 def score_transcript(response: Response, reference: _core.Transcript) -> Score:
-    """Score of a transcript."""
+    """Score of a transcript, with the times of its words where the validator listened for them.
+
+    The miner heard a variant of the recording: its times are taken back to those of the recording, so that times that
+    were copied from the answer to another variant are wrong.
+    """
     try:
         transcript = _core.Transcript.from_json(response.result)
     except ValueError:
         return NOTHING
-    return score_text(reference.text, transcript.text, reference.language, reference.duration_s, response.latency_s)
+    expected = word_starts(reference)
+    found = reward.transcription(
+        " ".join(word for word, _ in expected) or reference.text,
+        transcript.text,
+        language=reference.language,
+        duration_s=reference.duration_s,
+        elapsed_s=response.latency_s,
+        reference_starts=[start for _, start in expected] or None,
+        word_starts=[response.original_s(start) for _, start in word_starts(transcript)],
+    )
+    return Score(found.value, error_rate(reference.text, transcript.text, reference.language))
+
+
+def word_starts(transcript: _core.Transcript) -> list[tuple[str, float]]:
+    """Words between white space and when each starts, seconds, without those that are punctuation alone.
+
+    Empty where words have no times, and where a language is written without spaces between words.
+    """
+    found: list[tuple[str, float]] = []
+    if transcript.language.partition("-")[0] in UNSPACED:
+        return found
+    for word in (word for segment in transcript.segments for word in segment.words):
+        first, *rest = word.word.split() or [""]
+        if found and not word.word[:1].isspace():
+            text, start = found.pop()
+            found.append((text + first, start))
+        else:
+            found.append((first, word.start))
+        found.extend((part, word.start) for part in rest)
+    # As `violet.reward` counts words: those of which its normalizer leaves something.
+    return [(text, start) for text, start in found if _core.normalize(text, "whisper-basic").strip()]
+
+
+UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my"})
+"""Languages whose words have no spaces between them."""
 
 
 def score_analysis(response: Response, reference: Analysis) -> Score:

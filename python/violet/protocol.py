@@ -252,6 +252,29 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """What a miner heard instead of the input: the same words at other times."""
+
+    lead_s: float
+    """Silence before the recording, seconds; below 0, what was cut of it."""
+    speed: float
+    """How fast it was played: 1 is its own speed."""
+
+    def original_s(self, heard_s: float) -> float:
+        """When it is in the recording what is heard at `heard_s`, seconds."""
+        return max((heard_s - self.lead_s) * self.speed, 0.0)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """A variant from its JSON object.
+
+        Raises:
+            ProtocolError: A member is missing or of the wrong kind.
+        """
+        return cls(lead_s=member(value, "lead_s", float), speed=member(value, "speed", float))
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """A miner's signed result, as a validator gets it to judge."""
 
@@ -264,6 +287,12 @@ class Response:
     latency_s: float
     audio: InputRef | None = None
     """The speech that a synthesis made."""
+    variant: Variant | None = None
+    """What the miner of a transcription heard: its result has the times of that. None for the input itself."""
+
+    def original_s(self, heard_s: float) -> float:
+        """When it is in the recording what the miner says is at `heard_s`, seconds."""
+        return heard_s if self.variant is None else self.variant.original_s(heard_s)
 
     def is_authentic(self, task_id: str) -> bool:
         """Whether the miner itself signed exactly this result for this task."""
@@ -287,6 +316,7 @@ class Response:
             signature=member(value, "signature", str),
             latency_s=member(value, "latency_s", float),
             audio=None if value.get("audio") is None else InputRef.from_json(member(value, "audio", dict)),
+            variant=None if value.get("variant") is None else Variant.from_json(member(value, "variant", dict)),
         )
 
 

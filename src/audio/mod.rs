@@ -33,6 +33,7 @@ mod resample;
 mod source;
 mod stream;
 mod stretch;
+mod variant;
 mod waveform;
 
 pub use blocks::Blocks;
@@ -48,4 +49,5 @@ pub use probe::{Info, MAX_TAG_CHARS, MAX_TAGS, probe, probe_reader};
 pub(crate) use resample::bessel_i0;
 pub use resample::{Resampler, resample, resample_interleaved};
 pub use stretch::{TEMPOS, stretch};
+pub use variant::Variant;
 pub use waveform::Waveform;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::admin::Admin;
 use super::door::Limits;
@@ -92,6 +92,9 @@ pub(crate) struct Config {
     /// Largest input, bytes.
     #[arg(long, value_name = "BYTES", env = "VIOLET_PROXY_MAX_UPLOAD_BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub(crate) max_upload_bytes: u64,
+    /// Whether each miner of a transcription hears a rendering of its own, with slightly other times, instead of the input.
+    #[arg(long, value_name = "on|off", env = "VIOLET_PROXY_VARIANTS", default_value = "on")]
+    pub(crate) variants: Switch,
     /// Longest audio, seconds.
     #[arg(long, value_name = "S", env = "VIOLET_PROXY_MAX_DURATION_S", default_value_t = 14_400.0, value_parser = duration_s)]
     pub(crate) max_duration_s: f64,
@@ -149,6 +152,19 @@ impl FromStr for AdminHome {
         text.parse()
             .map(Self::At)
             .map_err(|_| "expected an address with a port, such as 127.0.0.1:8081, or off".to_owned())
+    }
+}
+
+/// Something that is done or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    pub(crate) fn is_on(self) -> bool {
+        self == Self::On
     }
 }
 
@@ -245,6 +261,7 @@ mod tests {
             ("--rate-per-key", "-1"),
             ("--trusted-proxies", "10.0.0.0/33"),
             ("--open-tasks-per-key", "0"),
+            ("--variants", "true"),
         ] {
             let error = parse(&["--metagraph", "m.json", &format!("{flag}={value}")]).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -26,14 +26,13 @@ pub(crate) struct Hub {
 impl Hub {
     /// Tells everybody whom these changes concern.
     pub(crate) fn publish(&self, changes: &[Change]) {
-        let mut topics = self.topics();
+        let topics = self.topics();
         for change in changes {
             if let Some(topic) = topics.get(&change.task.id) {
                 // Nobody listens any more: `Subscription::drop` removes the topic.
                 let _ = topic.send(change.clone());
             }
         }
-        topics.retain(|_, topic| topic.receiver_count() > 0);
         drop(topics);
         if changes.iter().any(|change| has_open_slot(&change.task)) {
             self.work.notify_waiters();

@@ -41,6 +41,7 @@ mod store;
 mod sweep;
 mod tasks;
 mod uploads;
+mod variants;
 mod views;
 mod webhooks;
 

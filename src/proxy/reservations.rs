@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::store::Locks;
+use super::store::{Board, Locks};
 use crate::subnet::assign::{Assignment, Offer};
 use crate::subnet::task::{SlotState, Task, TaskId};
 
@@ -19,16 +19,13 @@ impl Reservations {
     /// Lets `choose` pick among the tasks without the slots on their way, and reserves what it picked.
     pub(crate) fn choose(
         &self,
-        tasks: &[Arc<Task>],
-        choose: impl FnOnce(&[Arc<Task>]) -> Assignment,
+        board: &Board,
+        choose: impl FnOnce(&mut dyn Iterator<Item = Arc<Task>>) -> Assignment,
     ) -> (Assignment, Reserved<'_>) {
         let mut slots = self.slots();
-        let assignment = if slots.is_empty() {
-            choose(tasks)
-        } else {
-            let without = |task: &Arc<Task>| slots.get(&task.id).map_or_else(|| Arc::clone(task), |s| close(task, s));
-            choose(&tasks.iter().map(without).collect::<Vec<_>>())
-        };
+        let without =
+            |task: &Arc<Task>| slots.get(&task.id).map_or_else(|| Arc::clone(task), |taken| close(task, taken));
+        let assignment = board.claimable(|tasks| choose(&mut tasks.map(without)));
         for Offer { task_id, slot } in &assignment.offers {
             slots.entry(task_id.clone()).or_default().insert(*slot);
         }

@@ -4,7 +4,9 @@
 //! scheduling (Zaharia et al., EuroSys 2010): a slot is shown to a miner of quality `q` only after it has been open for
 //! [`HOLD_MS`]` * (1 - q)`, so a proven miner that asks in that time is served first and nobody waits longer than that.
 
-use super::task::{Coldkey, Kind, Refusal, SlotState, Task, TaskId, seconds};
+use std::borrow::Borrow;
+
+use super::task::{Coldkey, Kind, Refusal, SlotState, Task, TaskId};
 
 /// Quality of a miner about which nothing is known yet.
 pub const NEWCOMER_QUALITY: f64 = 0.5;
@@ -68,10 +70,14 @@ pub struct Assignment {
     pub next_at_ms: Option<i64>,
 }
 
-/// Urgency of a task: its priority, and a step more for every [`AGEING_S`] of waiting.
+/// A task's place in the order of urgency, ms: a task with a smaller one goes first.
+///
+/// Urgency is priority, and a step more for every [`AGEING_S`] of waiting. All tasks age alike, so their order is the same
+/// at any time: it is that of the times from which a task of no priority would be as urgent.
 #[must_use]
-pub fn urgency(task: &Task, now_ms: i64) -> f64 {
-    f64::from(task.priority) + seconds((now_ms - task.created_at_ms).max(0)) / AGEING_S
+#[allow(clippy::cast_possible_truncation, reason = "a constant of seconds")]
+pub fn rank(task: &Task) -> i64 {
+    task.created_at_ms - i64::from(task.priority) * (AGEING_S * 1_000.0) as i64
 }
 
 /// Time for which a fresh slot is not shown to a miner of this quality, ms.
@@ -87,34 +93,43 @@ pub fn updated_quality(quality: f64, score: f64) -> f64 {
     (quality + QUALITY_STEP * (score - quality)).clamp(0.0, 1.0)
 }
 
-/// The slots that the claimant gets now.
-pub fn assign<'a>(claimant: &Claimant<'_>, tasks: impl Iterator<Item = &'a Task>, now_ms: i64) -> Assignment {
+/// The slots that the claimant gets now, of tasks in the order of their [`rank`]; no more of them are looked at than it
+/// takes.
+pub fn assign<T: Borrow<Task>>(claimant: &Claimant<'_>, tasks: impl Iterator<Item = T>, now_ms: i64) -> Assignment {
     let mut assignment = Assignment::default();
-    let mut ready: Vec<(&Task, u8)> = Vec::new();
-    if claimant.free() == 0 {
+    let free = claimant.free();
+    if free == 0 {
         return assignment;
     }
-    for task in tasks.filter(|task| is_claimable(task) && claimant.can_do(task)) {
+    for task in tasks {
+        let task: &Task = task.borrow();
+        if !is_claimable(task) || !claimant.can_do(task) {
+            continue;
+        }
         let Some((slot, shown_at_ms)) = first_look(task, claimant.quality) else { continue };
         let at_ms = match task.may_work(claimant.coldkey, now_ms) {
             Ok(()) => shown_at_ms,
             Err(Refusal::Deferred { until_ms }) => shown_at_ms.max(until_ms),
             Err(_) => continue,
         };
-        if at_ms <= now_ms {
-            ready.push((task, slot));
-        } else {
+        if at_ms > now_ms {
             assignment.next_at_ms = Some(assignment.next_at_ms.map_or(at_ms, |next| next.min(at_ms)));
+            continue;
+        }
+        assignment.offers.push(Offer { task_id: task.id.clone(), slot });
+        if assignment.offers.len() == free {
+            break;
         }
     }
-    ready.sort_by(|(a, _), (b, _)| urgency(b, now_ms).total_cmp(&urgency(a, now_ms)).then_with(|| a.id.cmp(&b.id)));
-    assignment.offers =
-        ready.into_iter().take(claimant.free()).map(|(task, slot)| Offer { task_id: task.id.clone(), slot }).collect();
     assignment
 }
 
-fn is_claimable(task: &Task) -> bool {
-    !task.state.is_final() && task.settled_at_ms.is_none()
+/// Whether a task has a slot for whoever may have it.
+#[must_use]
+pub fn is_claimable(task: &Task) -> bool {
+    !task.state.is_final()
+        && task.settled_at_ms.is_none()
+        && task.slots.iter().any(|slot| slot.state == SlotState::Open)
 }
 
 /// The open slot that a miner of this quality is shown first, and when.
@@ -160,19 +175,28 @@ mod tests {
         assignment.offers.iter().map(|offer| offer.task_id.as_str()).collect()
     }
 
+    fn by_rank(tasks: &mut [Task]) -> impl Iterator<Item = &Task> {
+        tasks.sort_by_key(rank);
+        tasks.iter()
+    }
+
     #[test]
     fn the_higher_priority_goes_first() {
         let coldkey = Coldkey::from("c");
-        let tasks = [task("low", 1, 0), task("high", 8, 0)];
-        assert_eq!(ids(&assign(&claimant(&coldkey), tasks.iter(), 10)), ["high"]);
+        let mut tasks = [task("low", 1, 0), task("high", 8, 0)];
+        assert_eq!(ids(&assign(&claimant(&coldkey), by_rank(&mut tasks), 10)), ["high"]);
     }
 
     #[test]
     fn a_task_that_waited_long_overtakes_a_fresh_one_of_higher_priority() {
         let coldkey = Coldkey::from("c");
-        let tasks = [task("old", 1, 0), task("fresh", 5, 150_000)];
-        assert_eq!(ids(&assign(&claimant(&coldkey), tasks.iter(), 150_000)), ["old"], "1 + 150/30 = 6 > 5");
-        assert_eq!(ids(&assign(&claimant(&coldkey), tasks.iter(), 150_001)), ["old"], "both age alike");
+        let mut tasks = [task("fresh", 5, 150_000), task("old", 1, 0)];
+        assert_eq!(ids(&assign(&claimant(&coldkey), by_rank(&mut tasks), 150_000)), ["old"], "1 + 150/30 = 6 > 5");
+        let mut tasks = [task("fresh", 5, 110_000), task("old", 1, 0)];
+        let ids_at =
+            |tasks: &mut [Task], now_ms| ids(&assign(&claimant(&coldkey), by_rank(tasks), now_ms))[0].to_owned();
+        assert_eq!(ids_at(&mut tasks, 110_000), "fresh", "1 + 110/30 < 5");
+        assert_eq!(ids_at(&mut tasks, 900_000), "fresh", "both age alike");
     }
 
     #[test]
@@ -184,6 +208,15 @@ mod tests {
         assert_eq!(ask(3, 1), 2);
         assert_eq!(ask(2, 2), 0);
         assert_eq!(ask(1_000, 0), MAX_CAPACITY as usize);
+    }
+
+    #[test]
+    fn no_more_tasks_are_looked_at_than_it_takes() {
+        let coldkey = Coldkey::from("c");
+        let tasks: Vec<Task> = (0..40).map(|n| task(&format!("t{n:02}"), 5, 0)).collect();
+        let mut looked_at = 0;
+        assign(&claimant(&coldkey), tasks.iter().inspect(|_| looked_at += 1), 10);
+        assert_eq!(looked_at, 1);
     }
 
     #[test]

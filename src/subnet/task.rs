@@ -19,7 +19,7 @@ pub use evaluation::Standing;
 pub use ids::{Coldkey, Hotkey, ResponseId, TaskId};
 pub use record::{
     Deferral, Evaluation, EvaluationLease, Input, Kind, Lease, Member, NewTask, Options, Output, Phase, Refused, Score,
-    Scores, Slot, SlotState, Submission, Target, Task, TaskState, Terms, Webhook,
+    Scores, Slot, SlotState, Submission, Target, Task, TaskState, Terms, Variant, Webhook,
 };
 pub use refusal::Refusal;
 pub use work::{Beat, Claim, Holding, Receipt, Submit};

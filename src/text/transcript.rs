@@ -4,6 +4,7 @@ mod formats;
 mod subtitles;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use serde::{Deserialize, Serialize};
 

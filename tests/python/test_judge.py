@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,15 @@ import violet
 from violet.chain import Hotkey
 from violet.challenge import draw_sound, packaged_clips
 from violet.challenger import _score_sound
-from violet.judge import NOTHING, score_analysis, score_responses
+from violet.judge import NOTHING, score_analysis, score_responses, score_transcript, word_starts
 from violet.protocol import (
     ANALYSIS,
     INLINE_LIMIT_BYTES,
     TRANSCRIPTION,
     Response,
     ResponseId,
+    Score,
+    Variant,
     canonical_json,
     sha256_hex,
     sign_response,
@@ -110,3 +113,40 @@ def test_a_bad_miners_transcript_lacks_words() -> None:
     result = json.dumps({"text": "one two three", "segments": [{"text": " one two three"}], "language": "en"})
     assert json.loads(spoil(TRANSCRIPTION, result, 1.0, random.Random(0)))["text"] == ""
     assert json.loads(spoil(TRANSCRIPTION, result, 0.0, random.Random(0)))["text"] == "one two three"
+
+
+def heard(starts: list[float], words: str = "and so my fellow americans") -> str:
+    """A transcript with a word at each of these times."""
+    timed = [
+        {"word": f" {word}", "start": start, "end": start + 0.1, "probability": 1.0}
+        for word, start in zip(words.split(), starts, strict=True)
+    ]
+    segment = {"id": 0, "seek": 0, "start": 0.0, "end": 30.0, "text": f" {words}", "tokens": [], "temperature": 0.0}
+    segment |= {"avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0, "words": timed}
+    return json.dumps({"text": words, "language": "en", "duration_s": 30.0, "segments": [segment]})
+
+
+def test_times_are_judged_in_those_of_the_recording_and_copied_ones_do_not_fit(
+    respond: Callable[[str], Response],
+) -> None:
+    truth = [2.0, 8.0, 14.0, 20.0, 26.0]
+    reference = violet._core.Transcript.from_json(heard(truth))
+    slow, fast = Variant(lead_s=0.15, speed=0.98), Variant(lead_s=-0.01, speed=1.02)
+    said = heard([start / slow.speed + slow.lead_s for start in truth])
+    honest = score_transcript(replace(respond(said), variant=slow), reference)
+    copied = score_transcript(replace(respond(said), variant=fast), reference)
+    assert honest == Score(pytest.approx(1.0), 0.0)
+    # No word is within 0.2 s any more, and times are 0.10 of the 0.95 that count.
+    quality = 0.85 / 0.95
+    assert copied == Score(pytest.approx(quality**2, abs=1e-6), 0.0)
+
+
+def test_words_are_those_between_white_space() -> None:
+    words = json.loads(heard([1.0, 2.0, 3.0], "a b c"))
+    timed = words["segments"][0]["words"]
+    for word, text in zip(timed, [" it", "'s", " -"], strict=True):
+        word["word"] = text
+    transcript = violet._core.Transcript.from_json(json.dumps(words))
+    assert word_starts(transcript) == [("it's", 1.0)]
+    words["language"] = "ja"
+    assert word_starts(violet._core.Transcript.from_json(json.dumps(words))) == []

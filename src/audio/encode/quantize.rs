@@ -25,7 +25,7 @@ impl Quantizer {
 }
 
 /// The next number in [-0.5, 0.5). Source: Steele, Lea and Flood, `SplitMix64`, OOPSLA 2014.
-fn uniform(state: &mut u64) -> f32 {
+pub(in crate::audio) fn uniform(state: &mut u64) -> f32 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut bits = *state;
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

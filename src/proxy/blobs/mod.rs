@@ -179,6 +179,18 @@ impl Incoming {
         self.n_bytes
     }
 
+    /// Takes what somebody else wrote to the file, instead of what came by [`Self::write`].
+    pub(crate) async fn read_again(&mut self) -> ApiResult<()> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
+            std::io::copy(&mut file, &mut hash).map(|n_bytes| (hash, n_bytes))
+        });
+        let read = read.await.map_err(ApiError::internal)?;
+        (self.hash, self.n_bytes) = read.map_err(Error::io("reading the spool file"))?;
+        Ok(())
+    }
+
     /// Brings what was written to the file, so that others who open it see it.
     pub(crate) async fn flush(&mut self) -> ApiResult<()> {
         Ok(self.file.flush().await.map_err(Error::io("writing the spool file"))?)

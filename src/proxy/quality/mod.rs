@@ -59,7 +59,7 @@ pub(crate) async fn check_result(
     result: Arc<str>,
 ) -> ApiResult<Result<Usable, String>> {
     match task.kind {
-        Kind::Transcription => app.on_cpu(move || transcript::check(&task, &result)).await,
+        Kind::Transcription => app.on_cpu(move || transcript::check(&task, slot, &result)).await,
         Kind::Analysis => app.on_cpu(move || analysis::check(&task, &result)).await,
         Kind::Synthesis => speech::check(app, task, slot, &result).await,
     }

@@ -1,5 +1,6 @@
 //! `/v1/miner/claim`: work out.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::options::MAX_VOICE_BYTES;
 use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
+use crate::proxy::variants::{self, Lent};
 use crate::proxy::{clock, fault};
 use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, NEWCOMER_QUALITY, assign};
-use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Slot, Task};
+use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Lease, Slot, Task, Terms};
 
 /// Longest name of a claim, bytes.
 const MAX_CLAIM_ID_BYTES: usize = 128;
@@ -61,9 +63,6 @@ struct Wanted {
     voices: Vec<String>,
     capacity: u32,
 }
-
-/// A slot as lent, ready to be told to its miner.
-type Lent = (Arc<Task>, u8);
 
 /// Lends work, or waits for some.
 pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
@@ -129,26 +128,31 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
 
 /// One try. The board is looked at first: only where it shows something does the store have to be asked.
 async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>)> {
-    let tasks = app.store.board().tasks();
+    let board = app.store.board();
     if app.operator.said().is_paused {
-        return Ok((held_under(tasks.iter(), wanted), None));
+        return Ok((variants::give(app, held_under(app, wanted)).await?, None));
     }
+    let held = board.leases_of(&wanted.miner);
     // The best quality sees the most, so what it does not see is not there.
-    let look = choose(wanted, tasks.iter(), 1.0, clock::now_ms());
-    if look.offers.is_empty() && held_under(tasks.iter(), wanted).is_empty() {
+    let look = board.claimable(|tasks| choose(wanted, tasks.map(|task| &**task), held, 1.0));
+    if look.offers.is_empty() && held_under(app, wanted).is_empty() {
         return Ok((Vec::new(), look.next_at_ms));
     }
     let _turn = app.reservations.miners.lock(wanted.miner.as_str()).await;
     app.store.look_for_leases(&wanted.miner).await?;
-    let held = held_under(app.store.board().tasks().iter(), wanted);
+    let held = held_under(app, wanted);
     if !held.is_empty() {
-        return Ok((held, None));
+        return Ok((variants::give(app, held).await?, None));
     }
     let known = app.store.records().miner(&wanted.miner).await?;
     let quality = known.map_or(NEWCOMER_QUALITY, |row| row.quality);
     for _ in 0..TRIES {
         let (lent, next_at_ms, was_beaten) = lend(app, wanted, quality).await?;
-        if !lent.is_empty() || !was_beaten {
+        if !lent.is_empty() {
+            // Within the miner's turn: the same claim again waits for what is rendered.
+            return Ok((variants::give(app, lent).await?, next_at_ms));
+        }
+        if !was_beaten {
             return Ok((lent, next_at_ms));
         }
     }
@@ -157,9 +161,9 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
 
 /// Lends what the miner is to get. Whether somebody else was faster, so that looking again may give more.
 async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>, Option<i64>, bool)> {
-    let tasks = app.store.board().tasks();
-    let (assignment, _reserved) =
-        app.reservations.choose(&tasks, |tasks| choose(wanted, tasks.iter(), quality, clock::now_ms()));
+    let board = app.store.board();
+    let held = board.leases_of(&wanted.miner);
+    let (assignment, _reserved) = app.reservations.choose(board, |tasks| choose(wanted, tasks, held, quality));
     let claims = assignment.offers.iter().map(|offer| async {
         let claim = || Claim {
             slot: offer.slot,
@@ -168,7 +172,8 @@ async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>,
             claim_id: wanted.claim_id.clone(),
         };
         let claimed = app.store.change(&offer.task_id, |task, _| {
-            Ok::<_, ApiError>(task.claim(claim(), clock::now_ms(), &app.terms).is_ok())
+            let terms = Terms { lease_ms: app.terms.lease_ms + variants::rendering_ms(app, task), ..app.terms };
+            Ok::<_, ApiError>(task.claim(claim(), clock::now_ms(), &terms).is_ok())
         });
         let claimed = claimed.await?.filter(|(_, is_lent)| *is_lent);
         fault::point("after_claim");
@@ -182,13 +187,8 @@ async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>,
     Ok((lent, assignment.next_at_ms, was_beaten))
 }
 
-fn choose<'a>(
-    wanted: &Wanted,
-    tasks: impl Iterator<Item = &'a Arc<Task>> + Clone,
-    quality: f64,
-    now_ms: i64,
-) -> Assignment {
-    let held = tasks.clone().flat_map(|task| task.leases()).filter(|(_, lease)| lease.miner == wanted.miner).count();
+/// What a miner that holds `held` leases would get now.
+fn choose<T: Borrow<Task>>(wanted: &Wanted, tasks: impl Iterator<Item = T>, held: usize, quality: f64) -> Assignment {
     let claimant = Claimant {
         coldkey: &wanted.coldkey,
         kinds: &wanted.kinds,
@@ -197,16 +197,19 @@ fn choose<'a>(
         held: u32::try_from(held).unwrap_or(u32::MAX),
         quality,
     };
-    assign(&claimant, tasks.map(Arc::as_ref), now_ms)
+    assign(&claimant, tasks, clock::now_ms())
 }
 
 /// The live leases that the miner got under this claim.
-fn held_under<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, wanted: &Wanted) -> Vec<Lent> {
-    tasks
-        .flat_map(|task| task.leases().map(move |(slot, lease)| (task, slot, lease)))
-        .filter(|(_, _, lease)| lease.miner == wanted.miner && lease.claim_id == wanted.claim_id)
-        .map(|(task, slot, _)| (Arc::clone(task), slot.index))
-        .collect()
+fn held_under(app: &App, wanted: &Wanted) -> Vec<Lent> {
+    let is_this = |lease: &Lease| lease.miner == wanted.miner && lease.claim_id == wanted.claim_id;
+    let lent = |task: &Arc<Task>| {
+        task.leases()
+            .filter(|(_, lease)| is_this(lease))
+            .map(|(slot, _)| (Arc::clone(task), slot.index))
+            .collect::<Vec<_>>()
+    };
+    app.store.board().held_by(&wanted.miner).iter().flat_map(lent).collect()
 }
 
 fn lease_view(app: &App, task: &Task, slot: u8) -> ApiResult<Option<Value>> {
@@ -215,8 +218,15 @@ fn lease_view(app: &App, task: &Task, slot: u8) -> ApiResult<Option<Value>> {
     Ok(Some(json!({
         "task_id": task.id, "kind": task.kind, "slot": slot.index, "token": slot.token,
         "expires_at_ms": lease.expires_at_ms, "deadline_ms": task.deadline_ms, "options": task.options,
-        "input": input_view(app, task, &lease.miner)?,
+        "input": heard_view(app, task, lease)?,
     })))
+}
+
+/// What a miner hears: its variant of the input, or the input.
+fn heard_view(app: &App, task: &Task, lease: &Lease) -> ApiResult<Value> {
+    let Some(variant) = &lease.variant else { return input_view(app, task, &lease.miner) };
+    let url = blob_url(app, &variant.sha256, &lease.miner)?;
+    Ok(json!({"url": url, "sha256": variant.sha256, "bytes": variant.bytes, "duration_s": variant.duration_s}))
 }
 
 /// A task's input as its holder may fetch it.

@@ -14,7 +14,7 @@ use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::options::audio_format;
 use crate::proxy::request::{Name, Params};
-use crate::proxy::{inputs, store};
+use crate::proxy::{inputs, store, variants};
 use crate::subnet::task::{Kind, Output, Task};
 use crate::text::transcript::{SubtitleOptions, Transcript};
 
@@ -42,7 +42,6 @@ pub(super) async fn result(
     let row = answer(&app, &task).await?;
     let media = |kind| [(header::CONTENT_TYPE, kind)];
     match (format.format.as_deref().unwrap_or("json"), task.kind) {
-        // The very text that the miner signed.
         ("json", _) => Ok((media("application/json"), row.result).into_response()),
         ("audio", Kind::Synthesis) => speech(&app, &task, None, &headers).await,
         (other, Kind::Transcription) => {
@@ -148,11 +147,13 @@ pub(super) async fn converted(app: &App, output: &Output, format: &str) -> ApiRe
     })
 }
 
-/// The response that the user gets.
+/// The response that the user gets, in the times of the recording.
 pub(super) async fn answer(app: &App, task: &Task) -> ApiResult<store::ResponseRow> {
     let Some(id) = &task.answer else { return Err(not_answered(task)) };
     let row = app.store.records().response(id).await?;
-    row.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))
+    let row = row.ok_or_else(|| ApiError::internal(format!("the response of {} is missing", task.id)))?;
+    let result = variants::in_original_times(task, &row)?;
+    Ok(store::ResponseRow { result, ..row })
 }
 
 fn not_answered(task: &Task) -> ApiError {

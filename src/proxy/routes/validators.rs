@@ -117,10 +117,16 @@ async fn evaluation_view(app: &App, task: &Task, validator: &Hotkey) -> ApiResul
         let (sha256, bytes, duration_s) = (&output.sha256, output.bytes, output.duration_s);
         Ok::<_, ApiError>(Some(json!({"url": url, "sha256": sha256, "bytes": bytes, "duration_s": duration_s})))
     };
+    // What was signed stays as it is; with this its times become the recording's.
+    let variant = |id: &ResponseId| {
+        let variant = task.submissions().find(|submission| &submission.response_id == id)?.variant.as_ref()?;
+        Some(json!({"lead_s": variant.lead_s, "speed": variant.speed}))
+    };
     let response = |row: ResponseRow| {
         Ok(json!({
             "response_id": row.id, "miner": row.miner, "slot": row.slot, "result": row.result, "digest": row.digest,
             "signature": row.signature, "latency_s": seconds(row.latency_ms), "audio": audio(&row.id)?,
+            "variant": variant(&row.id),
         }))
     };
     Ok(json!({

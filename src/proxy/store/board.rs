@@ -1,8 +1,9 @@
 //! The open tasks as last known, readable by everybody without asking the store.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::subnet::assign::{is_claimable, rank};
 use crate::subnet::task::{Hotkey, Task, TaskId, TaskState};
 
 /// Ended tasks that are remembered, so that what was known of them before does not open them again.
@@ -22,11 +23,39 @@ pub(crate) struct Board {
     tasks: Arc<RwLock<Tasks>>,
 }
 
+/// Tasks in the order in which they are served. Most come to its end and leave from its beginning: neither moves many.
+#[derive(Default)]
+struct Line(VecDeque<(i64, Arc<Task>)>);
+
+impl Line {
+    /// Where the task stands, or else where it belongs.
+    fn find(&self, task: &Task) -> Result<usize, usize> {
+        let rank = rank(task);
+        self.0.binary_search_by(|(other, known)| other.cmp(&rank).then_with(|| known.id.cmp(&task.id)))
+    }
+
+    /// Lets the task, as it is now, stand in the line or not.
+    fn set(&mut self, task: &Arc<Task>, belongs: bool) {
+        match (self.find(task), belongs) {
+            (Ok(at), true) => self.0[at].1 = Arc::clone(task),
+            (Ok(at), false) => drop(self.0.remove(at)),
+            (Err(at), true) => self.0.insert(at, (rank(task), Arc::clone(task))),
+            (Err(_), false) => {}
+        }
+    }
+}
+
 #[derive(Default)]
 struct Tasks {
     open: BTreeMap<TaskId, Arc<Task>>,
     /// How many of them each owner has.
     of_owners: HashMap<String, usize>,
+    /// Those with a slot to claim.
+    claimable: Line,
+    /// Those on which nobody works.
+    queued: Line,
+    /// Tasks by the miners that hold a lease of them.
+    held: HashMap<Hotkey, BTreeSet<TaskId>>,
     /// Last events of ended tasks, and the order in which they ended.
     ended: HashMap<TaskId, u64>,
     order: VecDeque<TaskId>,
@@ -40,6 +69,14 @@ impl Tasks {
             return None;
         }
         let has_event = known.is_none_or(|known| known.last_event < task.last_event);
+        if let Some(known) = known.cloned() {
+            self.let_go(&known);
+        }
+        for miner in holders(&task) {
+            self.held.entry(miner.clone()).or_default().insert(task.id.clone());
+        }
+        self.claimable.set(&task, is_claimable(&task));
+        self.queued.set(&task, task.state == TaskState::Queued);
         if task.state.is_final() {
             self.forget(&task.id);
             self.ended.insert(task.id.clone(), task.last_event);
@@ -55,8 +92,23 @@ impl Tasks {
         Some(Change { task, has_event })
     }
 
+    /// Its miners hold no lease of it.
+    fn let_go(&mut self, task: &Task) {
+        for miner in holders(task) {
+            if let Some(held) = self.held.get_mut(miner) {
+                held.remove(&task.id);
+                if held.is_empty() {
+                    self.held.remove(miner);
+                }
+            }
+        }
+    }
+
     fn forget(&mut self, id: &TaskId) {
         let Some(task) = self.open.remove(id) else { return };
+        self.claimable.set(&task, false);
+        self.queued.set(&task, false);
+        self.let_go(&task);
         if let Some(n) = self.of_owners.get_mut(&task.owner) {
             *n -= 1;
             if *n == 0 {
@@ -64,6 +116,11 @@ impl Tasks {
             }
         }
     }
+}
+
+/// The miners that hold a lease of the task.
+fn holders(task: &Task) -> impl Iterator<Item = &Hotkey> {
+    task.leases().map(|(_, lease)| &lease.miner)
 }
 
 impl Board {
@@ -110,9 +167,22 @@ impl Board {
         self.fold(0, |n, task| n + usize::from(task.state == state))
     }
 
+    /// Looks at the tasks with a slot to claim, in the order in which they are to be served.
+    pub(crate) fn claimable<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = &Arc<Task>>) -> T) -> T {
+        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        look(&mut known.claimable.0.iter().map(|(_, task)| task))
+    }
+
+    /// The tasks of which this miner holds a lease.
+    pub(crate) fn held_by(&self, miner: &Hotkey) -> Vec<Arc<Task>> {
+        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let held = known.held.get(miner).into_iter().flatten();
+        held.filter_map(|id| known.open.get(id).cloned()).collect()
+    }
+
     /// How many leases this miner holds.
     pub(crate) fn leases_of(&self, miner: &Hotkey) -> usize {
-        self.fold(0, |n, task| n + task.leases().filter(|(_, lease)| &lease.miner == miner).count())
+        self.held_by(miner).iter().map(|task| holders(task).filter(|&holder| holder == miner).count()).sum()
     }
 
     /// Place in the queue, from 1; `None` for a task that does not wait.
@@ -120,14 +190,9 @@ impl Board {
         if task.state != TaskState::Queued {
             return None;
         }
-        let now_ms = task.updated_at_ms;
-        let urgency = |other: &Task| crate::subnet::assign::urgency(other, now_ms);
-        let is_ahead = |other: &Task| {
-            other.state == TaskState::Queued
-                && other.id != task.id
-                && urgency(other).total_cmp(&urgency(task)).reverse().then_with(|| other.id.cmp(&task.id)).is_lt()
-        };
-        Some(1 + self.fold(0, |n, other| n + usize::from(is_ahead(other))))
+        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let (Ok(n_before) | Err(n_before)) = known.queued.find(task);
+        Some(1 + n_before)
     }
 
     fn fold(&self, start: usize, step: impl Fn(usize, &Task) -> usize) -> usize {
@@ -136,5 +201,60 @@ impl Board {
 
     fn read<T>(&self, look: impl FnOnce(&BTreeMap<TaskId, Arc<Task>>) -> T) -> T {
         look(&self.tasks.read().unwrap_or_else(PoisonError::into_inner).open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subnet::task::{Claim, Coldkey, Input, Kind, NewTask, Options, Terms};
+
+    const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 1_000, commit_ms: 1_000, reveal_ms: 1_000 };
+
+    fn task(id: &str, priority: u8, created_at_ms: i64) -> Task {
+        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
+        let new = NewTask {
+            id: TaskId::from(id),
+            owner: String::new(),
+            kind: Kind::Transcription,
+            options: Options::default(),
+            input,
+            metadata: BTreeMap::new(),
+            priority,
+            redundancy: 1,
+            deadline_ms: created_at_ms + 600_000,
+        };
+        Task::new(new, created_at_ms)
+    }
+
+    fn claimable(board: &Board) -> Vec<String> {
+        board.claimable(|tasks| tasks.map(|task| task.id.as_str().to_owned()).collect())
+    }
+
+    #[test]
+    fn tasks_stand_in_line_by_urgency_and_leave_it_when_they_are_lent() {
+        let tasks = [task("old", 5, 0), task("fresh", 5, 1_000), task("urgent", 6, 2_000), task("late", 0, 0)];
+        let board = Board::new(tasks.to_vec());
+        assert_eq!(claimable(&board), ["urgent", "old", "fresh", "late"], "a priority is worth 30 s");
+        let positions = tasks.each_ref().map(|task| board.queue_position(task));
+        assert_eq!(positions, [Some(2), Some(3), Some(1), Some(4)]);
+
+        let [mut lent, fresh, ..] = tasks;
+        let (miner, coldkey) = (Hotkey::from("m"), Coldkey::from("c"));
+        let claim = Claim { slot: 0, miner: miner.clone(), coldkey, claim_id: "x".to_owned() };
+        lent.claim(claim, 5_000, &TERMS).unwrap();
+        board.publish(std::iter::once(Arc::new(lent.clone())));
+        assert_eq!(claimable(&board), ["urgent", "fresh", "late"]);
+        assert_eq!((board.queue_position(&lent), board.queue_position(&fresh)), (None, Some(2)));
+        assert_eq!((board.leases_of(&miner), board.held_by(&miner)[0].id.as_str()), (1, "old"));
+
+        lent.tick(7_000, &TERMS, &[]).unwrap();
+        board.publish(std::iter::once(Arc::new(lent)));
+        assert_eq!(
+            claimable(&board),
+            ["urgent", "old", "fresh", "late"],
+            "the lease ran out: its place is the old one"
+        );
+        assert_eq!((board.leases_of(&miner), board.held_by(&miner).len()), (0, 0));
     }
 }

@@ -195,6 +195,29 @@ pub struct Output {
     pub sample_rate: u32,
 }
 
+/// The rendering of the input that one miner hears: the same words at other times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// Length, seconds.
+    pub duration_s: f64,
+    /// Silence before the recording, seconds; below 0, what is cut of it.
+    pub lead_s: f64,
+    /// How fast it is played: 1 is its own speed.
+    pub speed: f64,
+}
+
+impl Variant {
+    /// When it is in the recording what is heard at `at_s`, seconds; what is heard before the recording is at its beginning.
+    #[must_use]
+    pub fn original_s(&self, at_s: f64) -> f64 {
+        ((at_s - self.lead_s) * self.speed).max(0.0)
+    }
+}
+
 /// The times that rule a task, ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -209,7 +232,7 @@ pub struct Terms {
 }
 
 /// A slot lent to one miner for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
     /// Who holds it.
     pub miner: Hotkey,
@@ -221,6 +244,9 @@ pub struct Lease {
     pub granted_at_ms: i64,
     /// When it ends unless a heartbeat extends it.
     pub expires_at_ms: i64,
+    /// What the miner hears instead of the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 /// An answer that passed the proxy's checks.
@@ -243,6 +269,9 @@ pub struct Submission {
     /// The audio that belongs to the answer of a synthesis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
+    /// What the miner heard instead of the input; its answer has the times of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 /// An answer that the proxy refused; kept so that the same submit gets the same reply.

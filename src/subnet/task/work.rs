@@ -1,7 +1,7 @@
 //! Miners' side of a task: claim, heartbeat, submit, fail, and what time does to leases.
 
 use super::ids::{Coldkey, Hotkey, ResponseId};
-use super::record::{Deferral, Lease, Output, Refused, Slot, SlotState, Submission, Task, TaskState, Terms};
+use super::record::{Deferral, Lease, Output, Refused, Slot, SlotState, Submission, Task, TaskState, Terms, Variant};
 use super::{DEFERRAL_MS, MAX_ATTEMPTS, MAX_PARTIAL_BYTES, MAX_REASON_BYTES, Refusal, seconds};
 
 /// A miner's wish for a slot.
@@ -89,11 +89,34 @@ impl Task {
             claim_id: claim.claim_id,
             granted_at_ms: now_ms,
             expires_at_ms: now_ms + terms.lease_ms,
+            variant: None,
         });
         let token = slot.token;
         self.derive_state();
         self.touch(now_ms);
         Ok(token)
+    }
+
+    /// Notes what the holder of a lease is given to hear. Its time begins now: the time before was the proxy's, who made it.
+    /// What was given before stays.
+    ///
+    /// # Errors
+    /// The lease ended or belongs to somebody else.
+    pub fn hand_over(
+        &mut self,
+        holding: &Holding<'_>,
+        variant: &Variant,
+        now_ms: i64,
+        terms: &Terms,
+    ) -> Result<(), Refusal> {
+        self.refuse_if_final()?;
+        let lease = self.slot_mut(holding.slot)?.live_lease(holding, now_ms)?;
+        if lease.variant.is_none() {
+            lease.variant = Some(variant.clone());
+            (lease.granted_at_ms, lease.expires_at_ms) = (now_ms, now_ms + terms.lease_ms);
+            self.touch(now_ms);
+        }
+        Ok(())
     }
 
     /// Whether a miner of this operator may take a slot now.
@@ -374,6 +397,7 @@ impl Slot {
             digest: answer.digest,
             submitted_at_ms: now_ms,
             output: answer.output,
+            variant: lease.variant,
         });
     }
 
