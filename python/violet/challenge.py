@@ -1,77 +1,60 @@
-"""What a validator knows beforehand, to ask a miner about directly: the words of clips, and measures of sounds."""
+"""Questions whose answers the validator knows: speech, texts and sounds that were never heard before."""
 
-import json
+import hashlib
+import hmac
 import math
 import random
+import secrets
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from violet.audio import encode
+from violet import _core
+from violet.audio import encode, load
+from violet.corpus import Clip
+from violet.files import write_atomic
+from violet.grammar import draw_text
 from violet.protocol import INLINE_LIMIT_BYTES
+from violet.speaking import Voices
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".ogg"})
-"""File names that count as clips in a directory of challenges."""
+SPEECH_RATE = 16_000
+"""Sample rate of spoken challenges, Hz."""
+
+MAX_SPEECH_S = 12.0
+"""Longest spoken challenge before silence is put around it: miners have users to serve."""
+
+FRESH_SHARE = 0.3
+"""Share of spoken challenges that are made by a voice, where there is one; the others are of the corpus."""
+
+FORMATS: Sequence[tuple[Literal["opus", "mp3"], int]] = (
+    ("opus", 32_000),
+    ("opus", 24_000),
+    ("mp3", 48_000),
+    ("mp3", 32_000),
+    ("opus", 16_000),
+)
+"""How spoken challenges are written, drawn at random; the last is small enough for what travels inside a message."""
+
+MAX_REMEMBERED = 10_000
+"""Challenges whose like is not sent again, the newest."""
+
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """Speech with its exact words."""
+class Speech:
+    """Speech to transcribe, and its words."""
 
-    path: Path
+    audio: bytes
+    """A file."""
     text: str
-
-    @property
-    def fits_inline(self) -> bool:
-        """Whether the file may travel inside a synapse."""
-        return self.path.stat().st_size <= INLINE_LIMIT_BYTES
-
-
-def packaged_clips() -> tuple[Clip, ...]:
-    """The clips that Violet brings (`violet/data/speech`, licences beside them)."""
-    directory = Path(str(files("violet"))) / "data" / "speech"
-    manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-    return tuple(Clip(directory / entry["file"], entry["text"]) for entry in manifest["clips"])
-
-
-def clips_in(directory: Path) -> tuple[Clip, ...]:
-    """Every `NAME.wav` (or flac, mp3, m4a, ogg) in `directory` that has its words in `NAME.txt`.
-
-    Raises:
-        ValueError: There is none.
-    """
-    clips = tuple(
-        Clip(path, path.with_suffix(".txt").read_text(encoding="utf-8").strip())
-        for path in sorted(directory.iterdir())
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.with_suffix(".txt").is_file()
-    )
-    if not clips:
-        message = f"no clips in {directory}; expected NAME.wav (or flac, mp3, m4a, ogg) with the words in NAME.txt"
-        raise ValueError(message)
-    return clips
-
-
-def draw(clips: Sequence[Clip], generator: random.Random) -> Clip:
-    """One clip that may travel inside a synapse.
-
-    Raises:
-        ValueError: All are too large.
-    """
-    small = [clip for clip in clips if clip.fits_inline]
-    if not small:
-        message = f"every challenge clip is over {INLINE_LIMIT_BYTES} bytes; shorten one, or store it as mp3 or ogg"
-        raise ValueError(message)
-    return generator.choice(small)
-
-
-SOUND_RATE = 16_000
-"""Sample rate of a sound, Hz."""
-
-SOUND_S = (1.2, 1.9)
-"""Length of a sound, seconds: within 64 KiB as 16-bit samples."""
+    language: str
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +67,154 @@ class Sound:
     """What to ask for."""
     known: Mapping[str, tuple[float, float]]
     """Truth and tolerance by the path of a value, such as `level.rms_dbfs`."""
+
+
+class Seeds:
+    """Generators that nobody else can foresee: drawn from a secret of this validator and the newest block's hash.
+
+    The block's hash lets the validator not choose its questions; the secret lets nobody compute them.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._drawn = 0
+
+    @classmethod
+    def open(cls, path: Path) -> "Seeds":
+        """The seeds of the secret in a file, which is made (for its owner's eyes) where there is none.
+
+        Raises:
+            ValueError: The file holds something else.
+            OSError: It cannot be read or written.
+        """
+        if not path.exists():
+            write_atomic(path, secrets.token_hex(SECRET_BYTES))
+        text = path.read_text(encoding="utf-8").strip()
+        try:
+            secret = bytes.fromhex(text)
+        except ValueError:
+            secret = b""
+        if len(secret) != SECRET_BYTES:
+            message = f"{path} is no secret of {2 * SECRET_BYTES} hex digits; delete it, and another one is made"
+            raise ValueError(message)
+        return cls(secret)
+
+    def draw(self, block_hash: str) -> random.Random:
+        """The next generator."""
+        self._drawn += 1
+        # A restart begins with fresh draws too, even within one block.
+        text = f"violet/challenge/1\n{block_hash}\n{self._drawn}\n{secrets.token_hex(8)}"
+        return random.Random(hmac.digest(self._secret, text.encode(), hashlib.sha256))
+
+
+class Maker:
+    """Makes challenges, none of them twice.
+
+    Args:
+        clips: Speech with its words.
+        voices: Make fresh speech; None, or none at all, for a validator without.
+    """
+
+    def __init__(self, clips: Sequence[Clip], voices: Voices | None) -> None:
+        self._clips = clips
+        self._voices = voices if voices is not None and voices.names else None
+        self._made: OrderedDict[str, None] = OrderedDict()
+
+    def speech(self, generator: random.Random, *, limit_bytes: int = INLINE_LIMIT_BYTES) -> Speech:
+        """Speech in a file of at most `limit_bytes`; may take a second where a voice speaks.
+
+        Raises:
+            ValueError: No clip is short enough.
+            OSError: A clip cannot be read.
+        """
+        if self._voices is not None and generator.random() < FRESH_SHARE:
+            samples, text, language = self._spoken(self._voices, generator)
+        else:
+            samples, text, language = self._from_corpus(generator)
+        whole = changed(samples, generator)
+        duration_s = len(whole) / SPEECH_RATE
+        for name, bit_rate in (generator.choice(FORMATS), FORMATS[-1]):
+            file = encode(whole, SPEECH_RATE, format=name, bit_rate=bit_rate)
+            if len(file) <= limit_bytes:
+                return self._once(Speech(file, text, language, duration_s), file)
+        message = f"{duration_s:.0f} s of speech do not fit into {limit_bytes} bytes"
+        raise ValueError(message)
+
+    def text(self, generator: random.Random) -> str:
+        """A sentence to speak."""
+        while (text := draw_text(generator)) in self._made:
+            pass
+        return self._once(text, text.encode(), key=text)
+
+    def sound(self, generator: random.Random) -> Sound:
+        """A sound to measure."""
+        sound = draw_sound(generator)
+        return self._once(sound, sound.audio)
+
+    def _spoken(self, voices: Voices, generator: random.Random) -> tuple[npt.NDArray[np.float32], str, str]:
+        text = self.text(generator)
+        voice = generator.choice(voices.names)
+        spoken = voices.speak(text, voice, speed=generator.uniform(0.9, 1.15), seed=generator.getrandbits(31))
+        samples = _core.resample(spoken.samples, spoken.sample_rate, SPEECH_RATE)
+        return samples[: int(MAX_SPEECH_S * SPEECH_RATE)], text, "en"
+
+    def _from_corpus(self, generator: random.Random) -> tuple[npt.NDArray[np.float32], str, str]:
+        """One clip, or two that are short enough, one after the other."""
+        samples, clip = self._short_clip(generator)
+        text = clip.text
+        other = generator.choice(self._clips)
+        if other.language == clip.language and other.path != clip.path and generator.random() < 0.5:
+            more, _ = load(other.path, SPEECH_RATE)
+            if len(samples) + len(more) <= MAX_SPEECH_S * SPEECH_RATE:
+                pause = np.zeros(int(generator.uniform(0.3, 0.9) * SPEECH_RATE), np.float32)
+                samples, text = np.concatenate([samples, pause, more]), f"{text} {other.text}"
+        return samples, text, clip.language
+
+    def _short_clip(self, generator: random.Random) -> tuple[npt.NDArray[np.float32], Clip]:
+        for clip in generator.sample(self._clips, len(self._clips)):
+            samples, _ = load(clip.path, SPEECH_RATE)
+            if 0 < len(samples) <= MAX_SPEECH_S * SPEECH_RATE:
+                return samples, clip
+        message = f"every challenge clip is over {MAX_SPEECH_S:g} s; give shorter ones"
+        raise ValueError(message)
+
+    def _once[T](self, made: T, content: bytes, *, key: str | None = None) -> T:
+        """Notes what was made.
+
+        Raises:
+            ValueError: The same was made before: the generator repeats itself.
+        """
+        key = key or hashlib.sha256(content).hexdigest()
+        if key in self._made:
+            message = "a challenge came out twice; the generator of its draws repeats itself"
+            raise ValueError(message)
+        self._made[key] = None
+        while len(self._made) > MAX_REMEMBERED:
+            self._made.popitem(last=False)
+        return made
+
+
+def changed(samples: npt.NDArray[np.float32], generator: random.Random) -> npt.NDArray[np.float32]:
+    """The recording at another speed and level, within silence: a stored answer knows it no more.
+
+    The silence around it is for models that hear words where there are none; it has a floor, as recordings have.
+    """
+    faster = round(SPEECH_RATE * generator.uniform(0.93, 1.08))
+    spoken = _core.resample(samples, faster, SPEECH_RATE)
+    before, after = (np.zeros(int(generator.uniform(0.05, s) * SPEECH_RATE), np.float32) for s in (1.5, 2.5))
+    whole = np.concatenate([before, spoken, after])
+    noise = np.random.default_rng(generator.getrandbits(64)).standard_normal(len(whole), np.float32)
+    loudness = float(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))))
+    whole += np.float32(loudness * 10 ** (-generator.uniform(20, 40) / 20)) * noise
+    peak = float(np.abs(whole).max())
+    return (whole * np.float32(generator.uniform(0.1, 0.95) / max(peak, 1e-6))).astype(np.float32)
+
+
+SOUND_RATE = 16_000
+"""Sample rate of a sound, Hz."""
+
+SOUND_S = (1.2, 1.9)
+"""Length of a sound, seconds: within 64 KiB as 16-bit samples."""
 
 
 def draw_sound(generator: random.Random) -> Sound:
@@ -102,19 +233,3 @@ def draw_sound(generator: random.Random) -> Sound:
     }
     more = generator.sample(("loudness", "true_peak", "mel", "mfcc"), 2)
     return Sound(encode(samples, SOUND_RATE, dither=generator.getrandbits(32)), ("level", "pitch", *more), known)
-
-
-_NAMES = ("Amelia Hart", "Oscar Lindqvist", "Doctor Okafor", "Miss Delacroix", "Captain Ferrari", "Professor Nakamura")
-_DEEDS = ("sold", "painted", "repaired", "borrowed", "photographed", "promised us")
-_THINGS = ("wooden chairs", "silver lanterns", "old maps", "garden gates", "copper kettles", "fishing boats")
-_PLACES = ("near the harbour", "behind the library", "outside the station", "under the bridge", "at the market")
-
-
-def draw_text(generator: random.Random) -> str:
-    """A sentence to speak, with a name, a number and a date; hardly ever the same twice."""
-    day, hour = generator.randint(1, 28), generator.randint(2, 11)
-    month = generator.choice(("January", "March", "June", "August", "October", "December"))
-    return (
-        f"On {month} {day}, {generator.choice(_NAMES)} {generator.choice(_DEEDS)} {generator.randint(2, 99)} "
-        f"{generator.choice(_THINGS)} {generator.choice(_PLACES)} before {hour} o'clock."
-    )

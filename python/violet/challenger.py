@@ -6,7 +6,7 @@ import binascii
 import random
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from violet import _core
 from violet.analysis import analyze
 from violet.audio import decode
 from violet.chain import Neuron
-from violet.challenge import Clip, Sound, draw, draw_sound, draw_text
+from violet.challenge import Maker, Sound, Speech
 from violet.judge import NOTHING, score_measures, score_speech, score_text
 from violet.listener import Listener, about_audio
 from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION, Options, Score, TaskId, sha256_hex
@@ -40,47 +40,50 @@ class Challenger:
 
     Args:
         dendrite: How they are called.
-        clips: Speech with its words.
-        generator: Private: nobody can know the questions beforehand.
+        maker: Makes the questions.
         listener: Judges speech; None for a validator that cannot.
     """
 
-    def __init__(
-        self,
-        dendrite: ValidatorDendrite,
-        clips: Sequence[Clip],
-        generator: random.Random,
-        listener: Listener | None = None,
-    ) -> None:
+    def __init__(self, dendrite: ValidatorDendrite, maker: Maker, listener: Listener | None = None) -> None:
         self._dendrite = dendrite
-        self._clips = clips
-        self._random = generator
+        self._maker = maker
         self._listener = listener
+        self.kinds: tuple[str, ...] = (TRANSCRIPTION, ANALYSIS, *(() if listener is None else (SYNTHESIS,)))
+        """What it can ask and judge."""
 
-    async def ask(self, miner: Neuron, able: Capabilities) -> Outcome | None:
-        """One question of a kind that the miner does; None where there is none, or it is busy."""
-        known = (TRANSCRIPTION, ANALYSIS, *(() if self._listener is None else (SYNTHESIS,)))
-        kinds = [kind for kind in known if kind in able.kinds]
+    def draw_kind(self, able: Collection[Capabilities], generator: random.Random) -> str | None:
+        """The kind of one round: all miners are asked the same kind at one moment, so that their times compare."""
+        kinds = [kind for kind in self.kinds if any(kind in miner.kinds for miner in able)]
+        return generator.choice(kinds) if kinds else None
+
+    async def ask(self, miner: Neuron, able: Capabilities, kind: str, generator: random.Random) -> Outcome | None:
+        """One question of this kind, or of another where the miner does not do it.
+
+        None where there is none to ask, or the miner is busy.
+        """
+        kinds = [known for known in self.kinds if known in able.kinds]
         if not kinds:
             return None
-        kind = self._random.choice(kinds)
+        kind = kind if kind in kinds else generator.choice(kinds)
         task_id = TaskId(f"challenge_{uuid.uuid4().hex}")
         if kind == TRANSCRIPTION:
-            clip = draw(self._clips, self._random)
-            audio = await asyncio.to_thread(clip.path.read_bytes)
-            reply = await self._dendrite.transcribe(miner, AudioRequest(task_id, None, audio))
-            scored = None if reply.busy else await asyncio.to_thread(_score_clip, clip, reply)
+            speech = await asyncio.to_thread(self._maker.speech, generator)
+            options = Options(language=speech.language)
+            reply = await self._dendrite.transcribe(miner, AudioRequest(task_id, None, speech.audio, options))
+            scored = None if reply.busy else await asyncio.to_thread(_score_transcript, speech, reply)
         elif kind == ANALYSIS:
-            sound = draw_sound(self._random)
+            sound = self._maker.sound(generator)
             request = AudioRequest(task_id, None, sound.audio, Options(fields=sound.fields))
             reply = await self._dendrite.analyze(miner, request)
             scored = None if reply.busy else await asyncio.to_thread(_score_sound, sound, reply)
         else:
-            options = Options(voice=self._random.choice(able.voices) if able.voices else None)
-            text = draw_text(self._random)
+            options = Options(voice=generator.choice(able.voices) if able.voices else None)
+            text = self._maker.text(generator)
             reply = await self._dendrite.synthesize(miner, TextRequest(task_id, text, options))
             scored = None if reply.busy else await self._score_speech(text, options, reply)
-        return None if scored is None else Outcome(kind, *scored, reply.latency_s)
+        if scored is None:
+            return None
+        return Outcome(kind, *scored, reply.latency_s)
 
     async def _score_speech(self, text: str, options: Options, reply: Answer[str]) -> tuple[Score, bool]:
         """Score of speech in which a text should be heard."""
@@ -101,25 +104,42 @@ class Challenger:
             except ValueError:  # it does not decode, or holds nothing
                 return NOTHING, False
         score = score_speech(text, speech, "en", reply.latency_s)
-        return score, score.score > 0 and speech.wer is not None and speech.wer <= PASSING_ERROR_RATE
+        return score, passes(SYNTHESIS, score)
 
 
-def _score_clip(clip: Clip, reply: Answer[str]) -> tuple[Score, bool]:
+def passes(kind: str, score: Score) -> bool:
+    """Whether an answer to a challenge passes as honest work."""
+    if kind == ANALYSIS:
+        return score.score > 0
+    is_close = score.error_rate is not None and score.error_rate <= PASSING_ERROR_RATE
+    return is_close and (kind == TRANSCRIPTION or score.score > 0)
+
+
+def _score_transcript(speech: Speech, reply: Answer[str]) -> tuple[Score, bool]:
+    score = score_known_transcript(speech, reply.value or "", reply.latency_s)
+    return score, passes(TRANSCRIPTION, score)
+
+
+def score_known_transcript(speech: Speech, result: str, latency_s: float) -> Score:
     """Score of a transcript of words that are known."""
     try:
-        transcript = _core.Transcript.from_json(reply.value or "")
+        transcript = _core.Transcript.from_json(result)
     except ValueError:
-        return NOTHING, False
-    score = score_text(clip.text, transcript.text, "en", transcript.duration_s, reply.latency_s)
-    return score, score.error_rate is not None and score.error_rate <= PASSING_ERROR_RATE
+        return NOTHING
+    # The length is the challenge's own: the miner's word for it would stretch its time.
+    return score_text(speech.text, transcript.text, speech.language, speech.duration_s, latency_s)
 
 
 def _score_sound(sound: Sound, reply: Answer[str]) -> tuple[Score, bool]:
+    score = score_known_sound(sound, reply.value or "", reply.latency_s)
+    return score, passes(ANALYSIS, score)
+
+
+def score_known_sound(sound: Sound, result: str, latency_s: float) -> Score:
     """Score of measures of a sound that was made by formula."""
     samples, sample_rate = decode(sound.audio)
     own = analyze(samples, sound.fields, sample_rate=sample_rate)
     # What is known by formula is not asked of this validator's own instruments.
     measured = {name: own[name] for name in sound.fields if name != "pitch"}
     duration_s, _ = sound.known["duration_s"]
-    score = score_measures(reply.value or "", measured, sound.known, duration_s, reply.latency_s)
-    return score, score.score > 0
+    return score_measures(result, measured, sound.known, duration_s, latency_s)

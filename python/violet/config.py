@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from violet.chain import LOCALNET
@@ -33,6 +33,9 @@ PRIVATE_NETWORKS = frozenset({"local", LOCALNET})
 PORTS = range(1025, 65535)
 """Ports that an axon of the SDK may use."""
 
+MAX_CAPACITY = 64
+"""Most tasks that a miner takes at once."""
+
 ANY_IP = "0.0.0.0"
 """Bind to every address of the machine."""
 
@@ -41,6 +44,12 @@ USAGE_EXIT_CODE = 2
 
 LOG_LEVELS = {"info": "say what happens (the default)", "debug": "say more, with tracebacks", "trace": "say everything"}
 """The values of `NeuronConfig.log_level`, and what they mean."""
+
+WANDB_PROJECT = "violet"
+"""The project of runs on Weights & Biases unless `--wandb.project_name` names another."""
+
+METRICS_PORTS = {"miner": 9191, "validator": 9192}
+"""Ports of `/metrics` and `/healthz`."""
 
 WANDB_MODES = ("online", "offline", "disabled")
 """The values of `NeuronConfig.wandb_mode`."""
@@ -72,8 +81,18 @@ class NeuronConfig:
     """Directory for this neuron's state."""
     sync_interval_s: float
     """Time between two readings of the metagraph."""
-    wandb_mode: str
-    """One of `WANDB_MODES`."""
+    wandb_mode: Literal["online", "offline", "disabled"]
+    wandb_project: str
+    wandb_entity: str | None
+    wandb_notes: str | None
+    metrics_host: str
+    """Address that `/metrics` and `/healthz` are served on."""
+    metrics_port: int | None
+    """Its port; None to serve neither."""
+    record_log: bool
+    """Whether the log is also written to files, as lines of JSON."""
+    logging_dir: Path
+    """Where to."""
 
     @property
     def published_ip(self) -> str | None:
@@ -91,8 +110,10 @@ class MinerConfig(NeuronConfig):
 
     kinds: tuple[str, ...] | None
     """Kinds of task to take; None for all that the machine's models allow."""
-    capacity: int
-    """Tasks worked on at once."""
+    capacity: int | None
+    """Tasks worked on at once; None for as many as the machine does in time, which is measured at the start."""
+    concurrency: Mapping[str, int]
+    """Most tasks of a kind at once, for kinds that have a limit of their own."""
     max_waiting: int
     """Direct requests that may wait behind the running ones; more get a busy answer."""
     min_stake: float
@@ -119,7 +140,15 @@ class MinerConfig(NeuronConfig):
             "KINDS",
             f"kinds of task to take, of {','.join(KINDS)} (all that the models on this machine allow)",
         )
-        _add(work, "--capacity", _number(int, 1, 64), 1, "N", "tasks at once (1)")
+        _add(work, "--capacity", _capacity, None, "N", "tasks at once, or auto: as many as are done in time (auto)")
+        _add(
+            work,
+            "--concurrency",
+            _concurrency,
+            {},
+            "KIND=N,..",
+            "most tasks of a kind at once, such as synthesis=1,analysis=4 (--capacity)",
+        )
         _add(work, "--axon.max_waiting", _number(int, 0, 1024), 8, "N", "direct requests that may wait (8)")
         _add(
             work,
@@ -151,6 +180,12 @@ class ValidatorConfig(NeuronConfig):
 
     challenge_dir: Path | None
     """Directory of clips with known transcripts; None for those that come with Violet."""
+    challenge_manifest: Path | None
+    """A dataset's manifest instead."""
+    challenge_share: float
+    """Share of the proxy's tasks that are challenges of validators."""
+    challenge_api_key_file: Path | None
+    """File with the key by which challenges are sent through the proxy; None where it asks for none."""
     challenge_interval_s: float
     """Time between two rounds of direct challenges."""
     query_timeout_s: float
@@ -178,6 +213,30 @@ class ValidatorConfig(NeuronConfig):
             None,
             "DIR",
             "clips with transcripts: NAME.wav (flac, mp3, ..) beside NAME.txt (those that come with Violet)",
+        )
+        _add(
+            work,
+            "--challenge.manifest",
+            _file,
+            None,
+            "FILE",
+            "a dataset's manifest instead: a JSON object a line with audio_filepath and text",
+        )
+        _add(
+            work,
+            "--challenge.share",
+            _number(float, 0, 0.5),
+            0.18,
+            "P",
+            "share of the proxy's tasks that validators send as challenges, all together (0.18)",
+        )
+        _add(
+            work,
+            "--challenge.api_key_file",
+            _file,
+            None,
+            "FILE",
+            "file with the key to send them with, where the proxy asks for one",
         )
         _add(
             work,
@@ -210,12 +269,22 @@ class ValidatorConfig(NeuronConfig):
             action="store_true",
             help="publish the axon's address on chain; a validator needs none",
         )
-        return cls(**_read(parser, argv, env, "validator"))
+        found = _read(parser, argv, env, "validator")
+        if found["challenge_dir"] is not None and found["challenge_manifest"] is not None:
+            parser.error("argument --challenge.manifest: not together with --challenge.dir")
+        return cls(**found)
 
 
 def data_dir(env: Mapping[str, str] = os.environ) -> Path:
     """Where Violet keeps state of this user (the XDG base directory specification)."""
     return Path(env.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "violet"
+
+
+def neuron_dir(
+    network: str, netuid: int, wallet_name: str, wallet_hotkey: str, role: str, env: Mapping[str, str] = os.environ
+) -> Path:
+    """Where a neuron keeps its state unless `--neuron.path` says otherwise."""
+    return data_dir(env) / "neurons" / f"{network}-{netuid}" / f"{wallet_name}-{wallet_hotkey}" / role
 
 
 class Parser(argparse.ArgumentParser):
@@ -259,6 +328,21 @@ def _kinds(text: str) -> tuple[str, ...]:
     return names if is_known else _refuse(text, f"some of {','.join(KINDS)}, with commas between")
 
 
+def _capacity(text: str) -> float | None:
+    return None if text == "auto" else _number(int, 1, MAX_CAPACITY)(text)
+
+
+def _concurrency(text: str) -> Mapping[str, int]:
+    expected = f"KIND=N with commas between, of {','.join(KINDS)}, N from 1 to {MAX_CAPACITY}"
+    found = {}
+    for entry in text.split(","):
+        kind, _, number = entry.strip().partition("=")
+        if kind not in KINDS or kind in found or not number.isdecimal() or not 1 <= int(number) <= MAX_CAPACITY:
+            _refuse(text, expected)
+        found[kind] = int(number)
+    return found
+
+
 def _port(text: str) -> int:
     is_port = text.isdecimal() and int(text) in PORTS
     return int(text) if is_port else _refuse(text, f"a port from {PORTS.start} to {PORTS.stop - 1}")
@@ -280,6 +364,11 @@ def _url(*schemes: str) -> _Reader:
     return read
 
 
+def _port_or_off(text: str) -> int | str:
+    is_port = text.isdecimal() and int(text) < PORTS.stop
+    return text if text == "off" else int(text) if is_port else _refuse(text, "a port, 0 for any free one, or off")
+
+
 def _device(text: str) -> str:
     name, colon, index = text.partition(":")
     is_device = index.isdecimal() and name == "cuda" if colon else name in {"auto", "cpu", "cuda", "metal"}
@@ -296,6 +385,11 @@ def _directory(text: str) -> Path:
     return path if path.is_dir() else _refuse(text, "a directory that exists")
 
 
+def _file(text: str) -> Path:
+    path = Path(text).expanduser()
+    return path if path.is_file() else _refuse(text, "a file that exists")
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser() if text else _refuse(text, "a directory")
 
@@ -309,6 +403,8 @@ ENVIRONMENT: Mapping[str, tuple[str, _Reader]] = {
     "wallet_hotkey": ("BT_WALLET_HOTKEY", _name),
     "wallet_path": ("BT_WALLET_PATH", _path),
     "wandb_mode": ("WANDB_MODE", _one_of(*WANDB_MODES)),
+    "wandb_project": ("WANDB_PROJECT", _name),
+    "wandb_entity": ("WANDB_ENTITY", _name),
 }
 """The settings that the environment may give: variable and reader by setting. An empty variable counts as not set."""
 
@@ -316,7 +412,12 @@ ENVIRONMENT: Mapping[str, tuple[str, _Reader]] = {
 def _setting(flag: str) -> str:
     """The setting that a flag gives: its name, without the group where that is no part of the meaning."""
     group, _, name = flag.removeprefix("--").partition(".")
-    is_own_word = group in {"subtensor", "blacklist", "dev", "mine"} or name in {"max_waiting", "sync_interval_s"}
+    if flag == "--wandb.project_name":
+        return "wandb_project"
+    is_own_word = group in {"subtensor", "blacklist", "dev", "mine", "logging"} or name in {
+        "max_waiting",
+        "sync_interval_s",
+    }
     return name if is_own_word else f"{group}_{name}".rstrip("_")
 
 
@@ -380,14 +481,38 @@ def _parser(program: str, description: str, env: Mapping[str, str]) -> Parser:
         "S",
         "seconds between two readings of the metagraph (120; 2 on localnet)",
     )
+    watching = parser.add_argument_group("watching")
     for level, text in LOG_LEVELS.items():
-        running.add_argument(f"--logging.{level}", dest="log_level", action="store_const", const=level, help=text)
+        watching.add_argument(f"--logging.{level}", dest="log_level", action="store_const", const=level, help=text)
+    watching.add_argument(
+        "--logging.record_log",
+        dest="record_log",
+        action="store_true",
+        help="also write the log to files, as JSON lines",
+    )
+    _add(watching, "--logging.logging_dir", _path, None, "DIR", "where to (logs in --neuron.path)")
+    _add(watching, "--metrics.host", _ip, "127.0.0.1", "IP", "address of /metrics and /healthz (127.0.0.1)")
+    ports = ", ".join(f"{port} of a {role}" for role, port in METRICS_PORTS.items())
+    _add(watching, "--metrics.port", _port_or_off, None, "PORT", f"its port, 0 for any free one, or off ({ports})")
+    watching.add_argument("--wandb.off", dest="wandb_off", action="store_true", help="send nothing to Weights & Biases")
+    watching.add_argument("--wandb.offline", dest="wandb_offline", action="store_true", help="write runs for later")
+    _add(
+        watching,
+        "--wandb.project_name",
+        _name,
+        None,
+        "NAME",
+        f"send metrics to this project ({WANDB_PROJECT}; without a flag or WANDB_MODE nothing is sent) [WANDB_PROJECT]",
+    )
+    _add(watching, "--wandb.entity", _name, None, "NAME", "of this user or team [WANDB_ENTITY]")
+    _add(watching, "--wandb.notes", str, None, "TEXT", "what to say about the run")
     return parser
 
 
 def _read(parser: Parser, argv: Sequence[str], env: Mapping[str, str], role: str) -> dict[str, Any]:
     """The settings by name: flags first, then the environment, then what follows from the network."""
     found = vars(parser.parse_args(argv))
+    _read_wandb(parser, found)
     for setting, (variable, reader) in ENVIRONMENT.items():
         if found.get(setting) is None and env.get(variable):
             try:
@@ -405,12 +530,27 @@ def _read(parser: Parser, argv: Sequence[str], env: Mapping[str, str], role: str
         "wallet_hotkey": "default",
         "wallet_path": DEFAULT_WALLET_PATH.expanduser(),
         "wandb_mode": "disabled",
+        "wandb_project": WANDB_PROJECT,
+        "metrics_port": METRICS_PORTS[role],
         "log_level": "info",
         "sync_interval_s": 2.0 if network == LOCALNET else 120.0,
         "axon_external_port": found["axon_port"],
     }
     found |= {setting: value for setting, value in defaults.items() if found.get(setting) is None}
     if found["neuron_path"] is None:
-        neuron = f"{network}-{found['netuid']}/{found['wallet_name']}-{found['wallet_hotkey']}"
-        found["neuron_path"] = data_dir(env) / "neurons" / neuron / role
+        found["neuron_path"] = neuron_dir(
+            network, found["netuid"], found["wallet_name"], found["wallet_hotkey"], role, env
+        )
+    if found["metrics_port"] == "off":
+        found["metrics_port"] = None
+    found["logging_dir"] = found["logging_dir"] or found["neuron_path"] / "logs"
     return found
+
+
+def _read_wandb(parser: Parser, found: dict[str, Any]) -> None:
+    """What the flags say about Weights & Biases; a project's name is a wish for it."""
+    is_off, is_offline = found.pop("wandb_off"), found.pop("wandb_offline")
+    if is_off and is_offline:
+        parser.error("argument --wandb.off: not together with --wandb.offline")
+    wished = "online" if found["wandb_project"] is not None else None
+    found["wandb_mode"] = "disabled" if is_off else "offline" if is_offline else wished

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import aiohttp
 
-from violet.challenge import packaged_clips
+from violet.corpus import packaged_clips
 from violet.demo_screen import Display, Job, Outcome, say, show_emission, show_outcome
 from violet.errors import VioletError
 from violet.local_network import LocalNetwork

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from violet import wer, word_counts
-from violet.challenge import Clip
+from violet.corpus import Clip
 from violet.local_network import LocalNetwork, Member
 from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION
 

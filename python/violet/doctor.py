@@ -41,7 +41,16 @@ CHAIN_TIMEOUT_S = 20.0
 MAX_AHEAD_S, MAX_BEHIND_S = 2.0, 10.0
 """How far a clock may differ before the proxy refuses its signatures (docs/protocol.md)."""
 
-NEEDED_DISTRIBUTIONS = ("bittensor", "bittensor-wallet", "aiohttp", "fastapi", "numpy", "pydantic", "uvicorn")
+NEEDED_DISTRIBUTIONS = (
+    "bittensor",
+    "bittensor-wallet",
+    "aiohttp",
+    "fastapi",
+    "numpy",
+    "prometheus-client",
+    "pydantic",
+    "uvicorn",
+)
 """What neurons import besides Violet."""
 
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "asimd")

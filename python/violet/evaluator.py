@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from violet import reward
+from violet.covert import Known, known_scores
 from violet.engine import Engine
 from violet.errors import ProtocolError, ProxyError
 from violet.judge import NOTHING, score_analysis, score_responses, score_speech, score_transcript
@@ -33,13 +34,15 @@ class Evaluator:
         self.kinds: tuple[str, ...] = (TRANSCRIPTION, ANALYSIS, *(() if listener is None else (SYNTHESIS,)))
         """What it can judge."""
 
-    async def scores(self, evaluation: Evaluation) -> dict[ResponseId, Score]:
-        """The scores of all responses of one task.
+    async def scores(self, evaluation: Evaluation, known: Known | None = None) -> dict[ResponseId, Score]:
+        """The scores of all responses of one task, by what is `known` where it is this validator's own challenge.
 
         Raises:
             VioletError: A file cannot be fetched, or the kind is none that it can judge.
             ValueError: The input cannot be read.
         """
+        if known is not None and not isinstance(known, str):
+            return dict(await asyncio.to_thread(known_scores, evaluation, known))
         with tempfile.TemporaryDirectory(prefix="violet-validator-") as name:
             directory = Path(name)
             path = directory / "input"
@@ -52,9 +55,8 @@ class Evaluator:
                 analysis = await self._engine.analyze(path, evaluation.options.fields)
                 return await asyncio.to_thread(score_responses, responses, task_id, score_analysis, analysis)
             if evaluation.kind == SYNTHESIS and self._listener is not None:
-                return await self._speech_scores(
-                    evaluation, path.read_text(encoding="utf-8"), directory, self._listener
-                )
+                text = path.read_text(encoding="utf-8") if known is None else known
+                return await self._speech_scores(evaluation, text, directory, self._listener)
         message = f"{task_id} is of kind {evaluation.kind}; this validator judges {', '.join(self.kinds)}"
         raise ProtocolError(message)
 

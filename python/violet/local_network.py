@@ -251,8 +251,12 @@ class LocalNetwork:
             "--model", self._model, "--neuron.path", str(self.directory / name), "--neuron.sync_interval_s", "1",
             "--poll.wait_s", "5",
         ]  # fmt: skip
+        arguments += ["--metrics.port", str(_free_port())]
         if role == "validator":
-            arguments += ["--challenge.interval_s", "5"]
+            arguments += ["--challenge.interval_s", "10"]
+        else:
+            # Miners that measure at the same time would measure each other.
+            arguments += ["--capacity", "1"]
         if is_bad:
             arguments += ["--dev.drop_words", "0.3"]
         return Member(name, role, arguments, hotkey, uid, is_bad)

@@ -7,15 +7,17 @@ import random
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from violet import __version__
+from violet.bench import Bench, measure
 from violet.config import ANY_IP, MinerConfig
 from violet.engine import Engine
 from violet.errors import ProtocolError, ProxyError, VioletError
-from violet.neuron import MetagraphCache, Neuron, log, run_neuron
+from violet.metrics import MinerMetrics
+from violet.neuron import Neuron, log, run_neuron
 from violet.protocol import (
     ANALYSIS,
     SYNTHESIS,
@@ -59,24 +61,34 @@ class Miner(Neuron):
     """One miner process: two doors, one engine."""
 
     def __init__(self, config: MinerConfig) -> None:
-        super().__init__(config)
+        self.metrics: MinerMetrics = MinerMetrics()
+        super().__init__(config, self.metrics)
         self._config = config
-        self._running: set[asyncio.Task[None]] = set()
-        self._answered = 0
+        self._running: dict[asyncio.Task[None], str] = {}
+        """Leases in work, with their kinds."""
+        self._capacity = config.capacity or 1
         self._random = random.Random(self.wallet.hotkey.ss58_address)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then finishes what it has begun."""
         config = self._config
-        metagraph = MetagraphCache(self.chain, config.sync_interval_s)
-        await metagraph.refresh()
-        self.registered_uid(metagraph.now)
+        await self.metagraph.refresh()
+        self.registered_uid(self.metagraph.now)
         voices = Voices(voices_here())
         kinds = config.kinds or (TRANSCRIPTION, *((SYNTHESIS,) if voices.names else ()), ANALYSIS)
         if SYNTHESIS in kinds and not voices.names:
             message = "no voice is on this machine, so nothing can be spoken; get one with: violet models fetch joe"
             raise ProtocolError(message)
-        engine = Engine(await self.load_model() if TRANSCRIPTION in kinds else None, config.capacity, voices)
+        transcriber = await self.load_model() if TRANSCRIPTION in kinds else None
+        if config.capacity is None:
+            found = await asyncio.to_thread(measure, transcriber, voices if SYNTHESIS in kinds else None)
+            self._say_measured(found)
+            self._capacity = found.capacity
+        self._limits = {kind: min(config.concurrency.get(kind, self._capacity), self._capacity) for kind in kinds}
+        for kind, limit in self._limits.items():
+            self.metrics.capacity.labels(kind).set(limit)
+        self._places = {kind: asyncio.Semaphore(limit) for kind, limit in self._limits.items()}
+        engine = Engine(transcriber, self._capacity, voices)
         log.info("mines %s", ", ".join(kinds))
         axon = MinerAxon(
             self.wallet,
@@ -84,7 +96,7 @@ class Miner(Neuron):
             port=config.axon_port,
             external_ip=config.published_ip or ANY_IP,
             external_port=config.axon_external_port,
-            metagraph=lambda: metagraph.now,
+            metagraph=lambda: self.metagraph.now,
             forwards=Forwards(
                 self._capabilities,
                 transcribe=self._transcribe_directly if TRANSCRIPTION in kinds else None,
@@ -92,7 +104,7 @@ class Miner(Neuron):
                 synthesize=self._synthesize_directly if SYNTHESIS in kinds else None,
             ),
             min_stake=config.min_stake,
-            capacity=config.capacity,
+            capacity=self._capacity,
             max_waiting=config.max_waiting,
         )
         async with self.proxy_client() as client:
@@ -101,7 +113,7 @@ class Miner(Neuron):
             try:
                 await self._publish()
                 log.info("axon on port %d; work from %s", axon.port, config.proxy_url)
-                await self._serve_until(stop, self._doors, metagraph)
+                await self._serve_until(stop, self._doors)
             finally:
                 await axon.stop()
                 engine.close()
@@ -118,10 +130,20 @@ class Miner(Neuron):
         else:
             await asyncio.to_thread(self.chain.serve, ip, self._config.axon_external_port)
 
-    async def _serve_until(self, stop: asyncio.Event, doors: "_Doors", metagraph: MetagraphCache) -> None:
+    async def reregistered(self) -> None:
+        """Publishes the axon again: the chain has forgotten where it is."""
+        await self._publish()
+
+    @staticmethod
+    def _say_measured(found: Bench) -> None:
+        log.info("measured: %s", found)
+        for reason in found.too_slow:
+            log.warning("too slow to be paid in full: %s", reason)
+
+    async def _serve_until(self, stop: asyncio.Event, doors: "_Doors") -> None:
         background = [
             asyncio.create_task(self._claim_forever(doors)),
-            asyncio.create_task(metagraph.refresh_forever()),
+            asyncio.create_task(self.follow_chain()),
         ]
         await self.until_stopped(stop, background)
         if self._running:
@@ -132,47 +154,62 @@ class Miner(Neuron):
 
     async def _claim_forever(self, doors: "_Doors") -> None:
         while True:
-            free = self._config.capacity - len(self._running)
-            if free <= 0:
+            self.metrics.running.set(len(self._running))
+            self.metrics.waiting.set(doors.axon.gate.waiting)
+            kinds = self._free_kinds()
+            if not kinds:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
                 leases = await doors.client.claim(
                     claim_id=uuid.uuid4().hex,
-                    kinds=doors.kinds,
+                    kinds=kinds,
                     voices=doors.voices,
-                    capacity=self._config.capacity,
+                    capacity=self._capacity,
                     model=self._model,
                     wait_s=self._config.poll_wait_s,
                 )
             except (VioletError, OSError) as error:
+                self.metrics.proxy_errors.inc()
                 log.warning("no work from the proxy: %s; trying again", error)
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
             for lease in leases:
                 task = asyncio.create_task(self._serve(doors, lease))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                self._running[task] = lease.kind
+                task.add_done_callback(lambda done: self._running.pop(done, None))
+
+    def _free_kinds(self) -> tuple[str, ...]:
+        """Kinds of which another task may be taken now."""
+        held = list(self._running.values())
+        if len(held) >= self._capacity:
+            return ()
+        return tuple(kind for kind, limit in self._limits.items() if held.count(kind) < limit)
 
     async def _serve(self, doors: "_Doors", lease: Lease) -> None:
         """One lease from download to submit. Its failure is told to the proxy and never ends the miner."""
-        began = time.monotonic()
+        began, outcome = time.monotonic(), "failed"
         try:
-            await self._work_on(doors, lease)
+            outcome = await self._work_on(doors, lease)
         except _CancelledError as error:
+            outcome = "cancelled"
             log.info("%s: %s", lease.task_id, error)
         except (VioletError, OSError, ValueError) as error:
             if isinstance(error, ProxyError) and error.status in ENDED:
+                outcome = "lost"
                 log.warning("%s was given away: %s", lease.task_id, error)
                 return
             log.warning("%s failed: %s", lease.task_id, error, exc_info=self.is_debug)
             with contextlib.suppress(VioletError, OSError):
                 await doors.client.fail(lease, str(error))
         else:
-            self._answered += 1
-            log.info("%s answered in %.2f s", lease.task_id, time.monotonic() - began)
+            self.metrics.task_seconds.labels(lease.kind).observe(time.monotonic() - began)
+            log.info("%s %s in %.2f s", lease.task_id, outcome, time.monotonic() - began)
+        finally:
+            self.metrics.tasks.labels(lease.kind, "proxy", outcome).inc()
 
-    async def _work_on(self, doors: "_Doors", lease: Lease) -> None:
+    async def _work_on(self, doors: "_Doors", lease: Lease) -> str:
+        """Works on a lease and hands the result in; `answered`, or `rejected` by the proxy."""
         progress = _Progress()
         with tempfile.TemporaryDirectory(prefix="violet-miner-") as directory:
             path = Path(directory) / "input"
@@ -190,14 +227,16 @@ class Miner(Neuron):
         digest = sha256_hex(result)
         signature = sign_response(self.wallet.hotkey, lease.task_id, lease.slot, digest)
         outcome = await doors.client.submit(lease, result, digest, signature)
-        if outcome.reason is not None:
-            log.warning("%s: the proxy rejected the answer: %s", lease.task_id, outcome.reason)
+        if outcome.reason is None:
+            return "answered"
+        log.warning("%s: the proxy rejected the answer: %s", lease.task_id, outcome.reason)
+        return "rejected"
 
     async def _download_and_work(self, doors: "_Doors", lease: Lease, path: Path, progress: "_Progress") -> str:
         await doors.client.download(lease.input, path, limit_bytes=MAX_INPUT_BYTES)
         left_s = max(0.0, lease.deadline_ms / 1000 - time.time())
         # The same gate as for direct requests: together they never exceed the capacity.
-        async with doors.axon.gate.enter(PROXY_PRIORITY, left_s):
+        async with doors.axon.gate.enter(PROXY_PRIORITY, left_s), self._places[lease.kind]:
             if lease.kind == SYNTHESIS:
                 spoken = await self._speak(path.read_text(encoding="utf-8"), lease.options, lease.task_id, progress)
             else:
@@ -234,12 +273,30 @@ class Miner(Neuron):
         raise ProtocolError(message)
 
     async def _transcribe_directly(self, request: AudioRequest) -> str:
-        return await self._answer_directly(TRANSCRIPTION, request)
+        async with self._counted(TRANSCRIPTION):
+            return await self._answer_directly(TRANSCRIPTION, request)
 
     async def _analyze_directly(self, request: AudioRequest) -> str:
-        return await self._answer_directly(ANALYSIS, request)
+        async with self._counted(ANALYSIS):
+            return await self._answer_directly(ANALYSIS, request)
 
     async def _synthesize_directly(self, request: TextRequest) -> str:
+        async with self._counted(SYNTHESIS):
+            return await self._speak_directly(request)
+
+    @contextlib.asynccontextmanager
+    async def _counted(self, kind: str) -> AsyncIterator[None]:
+        """A place of this kind for a validator's direct request, and its part in the metrics."""
+        began, outcome = time.monotonic(), "failed"
+        try:
+            async with self._places[kind]:
+                yield
+            outcome = "answered"
+            self.metrics.task_seconds.labels(kind).observe(time.monotonic() - began)
+        finally:
+            self.metrics.tasks.labels(kind, "axon", outcome).inc()
+
+    async def _speak_directly(self, request: TextRequest) -> str:
         try:
             spoken = await self._speak(request.text, request.options, request.task_id)
             file = await asyncio.to_thread(spoken.opus)
@@ -267,7 +324,7 @@ class Miner(Neuron):
         return Capabilities(
             kinds=self._doors.kinds,
             model=self._model or "",
-            capacity=self._config.capacity,
+            capacity=self._capacity,
             free=self._doors.axon.gate.free,
             version=__version__,
             voices=self._doors.voices,

@@ -5,20 +5,27 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
+from violet import __version__, logs
 from violet.chain import Chain, Hotkey, Metagraph, connect
-from violet.config import PRIVATE_NETWORKS, NeuronConfig
-from violet.errors import NotRegisteredError, VioletError
+from violet.config import METRICS_PORTS, PRIVATE_NETWORKS, NeuronConfig
+from violet.errors import NotRegisteredError, PortError, VioletError
+from violet.metrics import MetricsServer, NeuronMetrics
+from violet.monitor import WandbMonitor, WandbSettings
 from violet.proxy_client import ProxyClient
 from violet.transcriber import Transcriber
 from violet.wallet import load_wallet
 
 log = logging.getLogger("violet")
 
-_LEVELS = {"info": logging.INFO, "debug": logging.DEBUG, "trace": logging.DEBUG}
+STALE_AFTER = 10
+"""Readings of the metagraph that may fail in a row before the neuron says that it is not well."""
 
+MIN_STALE_S = 60.0
+"""The same as a time, where readings are frequent."""
 
 TRACEBACK_LEVELS = frozenset({"debug", "trace"})
 """Log levels at which errors come with their tracebacks."""
@@ -31,15 +38,87 @@ class Neuron(ABC):
         VioletError: The wallet or the chain cannot be used.
     """
 
-    def __init__(self, config: NeuronConfig) -> None:
+    def __init__(self, config: NeuronConfig, metrics: NeuronMetrics) -> None:
         self._settings = config
+        self.metrics = metrics
         self.is_debug = config.log_level in TRACEBACK_LEVELS
         self.wallet = load_wallet(config.wallet_name, config.wallet_hotkey, config.wallet_path)
         self.chain: Chain = connect(config.network, config.netuid, self.wallet, chain_endpoint=config.chain_endpoint)
+        self.metagraph = MetagraphCache(self.chain, self._notice)
+        self._uid: int | None = None
 
     @abstractmethod
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then ends in order."""
+
+    def health(self) -> dict[str, str]:
+        """What is wrong now, by part."""
+        wrong = {}
+        age_s = self.metagraph.age_s
+        if age_s is None:
+            wrong["chain"] = "the metagraph was not read yet"
+        elif age_s > max(MIN_STALE_S, STALE_AFTER * self._settings.sync_interval_s):
+            wrong["chain"] = f"the metagraph is {age_s:.0f} s old: the chain does not answer"
+        if age_s is not None and self._uid is None:
+            wrong["registration"] = "the hotkey is not registered"
+        return wrong
+
+    @contextlib.asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Serves metrics and health, and sends samples to Weights & Biases, until the block ends."""
+        settings, hotkey = self._settings, self.wallet.hotkey.ss58_address
+        role = self.metrics.role
+        self.metrics.info.labels(role, settings.network, settings.netuid, __version__).set(1)
+        facts = {
+            "role": role,
+            "network": settings.network,
+            "netuid": settings.netuid,
+            "hotkey": hotkey,
+            "model": settings.model if "/" not in settings.model else "a directory",
+            "device": settings.device,
+            "version": __version__,
+        }
+        where = WandbSettings(
+            settings.wandb_mode,
+            settings.wandb_project,
+            settings.wandb_entity,
+            settings.wandb_notes,
+            settings.neuron_path / "wandb",
+        )
+        server = None
+        if settings.metrics_port is not None:
+            server = MetricsServer(self.metrics, self.health, settings.metrics_host, settings.metrics_port)
+            try:
+                await server.start()
+                log.info("metrics and health on http://%s:%d", settings.metrics_host, server.port)
+            except PortError as error:
+                if settings.metrics_port != METRICS_PORTS[role]:
+                    raise
+                # Nobody asked for this port: another neuron on this machine has it.
+                log.warning("%s", error)
+        try:
+            with WandbMonitor(where, f"{role}-{hotkey[:8]}", facts, self.metrics.snapshot):
+                yield
+        finally:
+            if server is not None:
+                await server.stop()
+
+    async def reregistered(self) -> None:  # noqa: B027 - most neurons have nothing to do then
+        """Called when the hotkey has a uid again, or another one."""
+
+    def _notice(self, metagraph: Metagraph) -> bool:
+        """Looks for this hotkey in a new metagraph; whether it has a uid that it had not before."""
+        neuron = metagraph.by_hotkey.get(Hotkey(self.wallet.hotkey.ss58_address))
+        before, self._uid = self._uid, None if neuron is None else neuron.uid
+        self.metrics.block.set(metagraph.block)
+        self.metrics.synced_at.set(metagraph.synced_at_ms / 1000)
+        self.metrics.uid.set(-1 if self._uid is None else self._uid)
+        if before is not None and self._uid is None:
+            log.error("%s", self._unregistered())
+        if self._uid is not None and self._uid != before:
+            log.info("registered as uid %d", self._uid)
+            return True
+        return False
 
     async def load_model(self) -> Transcriber:
         """The model of the settings, loaded off the event loop."""
@@ -58,22 +137,35 @@ class Neuron(ABC):
         Raises:
             NotRegisteredError: It has none.
         """
-        hotkey = self.wallet.hotkey.ss58_address
-        neuron = metagraph.by_hotkey.get(Hotkey(hotkey))
+        neuron = metagraph.by_hotkey.get(Hotkey(self.wallet.hotkey.ss58_address))
         if neuron is None:
-            settings = self._settings
-            how = (
-                "violet localnet register"
-                if settings.network == "localnet"
-                else f"btcli subnet register --netuid {settings.netuid} --subtensor.network {settings.network}"
-            )
-            message = (
-                f"hotkey {hotkey} is not registered on netuid {settings.netuid} of {settings.network}; "
-                f"register it with: {how} --wallet.name {settings.wallet_name} "
-                f"--wallet.hotkey {settings.wallet_hotkey} --wallet.path {settings.wallet_path}"
-            )
-            raise NotRegisteredError(message)
+            raise NotRegisteredError(self._unregistered())
         return neuron.uid
+
+    def _unregistered(self) -> str:
+        settings = self._settings
+        how = (
+            "violet localnet register"
+            if settings.network == "localnet"
+            else f"btcli subnet register --netuid {settings.netuid} --subtensor.network {settings.network}"
+        )
+        return (
+            f"hotkey {self.wallet.hotkey.ss58_address} is not registered on netuid {settings.netuid} of "
+            f"{settings.network}; register it with: {how} --wallet.name {settings.wallet_name} "
+            f"--wallet.hotkey {settings.wallet_hotkey} --wallet.path {settings.wallet_path}"
+        )
+
+    async def follow_chain(self) -> None:
+        """Reads the metagraph again and again; the one place that polls the chain for its blocks."""
+        while True:
+            await asyncio.sleep(self._settings.sync_interval_s)
+            try:
+                is_new = await self.metagraph.refresh()
+                if is_new:
+                    await self.reregistered()
+            except (VioletError, OSError) as error:
+                self.metrics.chain_errors.labels("metagraph").inc()
+                log.warning("metagraph not refreshed: %s", error)
 
     async def until_stopped(self, stop: asyncio.Event, background: Iterable[asyncio.Task[None]]) -> None:
         """Waits for `stop`; an error in the background work ends the neuron instead of hiding.
@@ -94,12 +186,18 @@ class Neuron(ABC):
 
 
 class MetagraphCache:
-    """The metagraph as of a short while ago; the old one stays while the chain does not answer."""
+    """The metagraph as of a short while ago; the old one stays while the chain does not answer.
 
-    def __init__(self, chain: Chain, interval_s: float) -> None:
+    Args:
+        chain: Where it is read.
+        notice: Is told of every new one.
+    """
+
+    def __init__(self, chain: Chain, notice: Callable[[Metagraph], bool]) -> None:
         self._chain = chain
-        self._interval_s = interval_s
+        self._notice = notice
         self._metagraph: Metagraph | None = None
+        self._read_s = 0.0
 
     @property
     def now(self) -> Metagraph:
@@ -113,22 +211,20 @@ class MetagraphCache:
             raise RuntimeError(message)
         return self._metagraph
 
-    async def refresh(self) -> None:
-        """Reads the metagraph from the chain.
+    @property
+    def age_s(self) -> float | None:
+        """How long ago it was read; None before the first time."""
+        return None if self._metagraph is None else time.monotonic() - self._read_s
+
+    async def refresh(self) -> bool:
+        """Reads the metagraph from the chain; what `notice` says of it.
 
         Raises:
             VioletError: The chain does not answer.
         """
         self._metagraph = await asyncio.to_thread(self._chain.metagraph)
-
-    async def refresh_forever(self) -> None:
-        """Reads it again and again."""
-        while True:
-            await asyncio.sleep(self._interval_s)
-            try:
-                await self.refresh()
-            except (VioletError, OSError) as error:
-                log.warning("metagraph not refreshed: %s", error)
+        self._read_s = time.monotonic()
+        return self._notice(self._metagraph)
 
 
 def run_neuron[C: NeuronConfig](read: Callable[[], C], build: Callable[[C], Neuron]) -> int:
@@ -138,10 +234,8 @@ def run_neuron[C: NeuronConfig](read: Callable[[], C], build: Callable[[C], Neur
         0 after an orderly end, 1 after a failure told in one line; wrong flags end the program with 2.
     """
     config = read()
-    logging.basicConfig(
-        level=_LEVELS[config.log_level], format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
-    )
     try:
+        logs.begin(config.log_level, config.logging_dir if config.record_log else None)
         neuron = build(config)
         try:
             asyncio.run(_until_signal(neuron))
@@ -163,4 +257,5 @@ async def _until_signal(neuron: Neuron) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    await neuron.run(stop)
+    async with neuron.watched():
+        await neuron.run(stop)

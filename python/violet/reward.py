@@ -296,6 +296,19 @@ def latency(kind: Kind, duration_s: float, elapsed_s: float) -> float:
     return _core.latency_factor(kind, duration_s, elapsed_s)
 
 
+def latency_target_s(kind: Kind, duration_s: float) -> float:
+    """The time T, seconds, up to which an answer counts in full; see `latency`.
+
+    Raises:
+        ValueError: For another kind.
+    """
+    elapsed_s = 2.0
+    # Between T and 3 T the factor says what T is: L = (3 T - t) / (2 T).
+    while (factor := latency(kind, duration_s, elapsed_s)) >= 1.0:
+        elapsed_s *= 2
+    return elapsed_s / (3 - 2 * factor)
+
+
 def availability(answered: int, asked: int) -> float:
     """The Wilson lower bound (z = 1) of the share of requests that were answered, 0 to 1; 0 before the first."""
     return _core.availability(answered, asked)

@@ -2,22 +2,27 @@
 
 import asyncio
 import contextlib
+import hashlib
 import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 
-from violet.chain import Hotkey, Metagraph
+from violet.chain import EpochInfo, Hotkey, Metagraph
 from violet.chain import Neuron as ChainNeuron
-from violet.challenge import clips_in, packaged_clips
-from violet.challenger import Challenger
+from violet.challenge import Maker, Seeds
+from violet.challenger import Challenger, passes
+from violet.client import AsyncClient
 from violet.config import PRIVATE_NETWORKS, ValidatorConfig
+from violet.corpus import clips_in, clips_of, packaged_clips
+from violet.covert import CovertChallenges
 from violet.engine import Engine
-from violet.errors import ProxyError, VioletError, WeightsTooSoonError
+from violet.errors import NoPermitError, ProxyError, VioletError, WeightsTooSoonError
 from violet.evaluator import Evaluator
 from violet.listener import MODELS, Listener, can_listen
-from violet.neuron import MetagraphCache, Neuron, log, run_neuron
-from violet.protocol import Evaluation, commitment, new_salt, scores_text
+from violet.metrics import ValidatorMetrics
+from violet.neuron import Neuron, log, run_neuron
+from violet.protocol import KINDS, Evaluation, commitment, member, new_salt, scores_text
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
 from violet.speaking import Voices, voices_here
@@ -37,21 +42,31 @@ class Validator(Neuron):
     """One validator process."""
 
     def __init__(self, config: ValidatorConfig) -> None:
-        super().__init__(config)
+        self.metrics: ValidatorMetrics = ValidatorMetrics()
+        super().__init__(config, self.metrics)
         self._config = config
-        self._clips = packaged_clips() if config.challenge_dir is None else clips_in(config.challenge_dir)
+        self._clips = (
+            clips_of(config.challenge_manifest)
+            if config.challenge_manifest is not None
+            else packaged_clips()
+            if config.challenge_dir is None
+            else clips_in(config.challenge_dir)
+        )
+        self._seeds = Seeds.open(config.neuron_path / "challenge.secret")
         self._scores = Scoreboard.open(config.neuron_path / "scores.json")
         self._random = random.SystemRandom()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._weights_set_s = 0.0
+        self._n_validators = 1
+        self._traded: frozenset[str] = frozenset()
+        """Kinds that miners take by the proxy's account."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Judges until `stop` is set."""
         config = self._config
-        metagraph = MetagraphCache(self.chain, config.sync_interval_s)
-        await metagraph.refresh()
-        uid = self.registered_uid(metagraph.now)
-        if not metagraph.now.by_hotkey[Hotkey(self.wallet.hotkey.ss58_address)].validator_permit:
+        await self.metagraph.refresh()
+        uid = self.registered_uid(self.metagraph.now)
+        if not self.metagraph.now.by_hotkey[Hotkey(self.wallet.hotkey.ss58_address)].validator_permit:
             log.warning("uid %d has no validator permit yet: nothing to judge until it has more stake", uid)
         if config.publish_axon and config.published_ip is not None:
             await asyncio.to_thread(self.chain.serve, config.published_ip, config.axon_external_port)
@@ -65,14 +80,18 @@ class Validator(Neuron):
         try:
             async with (
                 self.proxy_client() as client,
+                AsyncClient(config.proxy_url, self._api_key()) as user,
                 _closing(self._dendrite()) as dendrite,
             ):
                 evaluator = Evaluator(engine, client, listener)
+                maker = Maker(self._clips, voices)
+                covert = CovertChallenges(user, maker, self._seeds, self.chain.block_hash, config.challenge_share)
+                challenger = Challenger(dendrite, maker, listener)
                 background = [
-                    asyncio.create_task(metagraph.refresh_forever()),
-                    asyncio.create_task(self._evaluate_forever(evaluator, client)),
-                    asyncio.create_task(self._challenge_forever(dendrite, metagraph, listener)),
-                    asyncio.create_task(self._set_weights_forever(metagraph)),
+                    asyncio.create_task(self.follow_chain()),
+                    asyncio.create_task(self._evaluate_forever(evaluator, client, covert)),
+                    asyncio.create_task(self._challenge_forever(challenger, dendrite, client)),
+                    asyncio.create_task(self._set_weights_forever()),
                 ]
                 await self.until_stopped(stop, background)
                 for task in self._in_hand:
@@ -89,7 +108,11 @@ class Validator(Neuron):
             allow_private=self._config.network in PRIVATE_NETWORKS,
         )
 
-    async def _evaluate_forever(self, evaluator: Evaluator, client: ProxyClient) -> None:
+    def _api_key(self) -> str | None:
+        path = self._config.challenge_api_key_file
+        return None if path is None else path.read_text(encoding="utf-8").strip()
+
+    async def _evaluate_forever(self, evaluator: Evaluator, client: ProxyClient, covert: CovertChallenges) -> None:
         while True:
             if len(self._in_hand) >= MAX_EVALUATIONS:
                 await asyncio.wait(self._in_hand, return_when=asyncio.FIRST_COMPLETED)
@@ -99,37 +122,59 @@ class Validator(Neuron):
                     claim_id=uuid.uuid4().hex, kinds=evaluator.kinds, limit=1, wait_s=self._config.poll_wait_s
                 )
             except (VioletError, OSError) as error:
+                self.metrics.proxy_errors.inc()
                 log.warning("nothing to judge from the proxy: %s; trying again", error)
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
             for evaluation in evaluations:
-                task = asyncio.create_task(self._evaluate(evaluator, client, evaluation))
+                task = asyncio.create_task(self._evaluate(evaluator, client, covert, evaluation))
                 self._in_hand.add(task)
                 task.add_done_callback(self._in_hand.discard)
 
-    async def _evaluate(self, evaluator: Evaluator, client: ProxyClient, evaluation: Evaluation) -> None:
+    async def _evaluate(
+        self, evaluator: Evaluator, client: ProxyClient, covert: CovertChallenges, evaluation: Evaluation
+    ) -> None:
         """One evaluation from download to reveal. Its failure is logged and never ends the validator."""
+        began = time.monotonic()
         try:
-            await self._judge(evaluator, client, evaluation)
+            await self._judge(evaluator, client, covert, evaluation)
+            outcome = "judged"
+            self.metrics.evaluation_seconds.labels(evaluation.kind).observe(time.monotonic() - began)
         except (VioletError, OSError, ValueError) as error:
+            outcome = "failed"
             log.warning("%s not judged: %s", evaluation.task_id, error, exc_info=self.is_debug)
+        self.metrics.evaluations.labels(evaluation.kind, outcome).inc()
 
-    async def _judge(self, evaluator: Evaluator, client: ProxyClient, evaluation: Evaluation) -> None:
-        scores = await evaluator.scores(evaluation)
+    async def _judge(
+        self, evaluator: Evaluator, client: ProxyClient, covert: CovertChallenges, evaluation: Evaluation
+    ) -> None:
+        known = covert.known(evaluation.task_id)
+        scores = await evaluator.scores(evaluation, known)
         text, salt = scores_text(scores), new_salt()
         hotkey = self.wallet.hotkey.ss58_address
         await client.commit(evaluation.task_id, commitment(evaluation.task_id, hotkey, salt, text))
         now_s = time.time()
         for response in evaluation.responses:
-            self._scores.add_quality(response.miner, evaluation.kind, scores[response.response_id].score, now_s)
-        self._scores.save()
+            score = scores[response.response_id]
+            self._scores.add_quality(response.miner, evaluation.kind, score.score, now_s)
+            if known is not None:
+                self._note_challenge(response.miner, evaluation.kind, "proxy", passed=passes(evaluation.kind, score))
+        covert.forget(evaluation.task_id)
+        await asyncio.to_thread(self._scores.save)
         log.info(
-            "%s (%s) judged: %s",
+            "%s (%s%s) judged: %s",
             evaluation.task_id,
             evaluation.kind,
+            "" if known is None else ", a challenge",
             ", ".join(f"{r.miner[:8]} {scores[r.response_id].score:.2f}" for r in evaluation.responses),
         )
+        if known is None and covert.is_due(self._n_validators):
+            await covert.send(self._traded.intersection(evaluator.kinds))
         await self._reveal(client, evaluation, salt, text)
+
+    def _note_challenge(self, hotkey: Hotkey, kind: str, route: str, *, passed: bool) -> None:
+        self._scores.add_challenge(hotkey, passed=passed)
+        self.metrics.challenges.labels(kind, route, "passed" if passed else "failed").inc()
 
     async def _reveal(self, client: ProxyClient, evaluation: Evaluation, salt: str, scores: str) -> None:
         while True:
@@ -143,40 +188,79 @@ class Validator(Neuron):
                 return
 
     async def _challenge_forever(
-        self, dendrite: ValidatorDendrite, metagraph: MetagraphCache, listener: Listener | None
+        self, challenger: Challenger, dendrite: ValidatorDendrite, client: ProxyClient
     ) -> None:
-        challenger = Challenger(dendrite, self._clips, self._random, listener)
         while True:
-            miners = [n for n in metagraph.now.neurons if n.is_serving and n.hotkey != self.wallet.hotkey.ss58_address]
-            capabilities = await dendrite.capabilities(miners)
-            await asyncio.gather(*(self._challenge(challenger, n, capabilities[n.hotkey]) for n in miners))
-            self._scores.save()
+            try:
+                await self._challenge_all(challenger, dendrite)
+                await self._look_at_proxy(client)
+                await asyncio.to_thread(self._scores.save)
+            except (VioletError, OSError) as error:
+                log.warning("challenges: %s", error, exc_info=self.is_debug)
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge(self, challenger: Challenger, miner: ChainNeuron, found: Answer[Capabilities]) -> None:
+    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> None:
+        """One round: every miner at one moment, each with a question of its own."""
+        own = self.wallet.hotkey.ss58_address
+        miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
+        capabilities = await dendrite.capabilities(miners)
+        able = [found.value for found in capabilities.values() if found.value is not None]
+        generator = self._seeds.draw(await asyncio.to_thread(self.chain.block_hash))
+        kind = challenger.draw_kind(able, generator)
+        # A generator each: what one miner is asked must not depend on who else is there.
+        asked = [(miner, random.Random(generator.getrandbits(128))) for miner in miners]
+        await asyncio.gather(
+            *(self._challenge(challenger, miner, capabilities[miner.hotkey], kind, own) for miner, own in asked)
+        )
+        self.metrics.asked.set(len(miners))
+        self.metrics.answering.set(len(able))
+
+    async def _challenge(
+        self,
+        challenger: Challenger,
+        miner: ChainNeuron,
+        found: Answer[Capabilities],
+        kind: str | None,
+        generator: random.Random,
+    ) -> None:
         """Counts whether one miner is there, and asks it what this validator knows."""
         self._scores.add_probe(miner.hotkey, answered=found.ok)
         if found.value is None:
             log.info("uid %d does not answer: %s", miner.uid, found.error)
             return
-        outcome = await challenger.ask(miner, found.value)
+        outcome = None if kind is None else await challenger.ask(miner, found.value, kind, generator)
         if outcome is None:
             return
-        self._scores.add_challenge(miner.hotkey, passed=outcome.passed)
+        self._note_challenge(miner.hotkey, outcome.kind, "direct", passed=outcome.passed)
         self._scores.add_quality(miner.hotkey, outcome.kind, outcome.score.score, time.time(), direct=True)
         log.info(
             "uid %d challenged (%s): %.2f in %.2f s", miner.uid, outcome.kind, outcome.score.score, outcome.latency_s
         )
 
-    async def _set_weights_forever(self, metagraph: MetagraphCache) -> None:
+    async def _look_at_proxy(self, client: ProxyClient) -> None:
+        """Notes what the proxy says of its miners and validators."""
+        document = (await client.network()).document
+        kinds = {kind for miner in member(document, "miners", list) for kind in miner.get("kinds", ())}
+        self._traded = frozenset(kinds.intersection(KINDS))
+        self._n_validators = len(member(document, "validators", list))
+
+    async def _set_weights_forever(self) -> None:
         while True:
             wait_s = RETRY_S
             try:
-                wait_s = await self._set_weights(metagraph.now)
+                wait_s = await self._set_weights(self.metagraph.now)
             except WeightsTooSoonError as error:
+                self.metrics.weights_set.labels("too_soon").inc()
+                log.info("weights: too soon; %d blocks to wait", error.blocks_to_wait)
                 wait_s = error.blocks_to_wait * self.chain.block_time_s
+            except NoPermitError as error:
+                self.metrics.weights_set.labels("no_permit").inc()
+                log.warning("weights not set: %s; permits change once an epoch", error)
+                wait_s = max(RETRY_S, self.metagraph.now.tempo * self.chain.block_time_s / 4)
             except (VioletError, OSError) as error:
+                self.metrics.weights_set.labels("failed").inc()
+                self.metrics.chain_errors.labels("set_weights").inc()
                 log.warning("weights not set: %s", error, exc_info=self.is_debug)
                 wait_s = max(RETRY_S, self.chain.block_time_s)
             await asyncio.sleep(wait_s)
@@ -187,13 +271,35 @@ class Validator(Neuron):
         pause_s = self._weights_set_s + self._config.weights_interval_s - time.monotonic()
         if epoch.blocks_until_weights > 0 or pause_s > 0:
             return max(pause_s, epoch.blocks_until_weights * self.chain.block_time_s, self.chain.block_time_s)
+        if (blocks := self._blocks_to_wait(epoch)) > 0:
+            return blocks * self.chain.block_time_s
         weights = self._scores.weights(metagraph)
+        for miner in self._scores.weigh(metagraph).miners:
+            self.metrics.score.labels(miner.uid).set(miner.score)
+            self.metrics.weight.labels(miner.uid).set(miner.weight)
         if not weights:
             return max(RETRY_S, self.chain.block_time_s)
         await asyncio.to_thread(self.chain.set_weights, list(weights), list(weights.values()))
         self._weights_set_s = time.monotonic()
+        self.metrics.weights_set.labels("set").inc()
+        self.metrics.weights_at.set_to_current_time()
         log.info("weights set: %s", ", ".join(f"uid {uid} {weight:.3f}" for uid, weight in weights.items()))
         return max(self._config.weights_interval_s, self.chain.block_time_s)
+
+    def _blocks_to_wait(self, epoch: EpochInfo) -> int:
+        """Blocks until this validator's own time within the epoch; 0 from then on, until it has set weights.
+
+        Between an eighth and a half of the epoch before its end: late enough for what the epoch showed, early enough to
+        try again. Each validator has its own place there by its hotkey, so that not all come at once.
+        """
+        share = int.from_bytes(hashlib.sha256(self.wallet.hotkey.ss58_address.encode()).digest()[:8]) / 2**64
+        window = max(1, round(epoch.tempo * (0.125 + 0.375 * share)))
+        left = epoch.blocks_until_next_epoch
+        if left > window:
+            return left - window
+        since = epoch.blocks_since_last_update
+        has_set = since is not None and since <= window - left
+        return left if has_set else 0
 
 
 @contextlib.asynccontextmanager

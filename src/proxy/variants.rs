@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::app::App;
-use super::blobs::About;
+use super::blobs::{About, CONDEMNED_MS};
 use super::error::{ApiError, ApiResult};
 use super::store::ResponseRow;
 use super::{clock, fault, inputs};

@@ -20,6 +20,7 @@ from violet.cli.metagraph import Reader
 from violet.doctor import clock, model_cache
 from violet.errors import ChainUnreachableError
 from violet.models.registry import TINY_EN
+from violet.scoreboard import Scoreboard
 
 type Run = subprocess.CompletedProcess[str]
 
@@ -228,3 +229,59 @@ def test_doctor_sees_a_damaged_model(tmp_path: Path) -> None:
 def test_doctor_compares_clocks(offset_s: float, state: str) -> None:
     now_s = 1_700_000_000.0
     assert clock(formatdate(now_s + offset_s, usegmt=True), now_s, now_s + 0.1).state == state
+
+
+def test_status_is_the_chain_and_what_the_proxy_says(proxy: str, localnet: dict[str, str]) -> None:
+    flags = ["status", "--subtensor.network", "localnet", "--once"]
+    found = json.loads(output(*flags, "--json", "--proxy.url", proxy, env=localnet))
+    (row,) = found["neurons"]
+    assert (row["role"], row["stake"], row["weights_age"]) == ("validator", 1000.0, None)
+    assert found["queue"] == {"queued": 0, "running": 0, "answered": 0}
+    shown = output(*flags, "--proxy.url", "http://127.0.0.1:9", env=localnet)
+    assert row["hotkey"][:8] in shown
+    assert "http://127.0.0.1:9: [Errno 111] Connection refused" in shown
+
+
+def test_weights_are_explained_from_saved_scores_and_nothing_is_set(
+    localnet: dict[str, str], wallets: list[str], tmp_path: Path
+) -> None:
+    output("localnet", "register", "--create-wallet", "--wallet.name", "bob", *wallets, env=localnet)
+    neurons = json.loads(output("localnet", "show", "--json", env=localnet))["metagraph"]["neurons"]
+    bob = next(neuron for neuron in neurons if neuron["uid"] == 1)
+    flags = ["weights", "--subtensor.network", "localnet", "--neuron.path", tmp_path / "state"]
+    done = run(*flags, env=localnet)
+    assert done.returncode == 1
+    assert f"no validator has left scores at {tmp_path / 'state' / 'scores.json'}" in done.stderr
+    board = Scoreboard.open(tmp_path / "state" / "scores.json")
+    for now_s in range(20):
+        board.add_quality(bob["hotkey"], "transcription", 0.9, float(now_s))
+        board.add_probe(bob["hotkey"], answered=True)
+        board.add_challenge(bob["hotkey"], passed=now_s > 0)
+    board.save()
+    found = json.loads(output(*flags, "--explain", "--json", env=localnet))
+    (miner,) = found["miners"]
+    assert found["weights"] == {"1": 1.0}
+    assert miner["score"] == pytest.approx(board.score(bob["hotkey"]))
+    assert miner["kinds"][0]["through_proxy"] == pytest.approx(0.9)
+    shown = output(*flags, "--explain", env=localnet)
+    assert bob["hotkey"] in shown
+    assert "transcription: 1.00 of the reward" in shown
+    assert "passed 95.2 % of challenges" in shown
+    after = json.loads(output("metagraph", "--subtensor.network", "localnet", env=localnet))["neurons"]
+    assert [neuron["incentive"] for neuron in after] == [0.0, 0.0]
+
+
+def test_a_chain_with_faults_and_little_room(env: dict[str, str], wallets: list[str]) -> None:
+    rules = ["--max-uids", "1", "--immunity-period", "0", "--reveal-period", "2", "--max-weight-limit", "0.5"]
+    output("localnet", "create", *rules, "--min-allowed-weights", "2", env=env)
+    shown = json.loads(output("localnet", "show", "--json", env=env))["rules"]
+    assert (shown["max_uids"], shown["commit_reveal"], shown["reveal_period"]) == (1, True, 2)
+    assert (shown["min_allowed_weights"], shown["max_weight_limit"]) == (2, 0.5)
+    for name in ("alice", "bob"):
+        said = output("localnet", "register", "--create-wallet", "--wallet.name", name, *wallets, env=env)
+        assert said.startswith("uid 0:"), "the second takes the first one's place"
+    assert output("localnet", "fault", "fail", "--count", "1", env=env) == "fail 0 x 1\n"
+    done = run("localnet", "show", env=env)
+    assert done.returncode == 1
+    assert "a failure that was injected" in done.stderr
+    output("localnet", "show", env=env)

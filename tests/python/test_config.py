@@ -50,6 +50,48 @@ def test_kinds_are_those_of_the_machine_unless_they_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("flags", "env", "mode"),
+    [
+        pytest.param("", {}, "disabled", id="nothing is sent unasked"),
+        pytest.param("--wandb.project_name audio", {}, "online", id="a project is a wish"),
+        pytest.param("--wandb.offline", {}, "offline", id="offline"),
+        pytest.param("--wandb.offline", {"WANDB_MODE": "online"}, "offline", id="flag over environment"),
+        pytest.param("--wandb.off --wandb.project_name audio", {"WANDB_MODE": "online"}, "disabled", id="off"),
+        pytest.param("", {"WANDB_MODE": "online"}, "online", id="environment"),
+    ],
+)
+def test_where_metrics_are_sent(flags: str, env: dict[str, str], mode: str) -> None:
+    assert ValidatorConfig.from_args(flags.split(), env).wandb_mode == mode
+
+
+def test_what_is_said_of_a_run_and_where_it_is_served() -> None:
+    flags = "--wandb.entity team --wandb.notes test --metrics.port off --logging.record_log --neuron.path /state"
+    config = MinerConfig.from_args(flags.split(), {"WANDB_PROJECT": "audio"})
+    assert (config.wandb_project, config.wandb_entity, config.wandb_notes) == ("audio", "team", "test")
+    assert (config.metrics_host, config.metrics_port) == ("127.0.0.1", None)
+    assert (config.record_log, config.logging_dir) == (True, Path("/state/logs"))
+    assert MinerConfig.from_args([], {}).metrics_port == 9191
+    assert ValidatorConfig.from_args(["--metrics.port", "0"], {}).metrics_port == 0
+
+
+def test_capacity_is_measured_unless_it_is_given() -> None:
+    assert MinerConfig.from_args([], {}).capacity is None
+    assert MinerConfig.from_args(["--capacity", "auto"], {}).capacity is None
+    config = MinerConfig.from_args(["--capacity", "4", "--concurrency", "synthesis=1, analysis=3"], {})
+    assert (config.capacity, config.concurrency) == (4, {"synthesis": 1, "analysis": 3})
+
+
+def test_challenges_are_of_one_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("")
+    flags = ["--challenge.manifest", str(manifest)]
+    assert ValidatorConfig.from_args(flags, {}).challenge_manifest == manifest
+    with pytest.raises(SystemExit):
+        ValidatorConfig.from_args([*flags, "--challenge.dir", str(tmp_path)], {})
+    assert "--challenge.manifest: not together with --challenge.dir" in capsys.readouterr().err
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert MinerConfig.from_args([], {"BT_NETUID": "", "VIOLET_PROXY_URL": ""}).netuid == 49
 
@@ -86,6 +128,14 @@ def test_each_network_has_its_defaults(network: str, netuid: int, proxy: str, pu
         pytest.param("--device cuda:", {}, "--device", id="device-without-an-index"),
         pytest.param("--capacity 0", {}, "--capacity", id="no-capacity"),
         pytest.param("--blacklist.min_stake nan", {}, "--blacklist.min_stake", id="nan"),
+        pytest.param("--capacity many", {}, "--capacity", id="capacity-not-a-number"),
+        pytest.param("--concurrency singing=1", {}, "--concurrency", id="concurrency-of-an-unknown-kind"),
+        pytest.param("--concurrency synthesis=0", {}, "--concurrency", id="no-concurrency"),
+        pytest.param("--concurrency synthesis=1,synthesis=2", {}, "--concurrency", id="concurrency-twice"),
+        pytest.param("--metrics.port 70000", {}, "--metrics.port", id="metrics-port-too-high"),
+        pytest.param("--metrics.host localhost", {}, "--metrics.host", id="metrics-host-a-name"),
+        pytest.param("--wandb.off --wandb.offline", {}, "--wandb.off", id="wandb-off-and-offline"),
+        pytest.param("--wandb.project_name a/b", {}, "--wandb.project_name", id="wandb-project-with-a-slash"),
         pytest.param("--mine.kinds transcription,singing", {}, "--mine.kinds", id="unknown-kind"),
         pytest.param("--dev.drop_words 1.5", {}, "--dev.drop_words", id="share-above-one"),
         pytest.param("--dev.drop_words 0.5", {}, "--dev.drop_words", id="bad-on-purpose-on-mainnet"),

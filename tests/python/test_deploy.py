@@ -13,6 +13,7 @@ import yaml
 
 from violet import _core
 from violet.config import ENVIRONMENT, MinerConfig, ValidatorConfig
+from violet.metrics import MinerMetrics, NeuronMetrics, ValidatorMetrics
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -95,7 +96,13 @@ def test_what_a_container_keeps_is_in_a_volume() -> None:
             assert source in volumes or source.startswith("${WALLETS"), mount
 
 
-def test_the_dashboard_shows_metrics_that_the_proxy_has() -> None:
+def families(metrics: NeuronMetrics) -> set[str]:
+    """Names of a neuron's metrics, as queries have them."""
+    found = metrics.registry.collect()
+    return {family.name + ("_total" if family.type == "counter" else "") for family in found}
+
+
+def test_the_dashboard_shows_metrics_that_proxy_and_neurons_have() -> None:
     dashboard = json.loads((ROOT / "deploy/grafana.json").read_text(encoding="utf-8"))
     shown = {
         name
@@ -104,5 +111,6 @@ def test_the_dashboard_shows_metrics_that_the_proxy_has() -> None:
         for name in re.findall(r"violet_\w+?(?=_bucket|\b)", target["expr"])
     }
     known = re.findall(r'describe_\w+!\("(\w+)"', (ROOT / "src/proxy/metrics.rs").read_text(encoding="utf-8"))
-    assert len(shown) > 8
-    assert shown <= set(known)
+    own = families(MinerMetrics()) | families(ValidatorMetrics())
+    assert len(shown) > 14
+    assert shown <= {*known, *own}

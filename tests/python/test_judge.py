@@ -10,8 +10,9 @@ import pytest
 
 import violet
 from violet.chain import Hotkey
-from violet.challenge import draw_sound, packaged_clips
+from violet.challenge import draw_sound
 from violet.challenger import _score_sound
+from violet.corpus import packaged_clips
 from violet.judge import NOTHING, score_analysis, score_responses, score_transcript, word_starts
 from violet.protocol import (
     ANALYSIS,

@@ -17,7 +17,7 @@ import pytest
 from openai.types.audio import TranscriptionVerbose
 
 import violet
-from violet.challenge import packaged_clips
+from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
 CLIPS = packaged_clips()

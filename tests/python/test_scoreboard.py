@@ -1,5 +1,6 @@
 """A validator's scoreboard: what is kept across restarts, and the weights that follow."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,46 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(StateError, match=r"scores\.json"):
         Scoreboard.open(path)
+
+
+def test_a_damaged_file_is_passed_over_for_its_backup(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "scores.json"
+    board = measured(path)
+    board.save()
+    board.add_probe(NEW, answered=True)
+    board.save()
+    path.write_text(path.read_text()[:-20])
+    again = Scoreboard.open(path)
+    assert again.score(GOOD) == board.score(GOOD)
+    assert "going on with its backup" in caplog.text
+    path.unlink()
+    assert Scoreboard.open(path).score(GOOD) == board.score(GOOD)
+
+
+def test_each_weight_is_explained_by_its_parts(tmp_path: Path) -> None:
+    board = measured(tmp_path / "scores.json")
+    weighing = board.weigh(metagraph(GOOD, BAD, NEW))
+    good, bad = weighing.miners
+    assert (good.hotkey, bad.hotkey) == (GOOD, BAD)
+    assert good.weight == 1.0 == weighing.weights[0]
+    assert good.score == board.score(GOOD)
+    (kind,) = good.kinds
+    # S = A^a C^2.5 sum w c s
+    assert good.credibility == 1.0
+    assert (kind.share, kind.quality, kind.through_proxy, kind.direct) == (1.0, 1.0, 1.0, None)
+    assert bad.weight == 0.0
+    assert any("too low to earn" in reason for reason in bad.reasons)
+    assert json.loads(json.dumps(weighing.to_dict()))["weights"] == {"0": 1.0}
+
+
+def test_a_group_is_explained_by_what_links_it(tmp_path: Path) -> None:
+    board = Scoreboard.open(tmp_path / "scores.json")
+    places = (("a", "8.8.8.8"), ("a", "1.1.1.1"), ("b", "1.1.1.1"), ("c", "10.0.0.1"), ("d", "10.0.0.1"))
+    neurons = tuple(
+        Neuron(uid, Hotkey(f"m{uid}"), Coldkey(coldkey), 0.0, ip=ip) for uid, (coldkey, ip) in enumerate(places)
+    )
+    for neuron in neurons:
+        board.add_quality(neuron.hotkey, "transcription", 0.9, 0.0)
+    weighing = board.weigh(Metagraph(1, "localnet", 1, 20, neurons, 0))
+    assert [miner.group_uids for miner in weighing.miners] == [(0, 1, 2), (0, 1, 2), (0, 1, 2), (3,), (4,)]
+    assert any("one coldkey with uid 0; one address with uid 2" in reason for reason in weighing.miners[1].reasons)

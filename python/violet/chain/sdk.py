@@ -93,6 +93,10 @@ class SdkChain:
         """Number of the newest block."""
         return int(self._call(lambda subtensor: subtensor.get_current_block()))
 
+    def block_hash(self) -> str:
+        """Hash of the newest block."""
+        return str(self._call(lambda subtensor: subtensor.get_block_hash(None)))
+
     def metagraph(self) -> Metagraph:
         """Everybody who is registered, as of now."""
         info = self._call(lambda subtensor: subtensor.get_metagraph_info(self._netuid))

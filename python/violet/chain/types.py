@@ -163,6 +163,9 @@ class Chain(Protocol):
     def block(self) -> int:
         """Number of the newest block."""
 
+    def block_hash(self) -> str:
+        """Hash of the newest block, `0x` + hex: nobody knows it before."""
+
     def metagraph(self) -> Metagraph:
         """Everybody who is registered, as of now."""
 

@@ -16,6 +16,7 @@ with log_levels_kept():
         TextRequest,
         VioletAnalyze,
         VioletCapabilities,
+        VioletFetch,
         VioletSynthesize,
         VioletTranscribe,
     )
@@ -31,6 +32,7 @@ __all__ = [
     "ValidatorDendrite",
     "VioletAnalyze",
     "VioletCapabilities",
+    "VioletFetch",
     "VioletSynthesize",
     "VioletTranscribe",
 ]

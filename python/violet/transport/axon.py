@@ -24,6 +24,7 @@ from violet.errors import BusyError, PortError, ProtocolError, VioletError
 from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, sign_response
 from violet.sdk_logging import SDK_LOGGER
 from violet.transport.gate import PriorityGate
+from violet.transport.jobs import Jobs
 from violet.transport.synapses import (
     AudioRequest,
     AudioSynapse,
@@ -32,6 +33,7 @@ from violet.transport.synapses import (
     TextRequest,
     VioletAnalyze,
     VioletCapabilities,
+    VioletFetch,
     VioletSynthesize,
     VioletTranscribe,
     from_synapse,
@@ -127,6 +129,7 @@ class MinerAxon:
     ) -> None:
         self.port = port
         self.gate = PriorityGate(capacity, max_waiting)
+        self._jobs = Jobs(capacity + max_waiting)
         self._wallet = wallet
         self._hotkey = wallet.hotkey
         self._ip = ip
@@ -173,6 +176,7 @@ class MinerAxon:
         """Stops serving; running requests have `STOP_WAIT_S` to end. The same again does nothing."""
         if self._server is None or self._serving is None:
             return
+        self._jobs.close()
         self._server.should_exit = True
         done, _ = await asyncio.wait({self._serving}, timeout=STOP_WAIT_S + 1)
         if not done:
@@ -207,7 +211,14 @@ class MinerAxon:
         def refuse_capabilities(synapse: VioletCapabilities) -> Tuple[bool, str]:  # noqa: UP006
             return self._blacklist(synapse)
 
+        async def fetch(synapse: VioletFetch) -> VioletFetch:
+            return await self._fetch(synapse)
+
+        def refuse_fetch(synapse: VioletFetch) -> Tuple[bool, str]:  # noqa: UP006
+            return self._blacklist(synapse)
+
         axon.attach(capabilities, refuse_capabilities)
+        axon.attach(fetch, refuse_fetch)
         self._attach_work(axon)
         verify = _verifier(axon.default_verify, self._started_ns, axon.nonces)
         for name in axon.verify_fns:
@@ -262,13 +273,29 @@ class MinerAxon:
             return await work()
 
     async def _work[T: SignedSynapse](self, synapse: T, work: Callable[[], Awaitable[str]]) -> T:
-        return await self._answer(synapse, self._in_turn(synapse, work))
+        if not synapse.later:
+            return await self._answer(synapse, self._in_turn(synapse, work))
+        # The message itself is changed when it is answered; the work reads it as it came.
+        own = synapse.model_copy(update={"timeout": MAX_QUEUE_S})
+        return await self._answer(synapse, self._begin(own, work))
 
-    async def _answer[T: SignedSynapse](self, synapse: T, work: Awaitable[str]) -> T:
+    async def _begin(self, synapse: SignedSynapse, work: Callable[[], Awaitable[str]]) -> None:
+        caller = synapse.dendrite.hotkey
+        self._jobs.begin(caller, synapse.task_id, lambda: self._in_turn(synapse, work))
+
+    async def _fetch(self, synapse: VioletFetch) -> VioletFetch:
+        caller = synapse.dendrite.hotkey
+        if synapse.cancel:
+            self._jobs.forget(caller, synapse.task_id)
+            return synapse
+        return await self._answer(synapse, self._jobs.fetch(caller, synapse.task_id, synapse.wait_s))
+
+    async def _answer[T: SignedSynapse](self, synapse: T, work: Awaitable[str | None]) -> T:
         """Fills in the signed result, or why there is none."""
         try:
             result = await work
-            if len(result.encode()) > RESULT_LIMIT_BYTES:
+            synapse.later = result is None
+            if result is not None and len(result.encode()) > RESULT_LIMIT_BYTES:
                 message = f"result is above {RESULT_LIMIT_BYTES} bytes"
                 raise ProtocolError(message)
         except BusyError as error:
@@ -276,6 +303,8 @@ class MinerAxon:
         except VioletError as error:
             synapse.error = str(error)
         else:
+            if result is None:
+                return synapse
             synapse.result, synapse.digest = result, sha256_hex(result)
             synapse.signature = sign_response(self._hotkey, synapse.task_id, DIRECT_SLOT, synapse.digest)
         if isinstance(synapse, AudioSynapse):

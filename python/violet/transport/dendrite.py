@@ -24,6 +24,7 @@ from violet.transport.synapses import (
     SignedSynapse,
     TextRequest,
     VioletCapabilities,
+    VioletFetch,
     to_analyze,
     to_synthesize,
     to_transcribe,
@@ -34,6 +35,9 @@ KEEP_ALIVE_S = 2.0
 
 RESPONSE_LIMIT_BYTES = 2 * RESULT_LIMIT_BYTES
 """Most bytes of a response: a result, escaped as JSON, and the rest of the synapse."""
+
+FETCH_WAIT_S = 10.0
+"""How long one call waits for the result of long work."""
 
 MAX_CONNECTIONS = 64
 """Most calls at once."""
@@ -101,23 +105,78 @@ class ValidatorDendrite(DendriteMixin):  # type: ignore[misc]  # the SDK ships n
         answers = await asyncio.gather(*(asyncio.create_task(ask(miner)) for miner in miners))
         return {miner.hotkey: answer for miner, answer in zip(miners, answers, strict=True)}
 
-    async def transcribe(self, neuron: Neuron, request: AudioRequest, *, timeout_s: float | None = None) -> Answer[str]:
-        """One miner's transcript (a JSON text) of a request."""
+    async def transcribe(
+        self, neuron: Neuron, request: AudioRequest, *, timeout_s: float | None = None, patience_s: float | None = None
+    ) -> Answer[str]:
+        """One miner's transcript (a JSON text) of a request; with `patience_s` see `_ask_later`."""
+        if patience_s is not None:
+            return await self._ask_later(neuron, to_transcribe(request), patience_s)
         return await self._ask(neuron, to_transcribe(request), str, timeout_s or self._timeout_s)
 
-    async def analyze(self, neuron: Neuron, request: AudioRequest, *, timeout_s: float | None = None) -> Answer[str]:
-        """One miner's analysis (a JSON text) of a request."""
+    async def analyze(
+        self, neuron: Neuron, request: AudioRequest, *, timeout_s: float | None = None, patience_s: float | None = None
+    ) -> Answer[str]:
+        """One miner's analysis (a JSON text) of a request; with `patience_s` see `_ask_later`."""
+        if patience_s is not None:
+            return await self._ask_later(neuron, to_analyze(request), patience_s)
         return await self._ask(neuron, to_analyze(request), str, timeout_s or self._timeout_s)
 
-    async def synthesize(self, neuron: Neuron, request: TextRequest, *, timeout_s: float | None = None) -> Answer[str]:
-        """One miner's synthesis (a JSON text with the audio in it) of a request."""
+    async def synthesize(
+        self, neuron: Neuron, request: TextRequest, *, timeout_s: float | None = None, patience_s: float | None = None
+    ) -> Answer[str]:
+        """One miner's synthesis (a JSON text with the audio in it) of a request; with `patience_s` see `_ask_later`."""
+        if patience_s is not None:
+            return await self._ask_later(neuron, to_synthesize(request), patience_s)
         return await self._ask(neuron, to_synthesize(request), str, timeout_s or self._timeout_s)
 
     async def _ask[T](
         self, miner: Neuron, synapse: SignedSynapse, read: Callable[[str], T], timeout_s: float
     ) -> Answer[T]:
         """One call with its one retry; never raises for what a miner does."""
-        task_id = synapse.task_id
+        reached = await self._reach(miner, synapse, timeout_s)
+        if isinstance(reached, Answer):
+            return Answer(False, reached.busy, None, reached.latency_s, reached.error)
+        answer, latency_s = reached
+        if answer.result is None:
+            return Answer(False, False, None, latency_s, "an answer without a result")
+        try:
+            result = authentic_result(answer, miner.hotkey, synapse.task_id)
+            return Answer(True, False, read(result), latency_s, None)
+        except ProtocolError as error:
+            return Answer(False, False, None, latency_s, str(error))
+
+    async def _ask_later(self, miner: Neuron, synapse: SignedSynapse, patience_s: float) -> Answer[str]:
+        """Lets a miner begin, then fetches the result; what is not there after `patience_s` is cancelled.
+
+        No call lasts much longer than `FETCH_WAIT_S`, and a broken one loses nothing.
+        """
+        began = time.monotonic()
+        started = synapse.model_copy(update={"later": True})
+        reached = await self._reach(miner, started, self._timeout_s)
+        while True:
+            passed_s = time.monotonic() - began
+            if isinstance(reached, Answer):
+                return Answer(False, reached.busy, None, passed_s, reached.error)
+            answer, _ = reached
+            if answer.result is not None:
+                try:
+                    return Answer(True, False, authentic_result(answer, miner.hotkey, synapse.task_id), passed_s, None)
+                except ProtocolError as error:
+                    return Answer(False, False, None, passed_s, str(error))
+            left_s = patience_s - passed_s
+            if left_s <= 0 or not answer.later:
+                if answer.later:
+                    await self._reach(miner, VioletFetch(task_id=synapse.task_id, cancel=True), self._timeout_s)
+                reason = f"no result within {patience_s:g} s" if answer.later else "an answer without a result"
+                return Answer(False, False, None, passed_s, reason)
+            wait_s = min(FETCH_WAIT_S, left_s)
+            fetch = VioletFetch(task_id=synapse.task_id, wait_s=wait_s)
+            reached = await self._reach(miner, fetch, self._timeout_s + wait_s)
+
+    async def _reach(
+        self, miner: Neuron, synapse: SignedSynapse, timeout_s: float
+    ) -> tuple[SignedSynapse, float] | Answer[None]:
+        """The message that came back and its latency, or why there is none, or what the miner says against it."""
         if (reason := self._unreachable(miner)) is not None:
             return Answer(False, False, None, 0.0, reason)
         started = time.monotonic()
@@ -130,12 +189,9 @@ class ValidatorDendrite(DendriteMixin):  # type: ignore[misc]  # the SDK ships n
             return Answer(False, False, None, time.monotonic() - started, f"{message:.200}")
         if answer.busy:
             return Answer(False, True, None, latency_s, answer.error or "busy")
-        if answer.result is None:
-            return Answer(False, False, None, latency_s, f"{answer.error or 'an answer without a result'}"[:200])
-        try:
-            return Answer(True, False, read(authentic_result(answer, miner.hotkey, task_id)), latency_s, None)
-        except ProtocolError as error:
-            return Answer(False, False, None, latency_s, str(error))
+        if answer.error is not None and answer.result is None:
+            return Answer(False, False, None, latency_s, answer.error[:200])
+        return answer, latency_s
 
     async def _call_twice(self, miner: Neuron, synapse: SignedSynapse, timeout_s: float) -> tuple[SignedSynapse, float]:
         async with asyncio.timeout(timeout_s):

@@ -112,6 +112,8 @@ class SignedSynapse(Synapse):  # type: ignore[misc]  # the SDK ships no types
     """No room now; ask another miner."""
     error: str | None = None
     """Why there is no result, in words."""
+    later: bool = False
+    """In: begin, and let me fetch the result with `VioletFetch`. Out: there is none yet."""
 
     def get_required_fields(self) -> list[str]:
         """None: every field has a default. The SDK's own would build a JSON schema on every call, 3 ms each."""
@@ -122,6 +124,17 @@ class VioletCapabilities(SignedSynapse):
     """What can you do? The result is `Capabilities`; `task_id` is random, so that an old answer does not fit."""
 
     required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id",)
+
+
+class VioletFetch(SignedSynapse):
+    """Give me the result of the work that I let you begin."""
+
+    wait_s: float = Field(default=0.0, ge=0, le=30)
+    """How long to wait for it."""
+    cancel: bool = False
+    """End the work, or forget its result."""
+
+    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "wait_s", "cancel")
 
 
 class AudioSynapse(SignedSynapse):
@@ -135,7 +148,7 @@ class AudioSynapse(SignedSynapse):
 
 
 # In every message all inputs are listed: what is not listed is not signed.
-_AUDIO_FIELDS = ("task_id", "url", "sha256", "bytes", "duration_s", "inline")
+_AUDIO_FIELDS = ("task_id", "later", "url", "sha256", "bytes", "duration_s", "inline")
 
 
 class VioletTranscribe(AudioSynapse):
@@ -165,7 +178,7 @@ class VioletSynthesize(SignedSynapse):
     speed: float = Field(default=1.0, ge=0.25, le=4)
     language: str | None = Field(default=None, max_length=32)
 
-    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "text", "voice", "speed", "language")
+    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "later", "text", "voice", "speed", "language")
 
 
 def _audio_fields(request: AudioRequest) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Challenges: speech whose words are known, never the same twice, in ways that an honest model understands."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import violet
+from violet import _core
+from violet.challenge import SPEECH_RATE, Maker, Seeds
+from violet.corpus import Clip, clips_in, clips_of, packaged_clips
+from violet.grammar import draw_name, draw_text
+from violet.protocol import INLINE_LIMIT_BYTES
+from violet.transcriber import Transcriber
+
+
+def test_no_two_challenges_are_the_same_and_all_fit_into_a_message() -> None:
+    maker, generator = Maker(packaged_clips(), None), random.Random(3)
+    made = [maker.speech(generator) for _ in range(8)]
+    assert len({speech.audio for speech in made}) == len(made)
+    for speech in made:
+        assert len(speech.audio) <= INLINE_LIMIT_BYTES
+        samples, rate = violet.load(speech.audio)
+        # Frames of codecs lie around what was written.
+        assert len(samples) / rate == pytest.approx(speech.duration_s, abs=0.2)
+
+
+def test_an_honest_model_passes_challenges(tiny_en: Path) -> None:
+    maker, generator, transcriber = Maker(packaged_clips(), None), random.Random(5), Transcriber(tiny_en)
+    rates = []
+    for _ in range(4):
+        speech = maker.speech(generator)
+        text = transcriber.transcribe(_core.decode(speech.audio, SPEECH_RATE)[0]).text
+        rates.append(_core.transcription_error_rate(speech.text, text, speech.language))
+    assert max(rate for rate in rates if rate is not None) < 0.35, rates
+
+
+def test_a_generator_that_repeats_itself_is_noticed() -> None:
+    maker = Maker(packaged_clips(), None)
+    maker.sound(random.Random(1))
+    with pytest.raises(ValueError, match="came out twice"):
+        maker.sound(random.Random(1))
+
+
+def test_seeds_depend_on_the_secret_and_the_block_and_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    seeds = Seeds.open(path)
+    assert path.stat().st_mode & 0o077 == 0
+    kept = path.read_text()
+    assert Seeds.open(path) is not seeds
+    assert path.read_text() == kept
+    draws = {seeds.draw("0xab").getrandbits(64) for _ in range(50)}
+    assert len(draws) == 50
+    path.write_text("not a secret")
+    with pytest.raises(ValueError, match=str(path)):
+        Seeds.open(path)
+
+
+def test_texts_have_rare_names_numbers_and_dates_and_are_not_repeated() -> None:
+    generator = random.Random(2)
+    texts = {draw_text(generator) for _ in range(2_000)}
+    assert len(texts) == 2_000
+    assert all(8 < len(text.split()) < 24 and any(map(str.isdigit, text)) for text in texts)
+    assert len({draw_name(generator) for _ in range(500)}) > 480
+
+
+def test_clips_of_a_directory_and_of_a_manifest(tmp_path: Path) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    violet.save(below / "a.flac", np.zeros(1600, np.float32), 16_000)
+    (below / "a.txt").write_text(" one two \n")
+    (below / "without-words.wav").write_bytes(b"")
+    assert clips_in(tmp_path) == (Clip(below / "a.flac", "one two"),)
+    manifest = tmp_path / "manifest.jsonl"
+    lines: list[dict[str, Any]] = [
+        {"audio_filepath": "below/a.flac", "duration": 0.1, "text": "one two"},
+        {"path": "below/a.flac"},
+    ]
+    manifest.write_text(json.dumps({**lines[0], "language": "de"}) + "\n\n")
+    assert clips_of(manifest) == (Clip(below / "a.flac", "one two", "de"),)
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(ValueError, match=r"manifest\.jsonl, line 2"):
+        clips_of(manifest)
+    manifest.write_text(json.dumps({"audio": "nowhere.wav", "text": "x"}))
+    with pytest.raises(ValueError, match="there is no file"):
+        clips_of(manifest)
+    manifest.write_text("")
+    with pytest.raises(ValueError, match="names no clips"):
+        clips_of(manifest)
+    with pytest.raises(ValueError, match="no clips in"):
+        clips_in(_empty(tmp_path))
+
+
+def _empty(tmp_path: Path) -> Path:
+    path = tmp_path / "empty"
+    path.mkdir()
+    return path
