@@ -82,11 +82,11 @@ export function job(name, { begin, task: known, audio = null, request = null, ki
     const isPast = isFinal(task);
     for await (task of watch(task, stop.signal)) {
       if (task.version !== steps.at(-1)?.version) steps.push(task);
+      if (task.state !== steps.at(-2)?.state) remember(task, name);
       if (isPast && !isFinal(task)) continue;
       progress();
       if (task.answer) await show();
     }
-    remember(task, name);
     if (!task.answer || task.state === "failed") {
       fail(new ApiError(task.state === "cancelled" ? "Cancelled." : `Failed: ${task.reason}`, 0, task.state));
       if (steps.length > 1) more.replaceChildren(timeline(steps), details(task));
