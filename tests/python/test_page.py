@@ -157,13 +157,6 @@ def assert_accessible(page: Page, what: str) -> None:
     assert told == [], what
 
 
-def is_painted(canvas: Locator) -> bool:
-    """Whether a canvas has more than one colour."""
-    script = """canvas => { const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      return new Set(new Uint32Array(data.buffer)).size > 1; }"""
-    return bool(canvas.evaluate(script))
-
-
 def until[T](claim: Callable[[], T | Literal[False] | None], what: str) -> T:
     end = time.monotonic() + PATIENCE_MS / 1000
     while time.monotonic() < end:
@@ -171,6 +164,13 @@ def until[T](claim: Callable[[], T | Literal[False] | None], what: str) -> T:
             return value
         time.sleep(0.1)
     pytest.fail(f"not in time: {what}")
+
+
+def await_painted(canvas: Locator, what: str) -> None:
+    """Waits until a canvas has more than one colour."""
+    script = """canvas => { const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return new Set(new Uint32Array(data.buffer)).size > 1; }"""
+    until(lambda: bool(canvas.evaluate(script)), what)
 
 
 def test_first_visit_is_small_strict_and_installable(browser: Browser, site: Site) -> None:
@@ -237,7 +237,7 @@ def test_long_recording_is_followed_live_then_played_searched_edited_and_kept(vi
     words = card.locator(".word").all_text_contents()[:80]
     assert lit in words[words.index("country") - 1 :]
     page.get_by_role("button", name="Pause").click()
-    until(lambda: is_painted(card.locator(".wave")), "the waveform")
+    await_painted(card.locator(".wave"), "the waveform")
 
     search = page.get_by_role("searchbox")
     search.fill("country")
@@ -336,7 +336,7 @@ def test_speech_plays_while_it_comes_and_is_kept(visit: Visit, tmp_path: Path) -
     page.get_by_role("button", name="Speak").click()
     card = page.locator(".card").first
     page.wait_for_function("() => document.querySelector('.card audio')?.currentTime > 0.3")
-    until(lambda: is_painted(card.locator(".wave")), "the waveform")
+    await_painted(card.locator(".wave"), "the waveform")
     speech = visit.download(card.get_by_text("Download mp3"))
     (tmp_path / "speech.mp3").write_bytes(speech)
     info = violet.info(tmp_path / "speech.mp3")
@@ -355,7 +355,7 @@ def test_analysis_has_numbers_and_pictures(visit: Visit) -> None:
     expect(card.locator(".tile", has_text="loudness")).to_contain_text(re.compile(r"-1\d\.\d+ LUFS"))
     expect(card.locator(".tile", has_text="duration")).to_contain_text("11 s")
     for picture in ("spectrogram", "Pitch classes", "Level by mel band", "Cepstrum"):
-        until(lambda name=picture: is_painted(card.get_by_role("img", name=name)), picture)
+        await_painted(card.get_by_role("img", name=picture), picture)
     found = json.loads(visit.download(card.get_by_role("button", name="Download json")))
     assert found["loudness"]["integrated_lufs"] == pytest.approx(
         violet.analyze(JFK, ["loudness"]).loudness["integrated_lufs"], abs=1
@@ -382,7 +382,7 @@ def test_dashboard_sorts_grows_and_knows_each_miner(visit: Visit) -> None:
     before = answered()
     violet.Client(visit.site.url, visit.site.key).submit(CLIPS["slow.wav"].path)
     until(lambda: answered() > before, "the answers of a new task")
-    until(lambda: is_painted(page.get_by_role("img", name="answers a minute")), "a chart")
+    await_painted(page.get_by_role("img", name="answers a minute"), "a chart")
     expect(page.locator("main > p").nth(1)).to_contain_text("were verified")
     assert_accessible(page, "the network")
     table.get_by_role("link").first.click()

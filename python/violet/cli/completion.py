@@ -54,7 +54,7 @@ def words_of(name: str, module: str) -> Words:
         raise _Found(self)
 
     usual = argparse.ArgumentParser.parse_known_args
-    argparse.ArgumentParser.parse_known_args = caught  # type: ignore[method-assign]
+    argparse.ArgumentParser.parse_known_args = caught  # type: ignore[assignment, method-assign]
     words = Words()
     try:
         importlib.import_module(module).main([])

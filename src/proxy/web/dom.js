@@ -23,8 +23,8 @@ export function select(options) {
   return make("select", {}, ...Object.entries(options).map(([value, text]) => make("option", { value, textContent: text })));
 }
 
-export function table(heads, rows) {
-  return make("div", { className: "scroll" }, make("table", {},
+export function table(name, heads, rows) {
+  return make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": name }, make("table", {},
     make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col", textContent: text })))),
     make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))))));
 }

@@ -41,7 +41,7 @@ export async function history(main) {
   const body = make("tbody");
   const head = make("thead", {}, make("tr", {}, ...["What", "Kind", "When", "State"].map((text) => make("th", { scope: "col", textContent: text }))));
   const about = key() ? "All tasks of your API key, from every machine." : "Tasks that were sent from this browser. With an API key, those of every machine are here.";
-  main.append(make("h1", { textContent: "History" }), make("p", { className: "hint", textContent: about }), make("div", { className: "scroll" }, make("table", {}, head, body)));
+  main.append(make("h1", { textContent: "History" }), make("p", { className: "hint", textContent: about }), make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Tasks" }, make("table", {}, head, body)));
   const here = remembered();
   const more = make("button", { type: "button", textContent: "Older ones", hidden: true });
   let next = null;

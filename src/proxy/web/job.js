@@ -25,6 +25,9 @@ export function job(name, { begin, task: known, audio = null, request = null, ki
   const link = make("a", { className: "link", textContent: "link", hidden: true, "aria-label": `link to ${name}` });
   const card = make("section", { className: "card", "aria-label": name }, link, make("h2", { textContent: name }),
     make("div", { className: "row" }, state, cancel, again), bar, partial, result, more);
+  const place = make("div", {}, card);
+  /** What stands here instead after "Try again". */
+  let next = null;
   /** Everything that was told of the task, for its timeline. */
   let steps = [];
   let task = known ?? null;
@@ -106,11 +109,11 @@ export function job(name, { begin, task: known, audio = null, request = null, ki
   again.addEventListener("click", () => {
     const { id } = task ?? {};
     const repeat = task ? () => json("POST", `/v1/tasks/${id}/retry`) : begin;
-    const next = job(name, { begin: repeat, audio, request, kind });
     view?.leave?.();
-    card.replaceWith(next.element);
+    next = job(name, { begin: repeat, audio, request, kind });
+    place.replaceChildren(next.element);
   });
-  return { element: card, done: run().catch(fail), leave: () => { stop.abort(); view?.leave?.(); }, id: () => task?.id };
+  return { element: place, done: run().catch(fail), leave: () => { stop.abort(); view?.leave?.(); next?.leave(); }, id: () => next?.id() ?? task?.id };
 }
 
 /** The answer of a task, to look at and listen to. */

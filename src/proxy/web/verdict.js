@@ -32,7 +32,7 @@ export function details(task) {
       ...given.map((one) => (one === undefined ? "" : of100(one.score ?? one))), [is, slot.reason].filter(Boolean).join("; ")];
   });
   const heads = ["Miner", "State", "Time", "Score", ...judges.map((judge) => `by ${judge}`), ""];
-  return make("details", { className: "details" }, make("summary", { textContent: "Miners and validators" }), table(heads, rows));
+  return make("details", { className: "details" }, make("summary", { textContent: "Miners and validators" }), table("Miners and validators", heads, rows));
 }
 
 /** One stretch of time in a lane of the timeline. */
