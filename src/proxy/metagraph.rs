@@ -22,6 +22,10 @@ pub(crate) struct Neuron {
     pub(crate) coldkey: Coldkey,
     pub(crate) stake: f64,
     pub(crate) validator_permit: bool,
+    /// What the chain says of its work, for those who look; a reader may not know it.
+    pub(crate) incentive: Option<f64>,
+    pub(crate) dividends: Option<f64>,
+    pub(crate) emission: Option<f64>,
 }
 
 /// The subnet as its chain last said. Fields that the proxy does not need are skipped.

@@ -25,8 +25,12 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
         .iter()
         .map(|(hotkey, seen)| {
             let row = rows.get(hotkey);
+            let neuron = metagraph.as_ref().and_then(|m| m.neuron(hotkey.as_str()));
+            let (latency_p50_s, latency_p95_s) = app.store.lately().latencies_s(hotkey);
             json!({
-                "uid": metagraph.as_ref().and_then(|m| m.neuron(hotkey.as_str())).map(|neuron| neuron.uid),
+                "uid": neuron.map(|neuron| neuron.uid),
+                "incentive": neuron.and_then(|neuron| neuron.incentive), "emission": neuron.and_then(|neuron| neuron.emission),
+                "latency_p50_s": latency_p50_s, "latency_p95_s": latency_p95_s,
                 "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
@@ -37,7 +41,12 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
     let validators: Vec<Value> = metagraph
         .iter()
         .flat_map(|metagraph| metagraph.validators(app.config.min_stake))
-        .map(|neuron| json!({"uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake}))
+        .map(|neuron| {
+            json!({
+                "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake,
+                "dividends": neuron.dividends, "emission": neuron.emission,
+            })
+        })
         .collect();
     Ok(Json(json!({
         "proxy": {"hotkey": app.identity.hotkey, "version": env!("CARGO_PKG_VERSION")},
@@ -47,6 +56,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
             "queued": board.count(TaskState::Queued), "running": board.count(TaskState::Running),
             "answered": board.count(TaskState::Answered),
         },
+        "lately": app.store.lately().summary(),
         "miners": miners, "validators": validators,
     })))
 }

@@ -16,6 +16,7 @@ mod faults;
 pub(crate) mod firestore;
 #[cfg(test)]
 mod histories;
+mod lately;
 mod locks;
 #[cfg(test)]
 mod model;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use board::{Board, Change};
 pub(crate) use error::Error;
+pub(crate) use lately::Lately;
 pub(crate) use locks::Locks;
 pub(crate) use records::{
     Batch, Delivery, Entry, EntryKind, EvaluationRow, Expired, IdempotencyKey, Listing, MinerRow, Records, ResponseRow,
@@ -61,6 +63,7 @@ const AWAY_MS: i64 = 30_000;
 pub(crate) struct Store {
     records: Arc<dyn TaskStore>,
     board: Board,
+    lately: Lately,
     hub: Arc<Hub>,
     /// Changes of one task take turns in this process, so that they meet others' only.
     turns: Arc<Locks>,
@@ -86,7 +89,14 @@ impl Store {
         let last_ms = records.pulse(now_ms).await?;
         let (open, mark) = records.open_tasks().await?;
         let board = Board::new(open);
-        let store = Self { records, board, hub, turns: Arc::new(Locks::default()), creating: Arc::default() };
+        let store = Self {
+            records,
+            board,
+            lately: Lately::default(),
+            hub,
+            turns: Arc::new(Locks::default()),
+            creating: Arc::default(),
+        };
         if last_ms.is_none_or(|last_ms| now_ms - last_ms > AWAY_MS) {
             let mut n_resumed = 0;
             for task in store.board.tasks() {
@@ -108,6 +118,11 @@ impl Store {
     /// The open tasks as last known.
     pub(crate) fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// How the last tasks went.
+    pub(crate) fn lately(&self) -> &Lately {
+        &self.lately
     }
 
     /// The task, open or ended, as it is now.
@@ -272,7 +287,11 @@ impl Store {
 
     /// Shows tasks as they are now; older than what is known changes nothing.
     fn show(&self, tasks: impl Iterator<Item = Arc<Task>>) {
-        self.hub.publish(&self.board.publish(tasks));
+        let news = self.board.publish(tasks);
+        for change in news.iter().filter(|change| change.task.state.is_final()) {
+            self.lately.note(&change.task);
+        }
+        self.hub.publish(&news);
     }
 }
 

@@ -1,5 +1,7 @@
 // The proxy's routes: requests, uploads with progress, events that resume.
 
+import { unique } from "/web/dom.js";
+
 const KEY = "violet.key";
 
 /** How often an event stream is taken up again before it has failed. */
@@ -79,7 +81,7 @@ export function upload(file, progress, signal) {
 
 /** Makes a task; a repeated request never makes a second one. */
 export function submit(body) {
-  return json("POST", "/v1/tasks", { body, headers: { "Idempotency-Key": crypto.randomUUID() } });
+  return json("POST", "/v1/tasks", { body, headers: { "Idempotency-Key": unique() } });
 }
 
 /** The events of one connection: kind, number and data. */
@@ -109,9 +111,9 @@ export function isFinal(task) {
   return FINAL.includes(task.state);
 }
 
-/** A task as it goes, until it ended; a broken connection is taken up where it ended. */
+/** All of a task's life and then as it goes, until it ended; a broken connection is taken up where it ended. */
 export async function* watch(task, signal) {
-  let last = null;
+  let last = "0";
   let failures = 0;
   while (true) {
     try {
@@ -132,13 +134,4 @@ export async function* watch(task, signal) {
     yield task;
     if (isFinal(task)) return;
   }
-}
-
-/** The states that a task went through: [{state, at_ms}]; of a task that ended, all of them. */
-export async function life(id) {
-  const steps = [];
-  for await (const [kind, , task] of stream(`/v1/tasks/${id}/events`, "0")) {
-    if (kind === "state" && steps.at(-1)?.state !== task.state) steps.push({ state: task.state, at_ms: task.updated_at_ms });
-  }
-  return steps;
 }

@@ -2,11 +2,11 @@
 
 import { ApiError, key, setKey } from "/web/api.js";
 import { make } from "/web/dom.js";
-import * as history from "/web/history.js";
+import { history } from "/web/history.js";
 import { miner, network } from "/web/network.js";
 import { analyse, speak, task, transcribe } from "/web/pages.js";
 
-const PAGES = { transcribe, speak, analyse, network, miner, task, history: history.page };
+const PAGES = { transcribe, speak, analyse, network, miner, task, history };
 
 let leave = null;
 /** Grows with every change of page, so that a slow one does not appear over a later one. */
@@ -22,7 +22,7 @@ async function show() {
   leave = null;
   main.replaceChildren();
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === `#/${name || "transcribe"}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#/${page.name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   try {
@@ -30,7 +30,9 @@ async function show() {
     if (mine === turn) leave = left ?? null;
     else left?.();
   } catch (error) {
-    if (mine === turn) main.append(make("p", { className: "note", role: "alert", textContent: error instanceof ApiError ? error.message : String(error) }));
+    if (mine !== turn) return;
+    main.append(make("p", { className: "note", role: "alert", textContent: error instanceof ApiError ? error.message : String(error) }));
+    if (error.status === 401) field.closest("details").open = true;
   }
   document.title = `${main.querySelector("h1")?.textContent ?? "Violet"} · Violet`;
 }
@@ -47,7 +49,12 @@ const status = document.getElementById("status");
 const connection = () => { status.textContent = navigator.onLine ? "" : "offline"; };
 addEventListener("online", connection);
 addEventListener("offline", connection);
-addEventListener("hashchange", () => { show(); document.getElementById("main").focus({ preventScroll: true }); });
+addEventListener("hashchange", () => {
+  // The link that skips to the content names an element, not a page.
+  if (location.hash && !location.hash.startsWith("#/")) return;
+  show();
+  document.getElementById("main").focus({ preventScroll: true });
+});
 navigator.serviceWorker?.register("/sw.js").catch(() => {});
 connection();
 show();

@@ -8,10 +8,20 @@ const NAME = "violet.history";
 /** How many are kept. */
 const LIMIT = 200;
 
+/** Tasks that are asked for at a time. */
+const PAGE = 50;
+
+function keep(entries) {
+  localStorage.setItem(NAME, JSON.stringify(entries.slice(0, LIMIT)));
+}
+
+/** Notes a task, or its newest state. */
 export function remember(task, name) {
-  const kept = remembered().filter((entry) => entry.id !== task.id);
-  kept.unshift({ id: task.id, kind: task.kind, name, at: Date.now() });
-  localStorage.setItem(NAME, JSON.stringify(kept.slice(0, LIMIT)));
+  const before = remembered();
+  const at = before.findIndex((entry) => entry.id === task.id);
+  if (at >= 0) before[at].state = task.state;
+  else before.unshift({ id: task.id, kind: task.kind, name, at: task.created_at_ms, state: task.state });
+  keep(before);
 }
 
 export function remembered() {
@@ -27,23 +37,28 @@ function row(id, kind, name, at, state) {
     make("td", { textContent: new Date(at).toLocaleString() }), make("td", { textContent: state ?? "" }));
 }
 
-export async function page(main) {
+export async function history(main) {
   const body = make("tbody");
   const head = make("thead", {}, make("tr", {}, ...["What", "Kind", "When", "State"].map((text) => make("th", { scope: "col", textContent: text }))));
-  main.append(make("h1", { textContent: "History" }), make("div", { className: "scroll" }, make("table", {}, head, body)));
+  const about = key() ? "All tasks of your API key, from every machine." : "Tasks that were sent from this browser. With an API key, those of every machine are here.";
+  main.append(make("h1", { textContent: "History" }), make("p", { className: "hint", textContent: about }), make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Tasks" }, make("table", {}, head, body)));
   const here = remembered();
-  if (key()) {
-    // With a key the proxy knows whose tasks are whose, on every machine.
-    const { data } = await json("GET", "/v1/tasks?limit=100");
-    body.append(...data.map((task) => row(task.id, task.kind, task.input.name, task.created_at_ms, task.state)));
-  } else {
-    body.append(...here.map((entry) => row(entry.id, entry.kind, entry.name, entry.at)));
-  }
+  const more = make("button", { type: "button", textContent: "Older ones", hidden: true });
+  let next = null;
+  // With a key the proxy knows whose tasks are whose.
+  const load = async () => {
+    const found = await json("GET", `/v1/tasks?limit=${PAGE}${next ? `&after=${next}` : ""}`);
+    body.append(...found.data.map((task) => row(task.id, task.kind, task.input.name ?? here.find(({ id }) => id === task.id)?.name, task.created_at_ms, task.state)));
+    ({ next } = found);
+    more.hidden = !next;
+  };
+  more.addEventListener("click", load);
+  if (key()) await load();
+  else body.append(...here.map((entry) => row(entry.id, entry.kind, entry.name, entry.at, entry.state)));
   if (!body.children.length) main.append(make("p", { textContent: "Nothing yet." }));
-  if (here.length) {
-    main.append(make("button", { type: "button", textContent: "Forget the list of this browser", onclick: () => {
-      localStorage.removeItem(NAME);
-      location.reload();
-    } }));
-  }
+  const forget = make("button", { type: "button", textContent: "Forget the list of this browser", hidden: !here.length, onclick: () => {
+    localStorage.removeItem(NAME);
+    location.reload();
+  } });
+  main.append(make("div", { className: "row" }, more, forget));
 }

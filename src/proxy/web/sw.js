@@ -1,7 +1,9 @@
 // The shell of the page without a network: the files of the page, never an answer of the API.
-const CACHE = "violet-1";
-const SHELL = ["/", "/web/app.css", "/web/app.js", "/web/api.js", "/web/dom.js", "/web/history.js", "/web/icon.svg", "/web/job.js", "/web/manifest.webmanifest",
-  "/web/measurements.js", "/web/network.js", "/web/pages.js", "/web/player.js", "/web/recorder.js", "/web/snippets.js", "/web/subtitles.js", "/web/transcript.js", "/web/verdict.js"];
+const CACHE = "violet-2";
+const FILES = ["api.js", "app.css", "app.js", "chart.js", "dom.js", "edits.js", "history.js", "icon-192.png", "icon.svg", "job.js", "manifest.webmanifest", "measurements.js",
+  "network.js", "neurons.js", "pages.js", "pictures.js", "player.js", "queue.js", "recorder.js", "search.js", "snippets.js", "sortable.js", "sound.js", "speakers.js", "stream.js",
+  "subtitles.js", "transcript.js", "verdict.js"];
+const SHELL = ["/", ...FILES.map((name) => `/web/${name}`)];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)).then(() => self.skipWaiting()));

@@ -1,50 +1,82 @@
 // What validators said about a task, and its life as a timeline.
 
-import { make } from "/web/dom.js";
+import { clock, make, short, table } from "/web/dom.js";
 
 const WORDS = {
   queued: "waits for a miner", running: "a miner works on it", answered: "answered; validators are judging it", verified: "verified by validators",
-  unverified: "answered; no quorum of validators judged it in time", failed: "failed", cancelled: "cancelled",
+  unverified: "answered; too few validators judged it in time", failed: "failed", cancelled: "cancelled",
 };
 
-function short(hotkey) {
-  return hotkey ? `${hotkey.slice(0, 6)}..${hotkey.slice(-4)}` : "";
-}
+const of100 = (score) => (100 * score).toFixed(0);
 
 /** The state as a badge, with the score of the answer where there is a verdict. */
 export function badge(task) {
   const score = task.verdict?.scores?.[task.answer?.response_id];
-  const text = WORDS[task.state] + (score === undefined ? "" : `: ${(100 * score).toFixed(0)} of 100`);
+  const text = WORDS[task.state] + (score === undefined ? "" : `: ${of100(score)} of 100`);
   return make("span", { className: `badge ${task.state}`, textContent: text, title: task.reason ?? "" });
 }
 
-function table(heads, rows) {
-  return make("div", { className: "scroll" }, make("table", {},
-    make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col", textContent: text })))),
-    make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell)))))));
+function miner(hotkey) {
+  return hotkey ? make("a", { href: `#/miner/${hotkey}`, textContent: short(hotkey), title: hotkey }) : "-";
 }
 
 /** Who answered, how fast, and what each validator gave. */
 export function details(task) {
-  const box = make("details", { className: "details" }, make("summary", { textContent: "Miners and validators" }));
+  const evaluations = task.verdict?.evaluations ?? [];
+  const judges = evaluations.map((evaluation) => short(evaluation.validator));
   const rows = task.slots.map((slot) => {
     const score = task.verdict?.scores?.[slot.response_id];
     const is = task.answer && slot.response_id === task.answer.response_id ? "this answer" : "";
-    return [slot.miner ? make("a", { href: `#/miner/${slot.miner}`, textContent: short(slot.miner) }) : "-", slot.state,
-      slot.latency_s === null ? "" : `${slot.latency_s.toFixed(1)} s`, score === undefined ? "" : (100 * score).toFixed(0), [is, slot.reason].filter(Boolean).join("; ")];
+    const given = evaluations.map(({ scores }) => scores[slot.response_id]);
+    return [miner(slot.miner), slot.state, slot.latency_s === null ? "" : `${slot.latency_s.toFixed(1)} s`, score === undefined ? "" : of100(score),
+      ...given.map((one) => (one === undefined ? "" : of100(one.score ?? one))), [is, slot.reason].filter(Boolean).join("; ")];
   });
-  box.append(table(["Miner", "State", "Time", "Score", ""], rows));
-  const evaluations = task.verdict?.evaluations ?? [];
-  if (evaluations.length) {
-    box.append(table(["Validator", "Scores"], evaluations.map((evaluation) => [short(evaluation.validator),
-      Object.values(evaluation.scores).map((score) => (100 * (score.score ?? score)).toFixed(0)).join(", ")])));
-  }
-  return box;
+  const heads = ["Miner", "State", "Time", "Score", ...judges.map((judge) => `by ${judge}`), ""];
+  return make("details", { className: "details" }, make("summary", { textContent: "Miners and validators" }), table("Miners and validators", heads, rows));
 }
 
-/** What happened when: [{state, at_ms}]. */
+/** One stretch of time in a lane of the timeline. */
+function stretch(className, from, until, whole, text) {
+  const bar = make("span", { className: `stretch ${className}`, title: text });
+  bar.style.left = `${(100 * from) / whole}%`;
+  bar.style.width = `${Math.max(0.5, (100 * (until - from)) / whole)}%`;
+  return bar;
+}
+
+/** Seconds since the task was made, in words. */
+function since(ms) {
+  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : clock(ms / 1000);
+}
+
+/** When each slot was with a miner, as far as the task's changes tell: [{index, miner, from, until, state}]. */
+function leases(steps) {
+  const found = [];
+  for (const step of steps) {
+    for (const slot of step.slots) {
+      const open = found.findLast((lease) => lease.index === slot.index);
+      const isAt = slot.miner && slot.state !== "open";
+      if (isAt && (!open || open.miner !== slot.miner)) found.push({ index: slot.index, miner: slot.miner, from: step.updated_at_ms, until: null, state: slot.state });
+      else if (open && open.until === null && slot.state !== "leased") open.until = step.updated_at_ms;
+      const last = found.findLast((lease) => lease.index === slot.index);
+      if (last && last.miner === slot.miner) last.state = slot.state;
+    }
+  }
+  return found;
+}
+
+/** The life of a task from all that was told of it: its states, and below them what each miner did. */
 export function timeline(steps) {
-  const first = steps[0]?.at_ms ?? 0;
-  return make("ol", { className: "timeline", "aria-label": "life of the task" }, ...steps.map((step) =>
-    make("li", { className: step.state }, make("b", { textContent: step.state }), ` ${((step.at_ms - first) / 1000).toFixed(1)} s`)));
+  const begin = steps[0].created_at_ms;
+  const end = steps.at(-1).updated_at_ms;
+  const whole = Math.max(1, end - begin);
+  const states = steps.filter((step, index) => step.state !== steps[index - 1]?.state);
+  const list = make("ol", { className: "states", "aria-label": "life of the task" }, ...states.map((step, index) =>
+    make("li", { className: step.state }, make("b", { textContent: step.state }), ` ${index ? `after ${since(step.updated_at_ms - begin)}` : "at the start"}`)));
+  const lane = (name, ...stretches) => make("div", { className: "lane" }, make("span", { className: "hint", textContent: name }), make("span", { className: "track" }, ...stretches));
+  const task = lane("task", ...states.slice(0, -1).map((step, index) =>
+    stretch(step.state, (index ? step.updated_at_ms : begin) - begin, states[index + 1].updated_at_ms - begin, whole, `${WORDS[step.state]} until ${since(states[index + 1].updated_at_ms - begin)}`)));
+  const slots = leases(steps);
+  const lanes = slots.map(({ miner: hotkey, from, until, state }) =>
+    lane(short(hotkey), stretch(state, from - begin, (until ?? end) - begin, whole, `${state}: ${since(from - begin)} to ${since((until ?? end) - begin)}`)));
+  return make("div", { className: "timeline" }, list, make("div", { className: "lanes", "aria-hidden": "true" }, task, ...lanes));
 }

@@ -1,0 +1,35 @@
+// What is shown of miners and validators, in tables and on a page of one.
+
+import { make, short } from "/web/dom.js";
+
+const isThere = (value) => value !== null && value !== undefined;
+export const percent = (value) => (isThere(value) ? `${(100 * value).toFixed(1)} %` : "");
+export const seconds = (value) => (isThere(value) ? `${value.toFixed(2)} s` : "");
+export const number = (value, digits = 0) => (isThere(value) ? value.toLocaleString(undefined, { maximumFractionDigits: digits }) : "");
+
+/** Columns: heading, value to sort by, text. */
+export const MINERS = [
+  ["uid", (miner) => miner.uid ?? -1, (miner) => miner.uid ?? ""],
+  ["hotkey", (miner) => miner.hotkey, (miner) => make("a", { href: `#/miner/${miner.hotkey}`, textContent: short(miner.hotkey), title: miner.hotkey })],
+  ["kinds", (miner) => miner.kinds.join(), (miner) => miner.kinds.join(", ")],
+  ["model", (miner) => miner.model ?? "", (miner) => miner.model ?? ""],
+  ["quality", (miner) => miner.quality, (miner) => percent(miner.quality)],
+  ["p50", (miner) => miner.latency_p50_s ?? -1, (miner) => seconds(miner.latency_p50_s)],
+  ["p95", (miner) => miner.latency_p95_s ?? -1, (miner) => seconds(miner.latency_p95_s)],
+  ["availability", (miner) => miner.availability ?? -1, (miner) => percent(miner.availability)],
+  ["answered", (miner) => miner.answered, (miner) => number(miner.answered)],
+  ["accepted", (miner) => (miner.answered ? miner.accepted / miner.answered : -1), (miner) => (miner.answered ? percent(miner.accepted / miner.answered) : "")],
+  ["at work", (miner) => miner.leases, (miner) => `${miner.leases} of ${miner.capacity}`],
+  ["weight", (miner) => miner.incentive ?? -1, (miner) => percent(miner.incentive)],
+  ["emission", (miner) => miner.emission ?? -1, (miner) => number(miner.emission, 4)],
+];
+
+export const VALIDATORS = [
+  ["uid", (validator) => validator.uid, (validator) => validator.uid],
+  ["hotkey", (validator) => validator.hotkey, (validator) => make("span", { textContent: short(validator.hotkey), title: validator.hotkey })],
+  ["stake", (validator) => validator.stake, (validator) => number(validator.stake)],
+  ["verdicts", (validator) => validator.verdicts ?? -1, (validator) => number(validator.verdicts)],
+  ["agreement", (validator) => validator.agreement ?? -1, (validator) => percent(validator.agreement)],
+  ["dividends", (validator) => validator.dividends ?? -1, (validator) => percent(validator.dividends)],
+  ["emission", (validator) => validator.emission ?? -1, (validator) => number(validator.emission, 4)],
+];
