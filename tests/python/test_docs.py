@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from test_deploy import proxy_help
 
+from test_deploy import proxy_help
 from violet.cli import COMMANDS
 from violet.config import MinerConfig, ValidatorConfig
 
@@ -38,7 +38,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
-                words = shlex.split(line, comments=True)
+                words = shlex.split(line.replace("YOUR_PUBLIC_IP", "203.0.113.7"), comments=True)
                 words = words[1:] if words[:1] == ["python"] else words
                 if words and words[0] in {"violet", "neurons/miner.py", "neurons/validator.py"}:
                     own = words[: next((at for at, word in enumerate(words) if word in {">", "|", "&"}), len(words))]
@@ -46,7 +46,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                     yield page.name, [*role, *own[1:]]
 
 
-class _Understood(Exception):  # noqa: N818 - not an error
+class _Understood(Exception):
     """A parser took all its words."""
 
 
@@ -56,7 +56,10 @@ def test_a_command_is_understood(page: str, command: list[str], monkeypatch: pyt
     assert name in COMMANDS, f"{page} names a command that does not exist"
     if name in {"miner", "validator"}:
         read = MinerConfig.from_args if name == "miner" else ValidatorConfig.from_args
-        words = [str(ROOT) if before == "--challenge.dir" else word for before, word in zip(["", *words], words, strict=False)]
+        words = [
+            str(ROOT) if before == "--challenge.dir" else word
+            for before, word in zip(["", *words], words, strict=False)
+        ]
         assert read(words, {"HOME": "/nowhere"}).netuid > 0
     elif name == "proxy":
         flags = [word.split("=")[0] for word in words if word.startswith("--")]
@@ -79,9 +82,10 @@ NETWORK_FLAGS = {"--subtensor.network", "--netuid", "--subtensor.chain_endpoint"
 
 def messages() -> Iterator[str]:
     """The messages that the troubleshooting page and the operators' guide explain."""
-    for row in re.findall(r"^\| (.+?) \|", (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE):
-        for quoted in re.findall(r"`([^`]+)`", row):
-            yield quoted
+    for row in re.findall(
+        r"^\| (.+?) \|", (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        yield from re.findall(r"`([^`]+)`", row)
 
 
 @pytest.mark.parametrize("message", sorted(set(messages()) - {"signal: 9", "GLIBC_.. not found", "queued"}))
