@@ -126,6 +126,7 @@ mod tests {
                 submitted_at_ms: 1_000 + 2 * latency_ms,
                 latency_ms,
                 output: None,
+                variant: None,
             });
         }
         Task { state, ..task }
