@@ -29,7 +29,8 @@ def main(argv: Sequence[str]) -> int:
         "  violet proxy --store firestore:PROJECT --blobs gs://BUCKET --credentials service-account.json\n"
         "  violet proxy check-config --config proxy.toml\n"
         "  violet proxy migrate --data-dir violet-proxy-data\n"
-        "  violet proxy new-key alice --api-keys keys.json\n",
+        "  violet proxy new-key alice --api-keys keys.json\n"
+        "  violet proxy admin create-key alice\n",
     )
     add_network_flags(parser)
     add_interval_flag(parser, "--metagraph.interval")
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         return _core.run_proxy(["--help"])
     found, rest = parser.parse_known_args(argv)
     if _has(rest, "--metagraph") or (rest and not rest[0].startswith("-")):
-        # Somebody else keeps the file, or this does not serve at all (new-key, check-config, migrate).
+        # Somebody else keeps the file, or this does not serve at all (admin, new-key, check-config, migrate).
         return _core.run_proxy(rest)
     read_network(parser, found)
     path = _data_dir(rest) / "metagraph.json"
