@@ -32,7 +32,7 @@ CONFORM = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 5
+EXAMPLES = 8
 """Requests for each operation; more find no more here, and take longer."""
 
 WAITS = {"wait", "wait_s"}
