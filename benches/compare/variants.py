@@ -17,12 +17,14 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
+from bittensor_wallet import Wallet
+
 import violet
 from violet.challenge import Clip, packaged_clips
 from violet.judge import word_starts
 from violet.protocol import TRANSCRIPTION, sha256_hex, sign_response
 from violet.proxy_client import ProxyClient
-from violet.wallet import Wallet, create_wallet
+from violet.wallet import create_wallet
 
 
 async def compare(url: str, wallets: Sequence[Wallet], asr: violet.Transcriber, folder: Path) -> None:
@@ -85,7 +87,7 @@ def running(program: Path, folder: Path, wallets: Sequence[Wallet]) -> Iterator[
     metagraph.write_text(json.dumps({**head, "neurons": neurons}))
     command = [program, "--metagraph", metagraph, "--port", "0", "--data-dir", folder / "data"]
     command += ["--ready-file", ready, "--lease-s", "600", "--log", "warn"]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen([str(part) for part in command]) as process:
         while not ready.exists() and process.poll() is None:
             time.sleep(0.01)
         try:
