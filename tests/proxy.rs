@@ -37,7 +37,7 @@ mod process;
 mod shared;
 #[path = "proxy/uploads.rs"]
 mod uploads;
-#[path = "proxy/webhooks.rs"]
-mod webhooks;
 #[path = "proxy/variants.rs"]
 mod variants;
+#[path = "proxy/webhooks.rs"]
+mod webhooks;
