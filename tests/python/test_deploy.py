@@ -97,15 +97,12 @@ def test_what_a_container_keeps_is_in_a_volume() -> None:
             assert source in volumes or source.startswith("${WALLETS"), mount
 
 
-<<<<<<< HEAD
 def families(metrics: NeuronMetrics) -> set[str]:
     """Names of a neuron's metrics, as queries have them."""
     found = metrics.registry.collect()
     return {family.name + ("_total" if family.type == "counter" else "") for family in found}
 
 
-=======
->>>>>>> neurons
 def in_context(path: str) -> bool:
     """Whether `.dockerignore` lets a file of the checkout into the image's build; the last rule that fits counts."""
     is_in = True
@@ -144,15 +141,6 @@ def included(text: str) -> list[str]:
     return re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"\s*\)', code)
 
 
-<<<<<<< HEAD
-=======
-def families(metrics: NeuronMetrics) -> set[str]:
-    """Names of a neuron's metrics, as queries have them."""
-    found = metrics.registry.collect()
-    return {family.name + ("_total" if family.type == "counter" else "") for family in found}
-
-
->>>>>>> neurons
 def test_the_dashboard_shows_metrics_that_proxy_and_neurons_have() -> None:
     dashboard = json.loads((ROOT / "deploy/grafana.json").read_text(encoding="utf-8"))
     shown = {
