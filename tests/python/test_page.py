@@ -146,7 +146,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Long enough that a miner tells what it heard so far."""
     samples = np.concatenate([violet.load(clip.path, 16_000)[0] for clip in CLIPS.values()])
     path = tmp_path_factory.mktemp("clips") / "long talk.wav"
-    violet.save(path, np.tile(samples, 8), 16_000)
+    violet.save(path, np.tile(samples, 3), 16_000)
     return path
 
 
