@@ -1,4 +1,4 @@
-"""Makes docs/page.png, the picture of the page in the README: `python tests/python/make_screenshot.py`.
+"""Makes docs/pictures/page.png, the picture of the page in the README: `python tests/python/make_screenshot.py`.
 
 A local network of its own transcribes a clip and judges the answer. `VIOLET_PAGE=checkout` shows the files of the
 checkout instead of those that were compiled into the proxy.
@@ -15,7 +15,7 @@ from fixtures.browser import chromium, find_chromium, serve_checkout
 from violet.challenge import packaged_clips
 from violet.local_network import LocalNetwork
 
-PICTURE = Path(__file__).parents[2] / "docs/page.png"
+PICTURE = Path(__file__).parents[2] / "docs/pictures/page.png"
 PATIENCE_MS = 300_000
 
 

@@ -96,13 +96,13 @@ def bash(words: Mapping[str, Words], summaries: Mapping[str, str]) -> str:
         f'        "{name} "*) words="{" ".join([*inner.actions, *inner.flags])}" ;;' for name, inner in words.items()
     )
     values = "\n".join(
-        f'        "{name} {flag}") words="{" ".join(choices)}" ;;'
+        f'        "{name} {flag}") words="{" ".join(choices)}" files= ;;'
         for name, inner in words.items()
         for flag, choices in inner.choices.items()
         if flag.startswith("-")
     )
     return f"""_violet() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} words=
+    local current=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} words= files=yes
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "{" ".join(summaries)}" -- "$current"))
         return
@@ -112,8 +112,8 @@ def bash(words: Mapping[str, Words], summaries: Mapping[str, str]) -> str:
 {cases}
     esac
     COMPREPLY=($(compgen -W "$words" -- "$current"))
-    # Anything that is no flag may be a file.
-    case $current in -*) ;; *) COMPREPLY+=($(compgen -f -- "$current")) ;; esac
+    # What is no flag and none of few values may be a file.
+    case $files$current in yes-*) ;; yes*) COMPREPLY+=($(compgen -f -- "$current")) ;; esac
 }}
 complete -o filenames -F _violet violet"""
 
