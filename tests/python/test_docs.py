@@ -124,3 +124,13 @@ def test_every_link_between_files_leads_somewhere() -> None:
             if not (page.parent / target).exists() and target not in {"research.md", "reference/http.md"}:
                 lost.append(f"{page.name}: {target}")
     assert lost == []
+
+
+def test_the_locked_requirements_agree() -> None:
+    locks = [
+        dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
+    ]
+    # They are installed into one environment, one after the other.
+    versions = {name: {lock[name] for lock in locks if name in lock} for lock in locks for name in lock}
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
