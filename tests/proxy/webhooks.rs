@@ -1,6 +1,6 @@
 //! Messages to users' servers: signed, delivered at least once whatever dies, and never into a private network.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 

@@ -12,7 +12,7 @@ use super::model::Model;
 use super::sqlite::Sqlite;
 use super::{
     Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, IdempotencyKey, Listing, Mark, MinerRow,
-    ResponseRow, Store, TaskStore, UploadRow,
+    ResponseRow, Room, Store, TaskStore, UploadRow,
 };
 use crate::proxy::hub::Hub;
 use crate::subnet::task::{Holding, Hotkey, Refusal, ResponseId, SlotState, Submit, Task, TaskId};
