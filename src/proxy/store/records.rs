@@ -137,6 +137,7 @@ impl Listing {
     pub(crate) const LAST: &str = "~";
 
     /// The newest of an owner's tasks.
+    #[cfg(test)]
     pub(crate) fn newest(owner: &str, limit: usize) -> Self {
         let (from, before) = (String::new(), Self::LAST.to_owned());
         Self { owner: owner.to_owned(), limit, from, before, state: None, kind: None }
