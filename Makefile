@@ -32,7 +32,7 @@ LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 CHECKED := $(wildcard python neurons tests/python benches)
 
-.PHONY: help demo build cuda develop models test fuzz lint format bench bench-load lock clean
+.PHONY: help demo build cuda develop models test docs fuzz lint format bench bench-load dist lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,12 @@ test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the
 	@set -o pipefail; $(RUN)/python -m pytest $(ARGS) 2>&1 | tee $(LOGS)/package.log
 	@.ci/tally $(LOGS)/*.log
 
+docs: models $(VENV)/.locked-docs ## Run the notebook, draw the charts and build the documentation's site into site/
+	@$(RUN)/python .ci/notebook docs/research.ipynb
+	@$(RUN)/python .ci/charts check
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
+	@.ci/own-site site
+
 fuzz: ## Decode 102,000 damaged files (ROUNDS=3000 of each of 34), write 3,000: no panic, within the limits
 	@.ci/check-rust
 	VIOLET_FUZZ_ROUNDS=$(or $(ROUNDS),3000) cargo test --locked --release --no-default-features --test damage
@@ -83,6 +89,9 @@ lint: $(VENV)/.locked-dev ## Check formatting, lints, types and licences
 	$(RUN)/ruff format --check $(CHECKED)
 	$(RUN)/mypy $(CHECKED)
 	$(RUN)/python .ci/licences
+	$(RUN)/python .ci/third-party check
+	$(RUN)/python .ci/changelog
+	$(RUN)/hadolint Dockerfile
 
 format: $(VENV)/.locked-dev ## Format the sources
 	cargo fmt --all
@@ -109,13 +118,17 @@ bench-load: $(VENV)/.interpreter ## What the proxy costs over HTTP, beside a Fas
 	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 cargo build --locked --features firebase --bin violet-proxy --example load
 	@.venv-bench/bin/python benches/load/run.py --proxy "$${CARGO_TARGET_DIR:-target}/debug/violet-proxy" --generator "$${CARGO_TARGET_DIR:-target}/debug/examples/load" $(ARGS)
 
+dist: $(VENV)/.locked ## Build the source distribution and the wheel into dist/, and try it on every Python here
+	@.ci/dist
+
 lock: ## Resolve the locked requirements again (needs uv)
 	uv pip compile pyproject.toml --group build $(UV_LOCK) -o requirements.lock
 	uv pip compile pyproject.toml --group dev -c requirements.lock $(UV_LOCK) -o requirements-dev.lock
+	uv pip compile --group docs -c requirements-dev.lock $(UV_LOCK) -o requirements-docs.lock
 UV_LOCK := --universal --python-version 3.12 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean: ## Remove what these commands made here (models stay in the user's cache)
-	rm -rf $(VENV) .venv-bench target python/violet/*.so .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench target dist site python/violet/*.so .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.interpreter:
 	@python="$$(.ci/find-python)" && echo "== Python: $$python" && rm -rf $(VENV) \
@@ -129,6 +142,11 @@ $(VENV)/.locked: requirements.lock $(VENV)/.interpreter
 $(VENV)/.locked-dev: requirements-dev.lock $(VENV)/.locked
 	@echo "== installing the locked development packages into $(VENV)"
 	@$(RUN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.locked-docs: requirements-docs.lock $(VENV)/.locked-dev
+	@echo "== installing the locked packages of the documentation into $(VENV)"
+	@$(RUN)/python -m pip install --quiet --no-compile --require-hashes -r $<
 	@touch $@
 
 # Installed as a wheel, so that what is tested and run is what a user gets.

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,44 @@ def test_what_a_container_keeps_is_in_a_volume() -> None:
         for mount in service["volumes"]:
             source = mount.split(":")[0]
             assert source in volumes or source.startswith("${WALLETS"), mount
+
+
+def in_context(path: str) -> bool:
+    """Whether `.dockerignore` lets a file of the checkout into the image's build; the last rule that fits counts."""
+    is_in = True
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split():
+        pattern = line.removeprefix("!")
+        # A rule for a folder is one for all in it; `**/` stands for any folders, none included.
+        parts = [
+            "(.*/)?" if part == "**" else re.escape(part).replace(r"\*", "[^/]*") + "/" for part in pattern.split("/")
+        ]
+        if re.fullmatch("".join(parts).removesuffix("/") + "(/.*)?", path):
+            is_in = line.startswith("!")
+    return is_in
+
+
+def test_the_images_build_gets_every_file_that_it_reads() -> None:
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {"Cargo.toml", "Cargo.lock", "pyproject.toml", "requirements.lock", "build.rs", project["readme"]}
+    needed |= set(project["license-files"]) | {binary["path"] for binary in cargo["bin"]}
+    needed |= {f"benches/{bench['name']}.rs" for bench in cargo["bench"]}
+    for source in (ROOT / "src").rglob("*.rs"):
+        needed.add(source.relative_to(ROOT).as_posix())
+        text = source.read_text(encoding="utf-8")
+        is_test = source.stem.endswith(("test", "tests")) or "tests" in source.parts
+        for name in [] if is_test else included(text):
+            needed.add((source.parent / name).resolve().relative_to(ROOT).as_posix())
+    needed |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "python/violet").rglob("*.py")}
+    assert sorted(path for path in needed if not (ROOT / path).is_file()) == []
+    assert sorted(path for path in needed if not in_context(path)) == []
+    assert [path for path in (".git/config", "tests/python/conftest.py", ".venv/pyvenv.cfg") if in_context(path)] == []
+
+
+def included(text: str) -> list[str]:
+    """The files that a Rust source compiles in, those of its tests left out."""
+    code = re.split(r"#\[cfg\((?:all\()?test", text)[0]
+    return re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"\s*\)', code)
 
 
 def test_the_dashboard_shows_metrics_that_the_proxy_has() -> None:

@@ -1,16 +1,105 @@
-"""The examples of the documentation run as they are written."""
+"""The documentation says what is so: its examples run, its commands are understood, its messages are printed."""
 
+import argparse
 import doctest
+import importlib
+import re
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from test_deploy import proxy_help
+from violet.cli import COMMANDS
+from violet.config import MinerConfig, ValidatorConfig
+
 ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+SOURCES = "".join(
+    path.read_text(encoding="utf-8")
+    for folder, pattern in (("python", "*.py"), ("src", "*.rs"), (".ci", "*"))
+    for path in sorted((ROOT / folder).rglob(pattern))
+    if path.is_file() and path.suffix != ".pyc"
+)
 
 
-@pytest.mark.parametrize("page", ["docs/scoring.md"])
+@pytest.mark.parametrize("page", ["docs/scoring.md", "docs/rewards.md"])
 def test_examples_give_what_the_page_says(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     result = doctest.testfile(str(ROOT / page), module_relative=False)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every command of Violet's in a shell block of a page, with the page's name."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line.replace("YOUR_PUBLIC_IP", "203.0.113.7"), comments=True)
+                words = words[1:] if words[:1] == ["python"] else words
+                if words and words[0] in {"violet", "neurons/miner.py", "neurons/validator.py"}:
+                    own = words[: next((at for at, word in enumerate(words) if word in {">", "|", "&"}), len(words))]
+                    role = [Path(own[0]).stem] if own[0] != "violet" else []
+                    yield page.name, [*role, *own[1:]]
+
+
+class _Understood(Exception):
+    """A parser took all its words."""
+
+
+@pytest.mark.parametrize(("page", "command"), [pytest.param(*found, id=" ".join(found[1])) for found in commands()])
+def test_a_command_is_understood(page: str, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    name, *words = command
+    assert name in COMMANDS, f"{page} names a command that does not exist"
+    if name in {"miner", "validator"}:
+        read = MinerConfig.from_args if name == "miner" else ValidatorConfig.from_args
+        words = [
+            str(ROOT) if before == "--challenge.dir" else word
+            for before, word in zip(["", *words], words, strict=False)
+        ]
+        assert read(words, {"HOME": "/nowhere"}).netuid > 0
+    elif name == "proxy":
+        flags = [word.split("=")[0] for word in words if word.startswith("--")]
+        assert [flag for flag in flags if flag not in proxy_help() and flag not in NETWORK_FLAGS] == []
+    else:
+        # The command's own parser reads the words; what it would do then is another test's.
+        def parse(
+            parser: argparse.ArgumentParser, args: Sequence[str] | None = None, namespace: object = None
+        ) -> argparse.Namespace:
+            parser.parse_known_args(args)
+            raise _Understood
+
+        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+        with pytest.raises(_Understood):
+            importlib.import_module(COMMANDS[name][0]).main(words)
+
+
+NETWORK_FLAGS = {"--subtensor.network", "--netuid", "--subtensor.chain_endpoint"}
+
+
+def messages() -> Iterator[str]:
+    """The messages that the troubleshooting page and the operators' guide explain."""
+    for row in re.findall(
+        r"^\| (.+?) \|", (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        yield from re.findall(r"`([^`]+)`", row)
+
+
+@pytest.mark.parametrize("message", sorted(set(messages()) - {"signal: 9", "GLIBC_.. not found", "queued"}))
+def test_a_message_that_is_explained_is_printed_somewhere(message: str) -> None:
+    # What differs from case to case is `..` on the page and a placeholder in the source.
+    parts = [part.strip(" :;") for part in message.split("..")]
+    assert all(part in SOURCES for part in parts), message
+
+
+def test_every_link_between_files_leads_somewhere() -> None:
+    lost = []
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            # Pages that are made when the site is built.
+            if not (page.parent / target).exists() and target not in {"research.md", "reference/http.md"}:
+                lost.append(f"{page.name}: {target}")
+    assert lost == []
