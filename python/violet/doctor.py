@@ -4,6 +4,7 @@ import argparse
 import email.utils
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -14,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +82,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--network", dest="use_network", action="store_true", help="ask the hub and the package index too"
     )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_debug_flag(parser)
     found = parser.parse_args(argv)
     is_chain_named = found.network is not None or found.chain_endpoint is not None or bool(os.environ.get("BT_NETWORK"))
@@ -91,6 +93,9 @@ def main(argv: Sequence[str]) -> int:
     is_broken = False
     for finding in _findings(found, is_chain_named):
         is_broken |= finding.state == "broken"
+        if found.json:
+            print(json.dumps(asdict(finding), ensure_ascii=False), flush=True)
+            continue
         print(f"{finding.state:<7} {finding.what:<11} {finding.text}", flush=True)
         if finding.mend is not None:
             print(f"{'':19} -> {finding.mend}", flush=True)

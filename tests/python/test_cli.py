@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import violet
-from violet.cli import COMMANDS, describe
+from violet.cli import COMMANDS, completion, describe
 
 type Run = subprocess.CompletedProcess[str]
 
@@ -200,3 +200,45 @@ def test_models_verify_reports_damage_with_code_1(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "config.json has 2 bytes, expected 2317" in done.stdout
     assert "model.bin is missing" in done.stdout
+
+
+def test_bash_completes_commands_actions_flags_and_choices() -> None:
+    script = run("completion", "bash").stdout
+
+    def completed(*words: str) -> set[str]:
+        typed = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _violet"
+        command = ["bash", "--norc", "-c", f"{script}\n{typed}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\""]
+        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+    assert completed("violet", "tr") == {"transcribe"}
+    assert completed("violet", "models", "f") >= {"fetch"}
+    assert completed("violet", "submit", "--wat") == {"--watch"}
+    assert completed("violet", "transcribe", "--format", "s") == {"srt"}
+    assert completed("violet", "proxy", "--api") == {"--api-keys"}, "an option of the proxy's own program"
+    assert "--wallet.name" in completed("violet", "miner", "--wallet")
+
+
+def test_other_shells_get_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert completion.main(["fish"]) == 0
+    fish = capsys.readouterr().out
+    assert all(f" -a {name} -d " in fish for name in COMMANDS)
+    assert "-l format -d" in fish
+    assert completion.main(["zsh"]) == 0
+    assert capsys.readouterr().out.startswith("autoload -U +X bashcompinit")
+    assert_one_line_error(run("completion", "tcsh"), 2, "'tcsh'", "bash")
+
+
+def test_json_is_json(tmp_path: Path) -> None:
+    def lines(*arguments: str | Path) -> list[Mapping[str, object]]:
+        done = run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    clip = Path(violet.__file__).parent / "data/speech/jfk.flac"
+    (voice,) = (one for one in lines("voices") if one["name"] == "joe")
+    assert voice["sample_rate"] == 22_050
+    assert {"tiny.en", "base"} <= {one["name"] for one in lines("models", "list")}
+    assert lines("models", "path", "tiny.en")[0]["name"] == "tiny.en"
+    assert lines("models", "plan", "--model", "base")[0]["fits"] is True
+    assert {one["what"] for one in lines("doctor")} >= {"Python", "disk"}
+    assert lines("convert", clip, tmp_path / "a.wav")[0]["sample_rate"] == 16_000

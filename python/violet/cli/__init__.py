@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "simulate": ("violet.cli.simulate", "what miners and validators of every kind earn under the subnet's rules"),
     "demo": ("violet.demo", "a whole network on this machine, shown at work"),
     "doctor": ("violet.doctor", "what is missing here, and how to mend it"),
+    "completion": ("violet.cli.completion", "what makes your shell complete all this"),
 }
 """The module whose `main(argv)` runs each command, and what the command does."""
 

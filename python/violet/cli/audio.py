@@ -43,6 +43,7 @@ def convert(argv: Sequence[str]) -> int:
     parser.add_argument("--bits", choices=BITS, default="16", help="how samples are stored")
     parser.add_argument("--bit-rate", type=int, metavar="BPS", help="of opus and mp3, bits a second")
     parser.add_argument("--allow-ffmpeg", action="store_true", help="let ffmpeg read what Violet cannot")
+    parser.add_argument("--json", action="store_true", help="say what was written as one JSON object")
     args = parser.parse_args(argv)
     if args.output.exists() and args.output.samefile(args.input):
         parser.error(f"{args.input} would be overwritten while it is read; name another file to write")
@@ -57,4 +58,10 @@ def convert(argv: Sequence[str]) -> int:
         allow_ffmpeg=args.allow_ffmpeg,
     )
     audio.save(args.output, blocks, blocks.sample_rate, bits=BITS[args.bits], bit_rate=args.bit_rate)
+    if args.json:
+        print(
+            json.dumps(
+                {"file": str(args.output), "sample_rate": blocks.sample_rate, "bytes": args.output.stat().st_size}
+            )
+        )
     return 0

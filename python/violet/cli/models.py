@@ -1,7 +1,10 @@
 """`violet models`: the Whisper models in the cache."""
 
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 from violet import models
 from violet.cli.parsing import Parser, add_debug_flag, number
@@ -55,20 +58,22 @@ def main(argv: Sequence[str]) -> int:
     plan.add_argument("--beam-size", type=number(int, 1, 100), default=1, metavar="N", help="beams a window (1)")
     found = parser.parse_args(argv)
     if found.action == "list":
-        return _list()
+        return _list(found.json)
     if found.action == "fetch":
         for name in found.names:
-            print(models.resolve(name, update=found.update, timeout_s=found.timeout))
+            _say_path(name, models.resolve(name, update=found.update, timeout_s=found.timeout), found.json)
         return 0
     if found.action == "path":
-        print(models.resolve(found.name, offline=True))
+        _say_path(found.name, models.resolve(found.name, offline=True), found.json)
         return 0
     if found.action == "plan":
         vram, ram = (round(size * GIB) for size in (found.vram, found.ram))
-        return _plan(
-            make_plan(vram, ram, model=found.model, compute_type=found.compute_type, beam_size=found.beam_size)
-        )
-    return _verify(found.names)
+        made = make_plan(vram, ram, model=found.model, compute_type=found.compute_type, beam_size=found.beam_size)
+        if found.json:
+            print(json.dumps(asdict(made) | {"fits": made.fits}))
+            return 0 if made.fits else 1
+        return _plan(made)
+    return _verify(found.names, found.json)
 
 
 class _Action(Parser):
@@ -76,11 +81,20 @@ class _Action(Parser):
 
     def __init__(self, prog: str, **_: object) -> None:
         super().__init__(prog.removeprefix("violet "), "")
+        self.add_argument("--json", action="store_true", help="one JSON object a line")
         add_debug_flag(self)
 
 
-def _list() -> int:
+def _say_path(name: str, path: Path, is_json: bool) -> None:
+    print(json.dumps({"name": name, "path": str(path)}) if is_json else path)
+
+
+def _list(is_json: bool) -> int:
     statuses = models.list_models()
+    if is_json:
+        for status in statuses:
+            print(json.dumps(asdict(status) | {"path": str(status.path)}))
+        return 0
     width = max(len(status.name) for status in statuses)
     for status in statuses:
         print(f"{status.name:<{width}}  {status.state:<8} {megabytes(status.size_bytes):>10}  {status.description}")
@@ -131,19 +145,22 @@ def _plan(plan: Plan) -> int:
     return 1
 
 
-def _verify(names: Sequence[str]) -> int:
+def _verify(names: Sequence[str], is_json: bool) -> int:
     names = names or [status.name for status in models.list_models() if status.state != "missing"]
-    if not names:
+    if not names and not is_json:
         print("nothing is cached")
     progress = Bar()
     is_damaged = False
     for name in names:
         problems = models.verify(name, progress=progress)
+        is_damaged |= bool(problems)
+        if is_json:
+            print(json.dumps({"name": name, "problems": list(problems)}))
+            continue
         for problem in problems:
             print(f"{name}: damaged: {problem}")
-        is_damaged |= bool(problems)
         if not problems:
             print(f"{name}: every byte as expected")
-    if is_damaged:
+    if is_damaged and not is_json:
         print("mend with: violet models fetch --update MODEL")
     return 1 if is_damaged else 0

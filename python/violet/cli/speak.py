@@ -1,5 +1,6 @@
 """`violet speak` and `violet voices`: text to speech on this machine."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -68,8 +69,11 @@ def main(argv: Sequence[str]) -> int:
     if skipped:
         shown = ", ".join(f"{symbol!r} (U+{ord(symbol):04X})" for symbol in skipped[:8])
         print(f"violet: not said: {shown}{' ...' if len(skipped) > 8 else ''}", file=sys.stderr)
-    if not found.quiet:
-        elapsed_s = max(time.monotonic() - began, 1e-3)
+    elapsed_s = max(time.monotonic() - began, 1e-3)
+    if found.json:
+        told = {"file": str(found.output), "duration_s": duration_s, "elapsed_s": elapsed_s, "skipped": list(skipped)}
+        print(json.dumps(told, ensure_ascii=False))
+    elif not found.quiet:
         speed = f"{duration_s / elapsed_s:.0f} times real time"
         print(f"{found.output}: {duration_s:.1f} s of speech in {elapsed_s:.1f} s ({speed})", file=sys.stderr)
     return 0
@@ -111,6 +115,7 @@ def _parser() -> Parser:
     parser.add_argument("--noise-w", type=number(float, 0, 4), metavar="X", help="how much lengths vary")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto or cpu (auto)")
     parser.add_argument("--threads", type=number(int, 1, 1024), metavar="N", help="processor threads (all)")
+    parser.add_argument("--json", action="store_true", help="say what was written as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress and no summary")
     add_debug_flag(parser)
     return parser

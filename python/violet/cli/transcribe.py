@@ -123,6 +123,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="how to write the transcript (txt)")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument("--word-timestamps", action="store_true", help="find when each word was said (json)")
     parser.add_argument(
         "--max-line-width", type=number(int, 1, MAX_LINE_WIDTH), metavar="N", help="most characters a line (srt, vtt)"

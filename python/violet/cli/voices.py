@@ -1,5 +1,6 @@
 """`violet voices`: the voices that are known by name."""
 
+import json
 from collections.abc import Sequence
 
 from violet.cli.parsing import Parser, add_debug_flag
@@ -9,8 +10,12 @@ from violet.models.voices import VOICES
 def main(argv: Sequence[str]) -> int:
     """Lists the voices."""
     parser = Parser("voices", "The voices that violet speak and violet.Synthesizer know by name.")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_debug_flag(parser)
-    parser.parse_args(argv)
+    if parser.parse_args(argv).json:
+        for voice in VOICES.values():
+            print(json.dumps(voice._asdict(), ensure_ascii=False))
+        return 0
     rows = [("name", "language", "rate", "licence", "source")]
     rows += [(v.name, v.language, f"{v.sample_rate} Hz", v.licence, v.source) for v in VOICES.values()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
