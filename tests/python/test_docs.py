@@ -1,6 +1,7 @@
 """The documentation says what is so: its examples run, its commands are understood, its messages are printed."""
 
 import argparse
+import ast
 import doctest
 import importlib
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import violet
 from test_deploy import proxy_help
 from violet.cli import COMMANDS
 from violet.config import MinerConfig, ValidatorConfig
@@ -30,6 +32,25 @@ def test_examples_give_what_the_page_says(page: str, monkeypatch: pytest.MonkeyP
     result = doctest.testfile(str(ROOT / page), module_relative=False)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def samples() -> Iterator[tuple[str, str]]:
+    """Every block of Python that is no session with a prompt, with the page's name."""
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            if not block.startswith(">>>"):
+                yield page.name, block
+
+
+@pytest.mark.parametrize(("page", "block"), list(samples()))
+def test_a_sample_is_python_and_names_what_exists(page: str, block: str) -> None:
+    used = [ast.unparse(node) for node in ast.walk(ast.parse(block, page)) if isinstance(node, ast.Attribute)]
+    for name in (name for name in used if re.fullmatch(r"violet(\.\w+)+", name)):
+        found: object = violet
+        for part in name.split(".")[1:]:
+            # Beyond a function or class it is a result's, which only a run could know.
+            if isinstance(found, type(violet)):
+                found = getattr(found, part)
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -103,3 +124,13 @@ def test_every_link_between_files_leads_somewhere() -> None:
             if not (page.parent / target).exists() and target not in {"research.md", "reference/http.md"}:
                 lost.append(f"{page.name}: {target}")
     assert lost == []
+
+
+def test_the_locked_requirements_agree() -> None:
+    locks = [
+        dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
+    ]
+    # They are installed into one environment, one after the other.
+    versions = {name: {lock[name] for lock in locks if name in lock} for lock in locks for name in lock}
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
