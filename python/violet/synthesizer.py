@@ -136,8 +136,8 @@ class Synthesizer:
         elif not name or not path.exists():
             message = (
                 f"no voice {name!r}; expected one of {', '.join(VOICES)}, or the path of a voice: NAME.onnx beside "
-                "NAME.onnx.json (Piper), a directory (Hugging Face VITS, MMS-TTS, Parler-TTS), or an id on the hub such "
-                "as org/name"
+                "NAME.onnx.json (Piper), a directory (Hugging Face VITS, MMS-TTS, Parler-TTS), or an id on the hub, "
+                "such as org/name"
             )
             raise ValueError(message)
         self._core = _core.Synthesizer(path, device, num_threads)

@@ -140,7 +140,7 @@ def test_what_cannot_be_said_is_told(joe: Synthesizer) -> None:
         joe.synthesize("Hello.", speaker="anna")
     with pytest.raises(TypeError, match="no option pitch; expected some of speed, seed"):
         joe.synthesize("Hello.", pitch=2)  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match="the voice .* cannot be described; leave the description out"):
+    with pytest.raises(ValueError, match=r"the voice .* cannot be described; leave the description out"):
         joe.synthesize("Hello.", description="a deep voice")
     with pytest.raises(violet.LimitError, match="the text has 16777217 bytes; the limit is 16777216"):
         joe.synthesize("a" * (16 * 1024 * 1024 + 1))
