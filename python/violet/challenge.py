@@ -28,7 +28,7 @@ SPEECH_RATE = 16_000
 MAX_SPEECH_S = 12.0
 """Longest spoken challenge before silence is put around it: miners have users to serve."""
 
-FRESH_SHARE = 0.3
+FRESH_SHARE = 0.15
 """Share of spoken challenges that are made by a voice, where there is one; the others are of the corpus."""
 
 FORMATS: Sequence[tuple[Literal["opus", "mp3"], int]] = (
@@ -154,7 +154,7 @@ class Maker:
     def _spoken(self, voices: Voices, generator: random.Random) -> tuple[npt.NDArray[np.float32], str, str]:
         text = self.text(generator)
         voice = generator.choice(voices.names)
-        spoken = voices.speak(text, voice, speed=generator.uniform(0.9, 1.15), seed=generator.getrandbits(31))
+        spoken = voices.speak(text, voice, speed=generator.uniform(0.85, 1.0), seed=generator.getrandbits(31))
         samples = _core.resample(spoken.samples, spoken.sample_rate, SPEECH_RATE)
         return samples[: int(MAX_SPEECH_S * SPEECH_RATE)], text, "en"
 
@@ -199,13 +199,13 @@ def changed(samples: npt.NDArray[np.float32], generator: random.Random) -> npt.N
 
     The silence around it is for models that hear words where there are none; it has a floor, as recordings have.
     """
-    faster = round(SPEECH_RATE * generator.uniform(0.93, 1.08))
+    faster = round(SPEECH_RATE * generator.uniform(0.96, 1.05))
     spoken = _core.resample(samples, faster, SPEECH_RATE)
-    before, after = (np.zeros(int(generator.uniform(0.05, s) * SPEECH_RATE), np.float32) for s in (1.5, 2.5))
+    before, after = (np.zeros(int(generator.uniform(0.05, s) * SPEECH_RATE), np.float32) for s in (0.6, 0.8))
     whole = np.concatenate([before, spoken, after])
     noise = np.random.default_rng(generator.getrandbits(64)).standard_normal(len(whole), np.float32)
     loudness = float(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))))
-    whole += np.float32(loudness * 10 ** (-generator.uniform(20, 40) / 20)) * noise
+    whole += np.float32(loudness * 10 ** (-generator.uniform(28, 45) / 20)) * noise
     peak = float(np.abs(whole).max())
     return (whole * np.float32(generator.uniform(0.1, 0.95) / max(peak, 1e-6))).astype(np.float32)
 

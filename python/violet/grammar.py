@@ -56,8 +56,28 @@ _MONTHS = (
 _WHEN = ("before", "after", "around")
 
 
+RARE_SHARE = 0.25
+"""Share of names that are in no list: every model mishears some, and one must not decide a miner's worth."""
+
+_LAST = (
+    "Hart",
+    "Lindqvist",
+    "Okafor",
+    "Ferrari",
+    "Nakamura",
+    "Baker",
+    "Miller",
+    "Carter",
+    "Hughes",
+    "Murphy",
+    "Wright",
+)
+
+
 def draw_name(generator: random.Random) -> str:
-    """A name that is in no list: one of some 100,000."""
+    """A name; one in four is in no list, one of some 100,000."""
+    if generator.random() >= RARE_SHARE:
+        return f"{generator.choice(_FIRST)} {generator.choice(_LAST)}"
     middle = "".join(generator.choice(_MIDDLES) for _ in range(generator.choice((1, 1, 2))))
     return f"{generator.choice(_FIRST)} {generator.choice(_ONSETS)}{middle}{generator.choice(_ENDINGS)}"
 
