@@ -115,8 +115,8 @@ bench-load: $(VENV)/.interpreter ## What the proxy costs over HTTP, beside a Fas
 	@.ci/check-rust
 	@test -x .venv-bench/bin/python || "$$(cat $(VENV)/.interpreter)" -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet fastapi==0.165.0 "uvicorn[standard]==0.54.0" python-multipart==0.0.34 bittensor-wallet==4.1.1
-	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 cargo build --locked --features firebase --bin violet-proxy --example load
-	@.venv-bench/bin/python benches/load/run.py --proxy "$${CARGO_TARGET_DIR:-target}/debug/violet-proxy" --generator "$${CARGO_TARGET_DIR:-target}/debug/examples/load" $(ARGS)
+	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 cargo build --locked --features firebase --bin violet-proxy
+	@.venv-bench/bin/python benches/load/run.py --proxy "$${CARGO_TARGET_DIR:-target}/debug/violet-proxy" $(ARGS)
 
 dist: $(VENV)/.locked ## Build the source distribution and the wheel into dist/, and try it on every Python here
 	@.ci/dist

@@ -24,6 +24,7 @@ MB = 1_000_000
 MIB = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 MINERS = 32
+GENERATOR = Path(__file__).with_name("generate.py")
 
 
 @dataclass
@@ -64,14 +65,14 @@ class Bench:
     """The programs, and where they put things."""
 
     proxy: Path
-    generator: Path
     peer_python: Path
     folder: Path
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def generate(self, *args: object) -> dict[str, Any]:
         """Runs one scenario."""
-        done = subprocess.run([self.generator, *map(str, args)], capture_output=True, check=False, text=True)
+        command = [str(self.peer_python), str(GENERATOR), *map(str, args)]
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
         if done.returncode:
             sys.exit(f"generate {' '.join(map(str, args))}: {done.stderr}")
         found: dict[str, Any] = json.loads(done.stdout)
@@ -125,12 +126,12 @@ class Bench:
 
     def small(self, server: Server) -> None:
         """Small requests."""
-        self.requests(server, "GET /healthz, a CPU second", "GET", "/healthz", 20_000, 8)
+        self.requests(server, "GET /healthz, a CPU second", "GET", "/healthz", 3_000, 8)
         text = self.folder / "task.json"
         text.write_text(json.dumps({"kind": "synthesis", "input": {"text": "Hello there."}}))
         task = server.ask("/v1/tasks", json.loads(text.read_text()))
-        self.requests(server, "GET /v1/tasks/{id}, a CPU second", "GET", f"/v1/tasks/{task['id']}", 20_000, 8)
-        self.requests(server, "POST /v1/tasks, a CPU second", "POST", "/v1/tasks", 4_000, 16, "application/json", text)
+        self.requests(server, "GET /v1/tasks/{id}, a CPU second", "GET", f"/v1/tasks/{task['id']}", 3_000, 8)
+        self.requests(server, "POST /v1/tasks, a CPU second", "POST", "/v1/tasks", 1_000, 16, "application/json", text)
 
     def multipart(self, server: Server, path: str) -> None:
         """10 MB of audio in a multipart body."""
@@ -155,7 +156,8 @@ class Bench:
     def streams(self, server: Server, task_id: str, n: int) -> None:
         """Memory of open event streams."""
         before = server.memory("VmRSS")
-        command = [str(self.generator), "streams", server.url, f"/v1/tasks/{task_id}/events", str(n)]
+        path = f"/v1/tasks/{task_id}/events"
+        command = [str(self.peer_python), str(GENERATOR), "streams", server.url, path, str(n)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as generator:
             assert generator.stdout is not None
             if json.loads(generator.stdout.readline() or "{}").get("open") != n:
@@ -266,7 +268,6 @@ def main() -> None:
     """Runs all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--proxy", type=Path, required=True, help="the violet-proxy program")
-    parser.add_argument("--generator", type=Path, required=True, help="the compiled generate.rs")
     parser.add_argument("--peer-python", type=Path, default=Path(sys.executable), help="an interpreter with FastAPI")
     parser.add_argument("--queued", type=int, default=100_000)
     parser.add_argument("--pairs", type=int, default=5_000, help="claims and submits")
@@ -275,7 +276,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("small", "queue", "memory"), help="a part of it")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(args.proxy, args.generator, args.peer_python, Path(folder))
+        bench = Bench(args.proxy, args.peer_python, Path(folder))
         parts = {"small": small, "queue": queue, "memory": memory}
         for name in (args.only,) if args.only else parts:
             parts[name](bench, args)
