@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -419,3 +420,131 @@ def test_importing_the_chain_does_not_import_the_sdk() -> None:
     program = "import sys, violet.chain, violet.chain.localnet, violet.config; print('bittensor' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def small(path: Path, clock: Clock, **rules: object) -> Ledger:
+    """Alice validates; Bob and Carol mine; no room for more."""
+    made = Rules(tempo=10, weights_rate_limit=0, max_uids=3, immunity_period=50, **rules)  # type: ignore[arg-type]
+    ledger = Ledger.create(path, made, clock)
+    for keypair in (ALICE, BOB, CAROL):
+        ledger.submit(*extrinsic(keypair, "register", {"coldkey": "cold"}))
+        clock.now_s += 1
+    ledger.add_stake(ALICE.ss58_address, 30)
+    return ledger
+
+
+def test_who_earns_least_gives_its_place_to_a_newcomer_and_nothing_of_it_stays(path: Path, clock: Clock) -> None:
+    ledger = small(path, clock)
+    weigh(ledger, ALICE, {1: 1.0, 2: 3.0})
+    ledger.step(60)
+    ledger.submit(*extrinsic(DAVE, "register", {"coldkey": "cold"}))
+    hotkeys = [neuron.hotkey for neuron in ledger.metagraph().neurons]
+    assert hotkeys == [ALICE.ss58_address, DAVE.ss58_address, CAROL.ss58_address]
+    assert ledger.weights() == {0: {2: 1.0}}, "what was said of the old one is not said of the new one"
+    assert ledger.metagraph().neurons[1].emission == 0.0
+    ledger.step(10)
+    with pytest.raises(NotRegisteredError):
+        ledger.submit(*extrinsic(BOB, "serve", {"ip": "127.0.0.1", "port": 2000}))
+    ledger.close()
+
+
+def test_a_newcomer_is_immune_for_a_while(path: Path, clock: Clock) -> None:
+    ledger = small(path, clock)
+    weigh(ledger, ALICE, {1: 1.0, 2: 3.0})
+    ledger.step(60)
+    ledger.submit(*extrinsic(DAVE, "register", {"coldkey": "cold"}))
+    earnings = {neuron.hotkey: neuron.emission for neuron in ledger.metagraph().neurons}
+    assert earnings[Hotkey(DAVE.ss58_address)] == 0.0
+    ledger.submit(*extrinsic(OWNER, "register", {"coldkey": "cold"}))
+    left = {neuron.hotkey for neuron in ledger.metagraph().neurons}
+    assert DAVE.ss58_address in left
+    gone = {ALICE.ss58_address, CAROL.ss58_address} - left
+    assert earnings[Hotkey(gone.pop())] == min(earnings[Hotkey(k.ss58_address)] for k in (ALICE, CAROL))
+    ledger.close()
+
+
+def test_where_all_are_immune_the_oldest_of_those_that_earn_nothing_goes_but_never_the_owner(
+    path: Path, clock: Clock
+) -> None:
+    ledger = small(path, clock, owner_hotkey=ALICE.ss58_address)
+    ledger.submit(*extrinsic(DAVE, "register", {"coldkey": "cold"}))
+    hotkeys = [neuron.hotkey for neuron in ledger.metagraph().neurons]
+    assert hotkeys == [ALICE.ss58_address, DAVE.ss58_address, CAROL.ss58_address]
+    ledger.close()
+
+
+def test_committed_weights_count_when_their_time_comes(path: Path, clock: Clock) -> None:
+    ledger = small(path, clock, commit_reveal=True, reveal_period=2)
+    weigh(ledger, ALICE, {1: 1.0})
+    assert ledger.metagraph().neurons[0].last_update > 0
+    for _ in range(2):
+        ledger.step(10)
+        assert ledger.weights() == {}, "nobody can copy them yet"
+        assert ledger.metagraph().neurons[1].emission == 0.0
+    weigh(ledger, ALICE, {2: 1.0})
+    ledger.step(10)
+    assert ledger.weights() == {0: {1: 1.0}}
+    assert ledger.metagraph().neurons[1].emission > 0.0
+    ledger.step(20)
+    assert ledger.weights() == {0: {2: 1.0}}
+    ledger.close()
+
+
+def test_a_chain_that_was_away_reveals_in_order(path: Path, clock: Clock) -> None:
+    ledger = small(path, clock, commit_reveal=True)
+    weigh(ledger, ALICE, {1: 1.0})
+    clock.now_s += 10
+    weigh(ledger, ALICE, {2: 1.0})
+    clock.now_s += 1000
+    assert ledger.weights() == {0: {2: 1.0}}
+    assert ledger.totals().earned[Hotkey(BOB.ss58_address)] > 0
+    ledger.close()
+
+
+def test_injected_faults_hit_the_next_calls_of_any_process(ledger: Ledger, path: Path, clock: Clock) -> None:
+    other = Ledger.open(path, clock)
+    ledger.inject("fail", 0, 2)
+    with pytest.raises(ChainUnreachableError, match="injected"):
+        other.block()
+    with pytest.raises(ChainUnreachableError, match="injected"):
+        ledger.metagraph()
+    assert other.block() == ledger.block()
+    ledger.inject("stall", 0.05)
+    began = time.monotonic()
+    other.block()
+    assert time.monotonic() - began >= 0.05
+    other.close()
+
+
+def test_a_fork_forgets_blocks_but_no_epoch(ledger: Ledger) -> None:
+    ledger.step(17)
+    ledger.inject("fork", 3)
+    assert ledger.block() == 14
+    ledger.inject("fork", 10)
+    assert ledger.block() == 10
+    assert ledger.totals().epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "count"), [("burn", 0, 1), ("stall", -1, 1), ("fail", 0, 0), ("stall", 1e9, 1)]
+)
+def test_an_impossible_fault_is_refused(ledger: Ledger, kind: str, value: float, count: int) -> None:
+    with pytest.raises(ValueError, match=f"cannot inject {kind}"):
+        ledger.inject(kind, value, count)
+
+
+def test_every_block_has_a_hash_of_its_own(ledger: Ledger, path: Path, clock: Clock) -> None:
+    first = ledger.block_hash()
+    other = Ledger.open(path, clock)
+    assert first == other.block_hash()
+    other.close()
+    ledger.step(1)
+    assert ledger.block_hash() != first
+    assert len(bytes.fromhex(first.removeprefix("0x"))) == 32
+
+
+def test_a_file_of_an_earlier_version_is_opened(ledger: Ledger, path: Path, clock: Clock) -> None:
+    ledger._db.executescript("DROP TABLE commits; DROP TABLE faults;")
+    old = Ledger.open(path, clock)
+    assert old.block() == 0
+    old.close()

@@ -4,7 +4,10 @@ It keeps one subnet's registrations, stake, weights, bonds and epochs. Every cha
 transaction, and every transaction first runs the epochs that are due, so each epoch runs exactly once, whoever comes
 first after its block. Blocks follow the clock; `step` moves them on.
 
-Differs from subtensor: what is earned does not become stake, permits follow stake at once, and nobody is deregistered.
+Faults can be injected (`inject`): calls that fail, calls that stall, and a chain that forgets its newest blocks.
+
+Differs from subtensor: what is earned does not become stake, permits follow stake at once, and committed weights lie
+in the file as plain text until they count.
 """
 
 import ipaddress
@@ -14,16 +17,17 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from violet._core import yuma_epoch, yuma_permits
-from violet.chain.rules import MAX_UIDS, U16_MAX, Rules, read_extrinsic
+from violet.chain.rules import U16_MAX, Rules, read_extrinsic
 from violet.chain.types import Coldkey, Hotkey, Metagraph, Neuron
 from violet.errors import ChainError, ChainUnreachableError, NoPermitError, NotRegisteredError, WeightsTooSoonError
+from violet.protocol import sha256_hex
 
 __all__ = ["Ledger", "Rules", "Totals"]
 
@@ -47,6 +51,16 @@ CREATE TABLE weights (uid INTEGER NOT NULL, miner INTEGER NOT NULL, weight INTEG
 CREATE TABLE bonds (uid INTEGER NOT NULL, miner INTEGER NOT NULL, bond REAL NOT NULL, PRIMARY KEY (uid, miner));
 CREATE TABLE nonces (hotkey TEXT PRIMARY KEY, nonce INTEGER NOT NULL);
 """
+
+LATER_SCHEMA = """
+CREATE TABLE IF NOT EXISTS commits (uid INTEGER NOT NULL, due INTEGER NOT NULL, weights TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, value REAL NOT NULL);
+"""
+"""What files of earlier versions lack; made when a file is opened."""
+
+MAX_STALL_S = 3600.0
+MAX_FAULTS = 1000
+"""Bounds of what can be injected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ class Ledger:
             )
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.row_factory = sqlite3.Row
+            self._db.executescript(f"BEGIN IMMEDIATE; {LATER_SCHEMA} COMMIT;")
             self.rules = Rules(**json.loads(self._db.execute("SELECT rules FROM chain").fetchone()["rules"]))
         except (sqlite3.Error, TypeError, ValueError) as error:
             message = f"no localnet at {path} ({error}); make one with: violet localnet create"
@@ -123,6 +138,12 @@ class Ledger:
         """Number of the newest block."""
         with self._transaction(is_write=False):
             return self._block()
+
+    def block_hash(self) -> str:
+        """A hash of the chain's beginning and the newest block's number."""
+        with self._transaction(is_write=False) as db:
+            genesis_s: float = db.execute("SELECT genesis_s FROM chain").fetchone()[0]
+            return "0x" + sha256_hex(f"violet/localnet/1\n{self.rules.netuid}\n{genesis_s!r}\n{self._block()}")
 
     def metagraph(self) -> Metagraph:
         """Everybody who is registered."""
@@ -208,6 +229,30 @@ class Ledger:
             db.execute("UPDATE neurons SET stake = max(0, stake + ?) WHERE hotkey = ?", (amount, hotkey))
             self._update_permits()
 
+    def inject(self, kind: str, value: float, count: int = 1) -> None:
+        """Lets the next `count` calls of any process go wrong, for tests.
+
+        Args:
+            kind: `fail` (the call fails as if the node were away), `stall` (it takes `value` seconds) or `fork` (the
+                chain forgets its newest `value` blocks, but none before the last epoch; happens now).
+            value: See there; nothing to `fail`.
+            count: How many calls.
+
+        Raises:
+            ValueError: Another kind, or a value that cannot be.
+        """
+        limits = {"fail": math.inf, "stall": MAX_STALL_S, "fork": MAX_STEP}
+        if kind not in limits or not 0 <= value <= limits[kind] or not 1 <= count <= MAX_FAULTS:
+            message = (
+                f"cannot inject {kind} {value:g} x {count}; expected fail, stall SECONDS or fork BLOCKS, and a count"
+            )
+            raise ValueError(message)
+        with self._transaction(is_write=True, is_faulty=False) as db:
+            if kind == "fork":
+                db.execute("UPDATE chain SET stepped = stepped - ?", (int(value) * count,))
+            else:
+                db.executemany("INSERT INTO faults (kind, value) VALUES (?, ?)", [(kind, value)] * count)
+
     def submit(self, payload: str, signature: str) -> None:
         """Does a signed call (see `extrinsic`): all of it, or nothing.
 
@@ -241,7 +286,7 @@ class Ledger:
     # What follows runs inside a transaction.
 
     @contextmanager
-    def _transaction(self, *, is_write: bool) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, is_write: bool, is_faulty: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction, begun by running the epochs that are due.
 
         Raises:
@@ -249,6 +294,8 @@ class Ledger:
         """
         with self._lock:
             try:
+                if is_faulty:
+                    self._suffer()
                 self._db.execute("BEGIN IMMEDIATE" if is_write else "BEGIN")
                 if not is_write and self._due_epochs():
                     self._db.execute("COMMIT")
@@ -262,6 +309,18 @@ class Ledger:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def _suffer(self) -> None:
+        """Goes wrong if that was injected."""
+        if self._db.execute("SELECT 1 FROM faults LIMIT 1").fetchone() is None:
+            return
+        taken = "DELETE FROM faults WHERE id = (SELECT min(id) FROM faults) RETURNING kind, value"
+        row = self._db.execute(taken).fetchone()
+        if row is not None and row["kind"] == "fail":
+            message = f"localnet at {self.path}: a failure that was injected"
+            raise ChainUnreachableError(message)
+        if row is not None:
+            time.sleep(row["value"])
 
     def _block(self) -> int:
         chain = self._db.execute("SELECT genesis_s, stepped, last_epoch FROM chain").fetchone()
@@ -291,11 +350,30 @@ class Ledger:
             message = f"hotkey {hotkey} is registered already, by coldkey {known['coldkey']}"
             raise ChainError(message)
         uid = self._db.execute("SELECT count(*) FROM neurons").fetchone()[0]
-        if uid >= MAX_UIDS:
-            message = f"all {MAX_UIDS} uids are taken"
-            raise ChainError(message)
+        if uid >= self.rules.max_uids:
+            uid = self._prune()
         insert = "INSERT INTO neurons VALUES (?, ?, ?, 0, 0, 0, '0.0.0.0', 0, 0, 0, 0, 0, 0, ?)"
         self._db.execute(insert, (uid, hotkey, coldkey, self._block()))
+
+    def _prune(self) -> int:
+        """Frees the uid of the neuron that earned least in the last epoch, of equals the one that came first.
+
+        Source: subtensor's `get_neuron_to_prune`: neurons in their immunity period only where there is no other.
+        """
+        least = """SELECT uid FROM neurons WHERE hotkey IS NOT ?
+                   ORDER BY registered_at + ? > ?, emission, registered_at, uid LIMIT 1"""
+        arguments = (self.rules.owner_hotkey, self.rules.immunity_period, self._block())
+        row = self._db.execute(least, arguments).fetchone()
+        if row is None:
+            message = f"all {self.rules.max_uids} uids are taken, by the owner"
+            raise ChainError(message)
+        uid: int = row["uid"]
+        # What was said about the old one is not about the new one.
+        for table in ("weights", "bonds"):
+            self._db.execute(f"DELETE FROM {table} WHERE uid = ? OR miner = ?", (uid, uid))
+        self._db.execute("DELETE FROM commits WHERE uid = ?", (uid,))
+        self._db.execute("DELETE FROM neurons WHERE uid = ?", (uid,))
+        return uid
 
     def _serve(self, hotkey: str, *, ip: str, port: int) -> None:
         self._row(hotkey)
@@ -320,10 +398,38 @@ class Ledger:
         count = self._db.execute("SELECT count(*) FROM neurons").fetchone()[0]
         self.rules.check_weights(uids, weights, version_key, count)
         greatest = max(weights)
-        upscaled = [(row["uid"], uid, round(w / greatest * U16_MAX)) for uid, w in zip(uids, weights, strict=True)]
-        self._db.execute("DELETE FROM weights WHERE uid = ?", (row["uid"],))
-        self._db.executemany("INSERT INTO weights VALUES (?, ?, ?)", [entry for entry in upscaled if entry[2] > 0])
+        entries = [(uid, round(weight / greatest * U16_MAX)) for uid, weight in zip(uids, weights, strict=True)]
+        if self.rules.commit_reveal:
+            last: int = self._db.execute("SELECT last_epoch FROM chain").fetchone()[0]
+            due = last + (1 + self.rules.reveal_period) * self.rules.tempo
+            names = [self._hotkey(uid) for uid, _ in entries]
+            text = json.dumps([(name, weight) for name, (_, weight) in zip(names, entries, strict=True)])
+            self._db.execute("INSERT INTO commits VALUES (?, ?, ?)", (row["uid"], due, text))
+        else:
+            self._put_weights(row["uid"], entries)
         self._db.execute("UPDATE neurons SET last_update = ? WHERE hotkey = ?", (max(1, block), hotkey))
+
+    def _hotkey(self, uid: int) -> str:
+        return str(self._db.execute("SELECT hotkey FROM neurons WHERE uid = ?", (uid,)).fetchone()["hotkey"])
+
+    def _put_weights(self, uid: int, entries: Iterable[tuple[int, int]]) -> None:
+        self._db.execute("DELETE FROM weights WHERE uid = ?", (uid,))
+        rows = [(uid, miner, weight) for miner, weight in entries if weight > 0]
+        self._db.executemany("INSERT INTO weights VALUES (?, ?, ?)", rows)
+
+    def _reveal(self, block: int) -> bool:
+        """Lets the weights count whose time is an epoch up to this block; whether there are any.
+
+        Who left since is left out.
+        """
+        query = "SELECT uid, weights FROM commits WHERE due <= ? ORDER BY due, rowid"
+        due = self._db.execute(query, (block,)).fetchall()
+        uids = {row["hotkey"]: row["uid"] for row in self._db.execute("SELECT uid, hotkey FROM neurons")}
+        for row in due:
+            said = [(uids[hotkey], weight) for hotkey, weight in json.loads(row["weights"]) if hotkey in uids]
+            self._put_weights(row["uid"], said)
+        self._db.execute("DELETE FROM commits WHERE due <= ?", (block,))
+        return bool(due)
 
     def _update_permits(self) -> None:
         rows = self._db.execute("SELECT uid, stake FROM neurons ORDER BY uid").fetchall()
@@ -339,9 +445,11 @@ class Ledger:
         found: dict[str, Any] | None = None
         earned, owner_cut, burned = [0.0] * len(neurons), 0.0, 0.0
         bonds = self._rows_of("SELECT uid, miner, bond FROM bonds", len(neurons))
-        weights = self._rows_of("SELECT uid, miner, weight FROM weights", len(neurons))
         owner = next((row["uid"] for row in neurons if row["hotkey"] == self.rules.owner_hotkey), None)
+        weights = self._rows_of("SELECT uid, miner, weight FROM weights", len(neurons))
         for block in due:
+            if self._reveal(block):
+                weights = self._rows_of("SELECT uid, miner, weight FROM weights", len(neurons))
             cutoff = block - self.rules.activity_cutoff
             found = yuma_epoch(
                 stake=[row["stake"] for row in neurons],

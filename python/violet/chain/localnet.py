@@ -68,6 +68,10 @@ class LocalChain:
         """Number of the newest block."""
         return self.ledger.block()
 
+    def block_hash(self) -> str:
+        """Hash of the newest block: of the chain's beginning and its number, for local blocks have no contents."""
+        return self.ledger.block_hash()
+
     def metagraph(self) -> Metagraph:
         """Everybody who is registered, as of now."""
         return self.ledger.metagraph()
@@ -193,6 +197,20 @@ def show(path: Path) -> tuple[Rules, Metagraph, Totals]:
     ledger = Ledger.open(path)
     try:
         return ledger.rules, ledger.metagraph(), ledger.totals()
+    finally:
+        ledger.close()
+
+
+def inject(path: Path, kind: str, value: float, count: int) -> None:
+    """Lets the next calls go wrong (`violet localnet fault`); see `Ledger.inject`.
+
+    Raises:
+        ChainUnreachableError: There is no localnet at `path`.
+        ValueError: No such fault.
+    """
+    ledger = Ledger.open(path)
+    try:
+        ledger.inject(kind, value, count)
     finally:
         ledger.close()
 

@@ -41,6 +41,14 @@ class Rules:
     """Greatest share of one validator's weight that one miner may get."""
     version_key: int = 0
     """Least version of the rules that weights must be made by."""
+    max_uids: int = MAX_UIDS
+    """Most neurons; who registers beyond takes the place of the one that earns least."""
+    immunity_period: int = 100
+    """Blocks after its registration in which a neuron keeps its place, while another one without immunity is there."""
+    commit_reveal: bool = False
+    """Whether weights count only when their time comes, so that nobody can copy them while they are fresh."""
+    reveal_period: int = 1
+    """Epochs that weights wait for that, with `commit_reveal`."""
     owner_hotkey: str | None = None
     """Who owns the subnet: what it would earn as a miner is burned."""
 
@@ -57,6 +65,9 @@ class Rules:
             "min_allowed_weights": not 0 <= self.min_allowed_weights <= MAX_UIDS,
             "max_weight_limit": not 0 < self.max_weight_limit <= 1,
             "version_key": self.version_key < 0,
+            "max_uids": not 1 <= self.max_uids <= MAX_UIDS,
+            "immunity_period": self.immunity_period < 0,
+            "reveal_period": self.reveal_period < 1,
         }
         for name in (name for name, is_wrong in wrong.items() if is_wrong):
             message = f"{name} of a localnet cannot be {getattr(self, name)!r}"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from violet.chain.ledger import Rules
-from violet.chain.localnet import add_stake, create, default_path, register, show, step
+from violet.chain.localnet import add_stake, create, default_path, inject, register, show, step
+from violet.chain.rules import MAX_UIDS
 from violet.cli.parsing import Parser, add_debug_flag, number
 from violet.wallet import DEFAULT_WALLET_PATH, create_wallet, load_wallet
 
@@ -19,7 +20,7 @@ MAX_BLOCKS = 1_000_000
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one of the five."""
+    """Runs one of the six."""
     parser = Parser(
         "localnet",
         "A chain in a file that all processes of this machine share: registration, stake, permits, weights,\n"
@@ -53,6 +54,40 @@ def main(argv: Sequence[str]) -> int:
         metavar="BLOCKS",
         help=f"blocks between two settings of weights ({defaults.weights_rate_limit})",
     )
+    making.add_argument(
+        "--max-uids",
+        type=number(int, 1, MAX_UIDS),
+        default=defaults.max_uids,
+        metavar="N",
+        help=f"most neurons; further ones replace those that earn least ({defaults.max_uids})",
+    )
+    making.add_argument(
+        "--immunity-period",
+        type=number(int, 0, MAX_BLOCKS),
+        default=defaults.immunity_period,
+        metavar="BLOCKS",
+        help=f"in which a new neuron is not replaced ({defaults.immunity_period})",
+    )
+    making.add_argument(
+        "--min-allowed-weights",
+        type=number(int, 0, MAX_UIDS),
+        default=defaults.min_allowed_weights,
+        metavar="N",
+        help="(1)",
+    )
+    making.add_argument(
+        "--max-weight-limit",
+        type=number(float, 1e-6, 1),
+        default=defaults.max_weight_limit,
+        metavar="SHARE",
+        help="most of a validator's weight that one miner may get (1)",
+    )
+    making.add_argument(
+        "--reveal-period",
+        type=number(int, 1, 100),
+        metavar="EPOCHS",
+        help="weights are committed, and count after so many epochs (they count at once)",
+    )
     making.set_defaults(run=_create)
     joining = actions.add_parser("register", help="give a hotkey a uid")
     _add_wallet_flags(joining)
@@ -69,7 +104,21 @@ def main(argv: Sequence[str]) -> int:
     stepping = actions.add_parser("step", help="move the chain on, besides what time does")
     stepping.add_argument("blocks", nargs="?", type=number(int, 0, MAX_BLOCKS), default=1, metavar="BLOCKS", help="(1)")
     stepping.set_defaults(run=_step)
-    for action in (making, joining, staking, showing, stepping):
+    breaking = actions.add_parser(
+        "fault", help="let the next calls fail or stall, or forget blocks, to test what follows"
+    )
+    breaking.add_argument("kind", choices=("fail", "stall", "fork"))
+    breaking.add_argument(
+        "value",
+        nargs="?",
+        type=number(float, 0, 1e9),
+        default=0.0,
+        metavar="VALUE",
+        help="seconds, or blocks to forget",
+    )
+    breaking.add_argument("--count", type=number(int, 1, 1000), default=1, metavar="N", help="how many calls (1)")
+    breaking.set_defaults(run=_fault)
+    for action in (making, joining, staking, showing, stepping, breaking):
         action.add_argument(
             "--path", type=Path, metavar="FILE", help="the chain's file (VIOLET_LOCALNET, or the user's own)"
         )
@@ -100,6 +149,11 @@ def _add_wallet_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _fault(found: argparse.Namespace) -> None:
+    inject(found.path, found.kind, found.value, found.count)
+    print(f"{found.kind} {found.value:g} x {found.count}")
+
+
 def _create(found: argparse.Namespace) -> None:
     found.path.parent.mkdir(parents=True, exist_ok=True)
     rules = Rules(
@@ -107,6 +161,12 @@ def _create(found: argparse.Namespace) -> None:
         tempo=found.tempo,
         block_time_s=found.block_time,
         weights_rate_limit=found.weights_rate_limit,
+        max_uids=found.max_uids,
+        immunity_period=found.immunity_period,
+        min_allowed_weights=found.min_allowed_weights,
+        max_weight_limit=found.max_weight_limit,
+        commit_reveal=found.reveal_period is not None,
+        reveal_period=found.reveal_period or Rules().reveal_period,
     )
     create(found.path, rules)
     print(f"{found.path}: subnet {rules.netuid}, a block every {rules.block_time_s:g} s, {rules.tempo} blocks an epoch")
