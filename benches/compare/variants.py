@@ -20,7 +20,7 @@ from statistics import median
 from bittensor_wallet import Wallet
 
 import violet
-from violet.challenge import Clip, packaged_clips
+from violet.corpus import Clip, packaged_clips
 from violet.judge import word_starts
 from violet.protocol import TRANSCRIPTION, sha256_hex, sign_response
 from violet.proxy_client import ProxyClient

@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from fixtures.browser import chromium, find_chromium, serve_checkout
-from violet.challenge import packaged_clips
+from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
 PICTURE = Path(__file__).parents[2] / "docs/pictures/page.png"

@@ -248,7 +248,7 @@ def test_weights_are_explained_from_saved_scores_and_nothing_is_set(
     output("localnet", "register", "--create-wallet", "--wallet.name", "bob", *wallets, env=localnet)
     neurons = json.loads(output("localnet", "show", "--json", env=localnet))["metagraph"]["neurons"]
     bob = next(neuron for neuron in neurons if neuron["uid"] == 1)
-    flags = ["weights", "--subtensor.network", "localnet", "--neuron.path", tmp_path / "state"]
+    flags = ["weights", "--subtensor.network", "localnet", "--neuron.path", str(tmp_path / "state")]
     done = run(*flags, env=localnet)
     assert done.returncode == 1
     assert f"no validator has left scores at {tmp_path / 'state' / 'scores.json'}" in done.stderr

@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 import violet
 from fixtures.browser import chromium, find_chromium, serve_checkout
-from violet.challenge import packaged_clips
+from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
 CLIPS = {clip.path.name: clip for clip in packaged_clips()}
