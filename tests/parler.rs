@@ -22,6 +22,8 @@ use violet::{
 const RATE: u32 = 44_100;
 /// Samples of one step of the codec.
 const HOP: usize = 512;
+/// Size of the decoder's states.
+const HIDDEN: usize = 16;
 /// Room for tokens and steps together.
 const N_POSITIONS: usize = 24;
 
@@ -71,13 +73,20 @@ fn made() -> TempDir {
     for name in names {
         let data = variables.data().lock().unwrap();
         let variable = &data[&name];
-        let values: Vec<f32> = (0..variable.elem_count())
+        let mut values: Vec<f32> = (0..variable.elem_count())
             .map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 // In [-1, 1).
                 ((state >> 40) as u32 as f32) / 8_388_608.0 - 1.0
             })
             .collect();
+        if name.contains("lm_heads") {
+            // The tokens of the beginning and the end are never the likeliest.
+            values[16 * HIDDEN..].fill(0.0);
+        } else if name.ends_with("alpha") {
+            // The codec divides by them.
+            values.iter_mut().for_each(|alpha| *alpha = 1.5 + *alpha);
+        }
         variable.set(&Tensor::from_vec(values, variable.shape(), &Device::Cpu).unwrap()).unwrap();
     }
     variables.save(directory.path().join("model.safetensors")).unwrap();

@@ -63,10 +63,10 @@ impl App {
         let identity = identity.shared_by(records.as_ref()).await?;
         let api_keys = config.api_keys.as_deref().map(ApiKeys::load).transpose()?;
         let operator = Operator::open(api_keys, records.as_ref()).await?;
-        let door = Door::new(&config.limits);
+        let door = Door::new(&config);
         let blob_store = homes.blobs().await?;
         let (limit_bytes, retention_ms) = (config.max_upload_bytes, ms(config.retention_s));
-        let min_free_bytes = config.limits.min_free_bytes;
+        let min_free_bytes = config.min_free_bytes;
         let bounds = Bounds { limit_bytes, retention_ms, min_free_bytes };
         let blobs = Blobs::open(blob_store, &config.data_dir, bounds, identity.url_secret)?;
         let hub = Arc::new(Hub::default());

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::admin::Admin;
-use super::door::Limits;
+use super::door::Networks;
 use super::homes::{BlobsHome, StoreHome};
 use super::webhooks::Addresses;
 use crate::subnet::task::Terms;
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     CheckConfig(Box<Config>),
 }
 
-/// What one proxy needs to serve.
+/// What one proxy needs to serve. Flat: clap does not tell whether an optional group is there that has a group in it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Config {
     /// TOML file of these options, by their names with or without dashes; a flag and a variable win over it.
@@ -113,8 +113,24 @@ pub(crate) struct Config {
     /// How often time is let pass for leases and phases, ms.
     #[arg(long, value_name = "MS", env = "VIOLET_PROXY_TICK_MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub(crate) tick_ms: u64,
-    #[command(flatten)]
-    pub(crate) limits: Limits,
+    /// Requests a second of one API key, ten seconds of them at once; 0 for no limit.
+    #[arg(long, value_name = "N", env = "VIOLET_PROXY_RATE_PER_KEY", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) rate_per_key: u32,
+    /// Requests a second of one hotkey; 0 for no limit.
+    #[arg(long, value_name = "N", env = "VIOLET_PROXY_RATE_PER_HOTKEY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) rate_per_hotkey: u32,
+    /// Requests a second of one address (of an IPv6 network of 64 bits); 0 for no limit.
+    #[arg(long, value_name = "N", env = "VIOLET_PROXY_RATE_PER_ADDRESS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) rate_per_address: u32,
+    /// Networks whose X-Forwarded-For is believed, with commas between; a request of theirs without one has no address.
+    #[arg(long, value_name = "NETWORKS", env = "VIOLET_PROXY_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1")]
+    pub(crate) trusted_proxies: Networks,
+    /// Tasks of one API key that may be open at the same time.
+    #[arg(long, value_name = "N", env = "VIOLET_PROXY_OPEN_TASKS_PER_KEY", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) open_tasks_per_key: u32,
+    /// Free space on the disk of the data directory below which nothing new is taken (507), bytes.
+    #[arg(long, value_name = "BYTES", env = "VIOLET_PROXY_MIN_FREE_BYTES", default_value_t = 256 << 20)]
+    pub(crate) min_free_bytes: u64,
     /// First pause before a webhook is tried again, seconds; each is four times the one before, ten hours at the most.
     #[arg(long, value_name = "S", env = "VIOLET_PROXY_WEBHOOK_RETRY_S", default_value_t = 5.0, value_parser = duration_s)]
     pub(crate) webhook_retry_s: f64,

@@ -9,35 +9,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use clap::Args;
 
 use super::app::App;
 use super::auth::Scope;
+use super::config::Config;
 use super::error::{ApiError, ApiResult};
 use super::gcra::Limiter;
-
-/// What may be asked for how often, and by whom.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Limits {
-    /// Requests a second of one API key, ten seconds of them at once; 0 for no limit.
-    #[arg(long, value_name = "N", env = "VIOLET_PROXY_RATE_PER_KEY", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub(crate) rate_per_key: u32,
-    /// Requests a second of one hotkey; 0 for no limit.
-    #[arg(long, value_name = "N", env = "VIOLET_PROXY_RATE_PER_HOTKEY", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub(crate) rate_per_hotkey: u32,
-    /// Requests a second of one address (of an IPv6 network of 64 bits); 0 for no limit.
-    #[arg(long, value_name = "N", env = "VIOLET_PROXY_RATE_PER_ADDRESS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
-    pub(crate) rate_per_address: u32,
-    /// Networks whose X-Forwarded-For is believed, with commas between; a request of theirs without one has no address.
-    #[arg(long, value_name = "NETWORKS", env = "VIOLET_PROXY_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1")]
-    pub(crate) trusted_proxies: Networks,
-    /// Tasks of one API key that may be open at the same time.
-    #[arg(long, value_name = "N", env = "VIOLET_PROXY_OPEN_TASKS_PER_KEY", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) open_tasks_per_key: u32,
-    /// Free space on the disk of the data directory below which nothing new is taken (507), bytes.
-    #[arg(long, value_name = "BYTES", env = "VIOLET_PROXY_MIN_FREE_BYTES", default_value_t = 256 << 20)]
-    pub(crate) min_free_bytes: u64,
-}
 
 /// Networks of addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +64,12 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            keys: Limiter::new(limits.rate_per_key),
-            hotkeys: Limiter::new(limits.rate_per_hotkey),
-            addresses: Limiter::new(limits.rate_per_address),
-            trusted: limits.trusted_proxies.clone(),
+            keys: Limiter::new(config.rate_per_key),
+            hotkeys: Limiter::new(config.rate_per_hotkey),
+            addresses: Limiter::new(config.rate_per_address),
+            trusted: config.trusted_proxies.clone(),
         }
     }
 

@@ -78,7 +78,7 @@ pub(crate) fn refuse_if_full(app: &App, owner: &str) -> ApiResult<()> {
 /// How many tasks may be open. Those of everybody who has no key are nobody's in particular.
 fn room(app: &App) -> Room {
     let all = app.config.max_open_tasks as usize;
-    let of_owner = app.config.limits.open_tasks_per_key as usize;
+    let of_owner = app.config.open_tasks_per_key as usize;
     Room { all, of_owner: if app.operator.said().keys.is_some() { of_owner } else { all } }
 }
 
