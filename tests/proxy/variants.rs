@@ -179,29 +179,6 @@ fn a_proxy_that_dies_before_it_handed_the_variant_over_does_so_after() {
 }
 
 #[test]
-fn what_cannot_be_decoded_comes_back_with_the_reason() {
-    let network = Network::start(&["--variants", "on"]);
-    // A header that promises flac, and nothing that is.
-    let mut broken = encode(
-        &[0.25; 8_000],
-        16_000,
-        1,
-        &EncodeOptions { format: violet::audio::Format::Flac, ..EncodeOptions::default() },
-    )
-    .unwrap();
-    broken.truncate(60);
-    broken.extend_from_slice(&[0x55; 4_000]);
-    let parts: [(&str, Option<&str>, &[u8]); 2] = [("file", Some("x.flac"), &broken), ("redundancy", None, b"1")];
-    let task = post_form(network.url(), "/v1/tasks", &[], &parts).expect(201);
-    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
-    let reason = crate::http::until("the slot to come back", || {
-        assert!(network.miners[0].claim(&network.peer, "c", 1, 0.5).is_empty());
-        get(network.url(), &path).expect(200)["slots"][0]["reason"].as_str().map(str::to_owned)
-    });
-    assert!(reason.contains("cannot be decoded"), "{reason}");
-}
-
-#[test]
 fn an_analysis_is_of_the_recording_itself() {
     let network = Network::start(&["--variants", "on"]);
     let body =
