@@ -234,7 +234,7 @@ class LocalNetwork:
             "proxy",
             [
                 "proxy", *_NETWORK_FLAGS, "--host", host, "--port", port, "--data-dir", str(self.directory / "proxy"),
-                "--lease-s", "6", "--grace-s", "10", "--commit-s", "60", "--reveal-s", "20",
+                "--lease-s", "6", "--grace-s", "40", "--commit-s", "120", "--reveal-s", "20",
             ],
         )  # fmt: skip
 
@@ -253,7 +253,7 @@ class LocalNetwork:
         ]  # fmt: skip
         arguments += ["--metrics.port", str(_free_port())]
         if role == "validator":
-            arguments += ["--challenge.interval_s", "10"]
+            arguments += ["--challenge.interval_s", "20"]
         else:
             # Miners that measure at the same time would measure each other.
             arguments += ["--capacity", "1"]
