@@ -535,8 +535,8 @@ async fn lists_are_filtered_by_state_kind_and_time() {
 async fn an_upload_under_way_ends_with_its_time_and_its_parts_go() {
     let bench = Bench::new(&[]).await;
     let sound = wav();
-    let begin = Request::post("/v1/uploads").header("upload-length", sound.len().to_string());
-    let begun = bench.send(begin.body(Body::empty()).unwrap()).await.json();
+    let request = Request::post("/v1/uploads").header("upload-length", sound.len().to_string());
+    let begun = bench.send(request.body(Body::empty()).unwrap()).await.json();
     let path = format!("/v1/uploads/{}", begun["id"].as_str().unwrap());
     let part =
         Request::patch(&path).header("upload-offset", "0").header("content-type", "application/offset+octet-stream");

@@ -157,7 +157,11 @@ fn check(config: &Config) -> std::result::Result<(), String> {
     let decoder = &config.decoder;
     let n_heads = decoder.num_attention_heads;
     let key_heads = decoder.num_key_value_heads.unwrap_or(n_heads);
-    if n_heads == 0 || decoder.hidden_size % n_heads != 0 || key_heads == 0 || n_heads % key_heads != 0 {
+    if n_heads == 0
+        || !decoder.hidden_size.is_multiple_of(n_heads)
+        || key_heads == 0
+        || !n_heads.is_multiple_of(key_heads)
+    {
         return Err(format!(
             "hidden_size {} and num_attention_heads {n_heads}, num_key_value_heads {key_heads} do not divide each other",
             decoder.hidden_size

@@ -358,11 +358,11 @@ async fn an_owner_has_its_own_limit_and_room_again_when_a_task_ends() {
     let make = async |n: usize, owner: &str| {
         store.create(new_task(&format!("task_{owner}{n}"), owner, 1, 1, 0), None, room).await.unwrap()
     };
-    let made = join_all((0..5).map(|n| make(n, "ann"))).await;
-    let made: Vec<_> = made.into_iter().flatten().collect();
-    assert_eq!((made.len(), store.board().open_of("ann")), (2, 2));
+    let tries = join_all((0..5).map(|n| make(n, "ann"))).await;
+    let tasks: Vec<_> = tries.into_iter().flatten().collect();
+    assert_eq!((tasks.len(), store.board().open_of("ann")), (2, 2));
     assert!(make(0, "bob").await.is_some(), "others have theirs");
-    store.change(&made[0].id, |task, _| Ok::<_, Failed>(task.cancel(1)?)).await.unwrap();
+    store.change(&tasks[0].id, |task, _| Ok::<_, Failed>(task.cancel(1)?)).await.unwrap();
     assert_eq!(store.board().open_of("ann"), 1);
     assert!(make(7, "ann").await.is_some());
     assert!(make(8, "ann").await.is_none());

@@ -73,7 +73,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Global unicast is 2000::/3; in it are tunnels and translations that hold IPv4 addresses, and documentation.
+/// Global unicast is `2000::/3`; in it are tunnels and translations that hold IPv4 addresses, and documentation.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     (0x2000..=0x3fff).contains(&a)

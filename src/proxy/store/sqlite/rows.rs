@@ -122,7 +122,7 @@ pub(super) fn task_page(sql: &Connection, listing: &Listing) -> Result<Vec<Task>
     for (column, value) in [("state", &state), ("kind", &kind)] {
         if value.is_some() {
             values.push(value);
-            query.push_str(&format!(" AND {column} = ?{}", values.len()));
+            query = format!("{query} AND {column} = ?{}", values.len());
         }
     }
     let mut statement = sql.prepare_cached(&format!("{query} ORDER BY id DESC LIMIT ?4"))?;
