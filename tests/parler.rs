@@ -2,6 +2,7 @@
 
 #![cfg(feature = "parler")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::cast_precision_loss, reason = "24 random bits")]
 
 use std::{fs, sync::LazyLock};
 
@@ -85,7 +86,9 @@ fn made() -> TempDir {
             values[16 * HIDDEN..].fill(0.0);
         } else if name.ends_with("alpha") {
             // The codec divides by them.
-            values.iter_mut().for_each(|alpha| *alpha = 1.5 + *alpha);
+            for alpha in &mut values {
+                *alpha += 1.5;
+            }
         }
         variable.set(&Tensor::from_vec(values, variable.shape(), &Device::Cpu).unwrap()).unwrap();
     }

@@ -116,8 +116,8 @@ fn while_the_store_stalls_reads_go_on_and_nothing_is_lost_or_doubled() {
         assert_eq!(told.error(503), "store_busy");
     });
     backup.execute_batch("COMMIT").unwrap();
-    let made = make();
-    assert!([200, 201].contains(&made.status), "{}", made.text());
-    assert_eq!(make().expect(200)["id"], made.json()["id"]);
+    let task = make();
+    assert!([200, 201].contains(&task.status), "{}", task.text());
+    assert_eq!(make().expect(200)["id"], task.json()["id"]);
     assert_eq!(get(network.url(), "/v1/tasks").expect(200)["data"].as_array().unwrap().len(), 2);
 }

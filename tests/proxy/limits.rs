@@ -63,8 +63,8 @@ fn a_key_may_have_so_many_tasks_open() {
     (0..4).for_each(|_| drop(post_json(network.url(), "/v1/tasks", &[], &task).expect(201)));
     let admin = std::fs::read_to_string(network.path("data/admin.url")).unwrap();
     let token = format!("Bearer {}", std::fs::read_to_string(network.path("data/admin.token")).unwrap());
-    let made = post_json(&admin, "/v1/admin/keys", &[("authorization", &token)], &json!({"name": "ann"})).expect(201);
-    let key = format!("Bearer {}", made["key"].as_str().unwrap());
+    let key = post_json(&admin, "/v1/admin/keys", &[("authorization", &token)], &json!({"name": "ann"})).expect(201);
+    let key = format!("Bearer {}", key["key"].as_str().unwrap());
     let make = || post_json(network.url(), "/v1/tasks", &[("authorization", &key)], &task);
     let first = make().expect(201);
     make().expect(201);
