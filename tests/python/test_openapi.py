@@ -41,6 +41,12 @@ WAITS = {"wait", "wait_s"}
 schema = schemathesis.openapi.from_dict(DOCUMENT)
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def part_of_a_file(_: schemathesis.SerializationContext, value: object) -> bytes:
+    """The bytes of an upload's next part."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 class Running:
     """A proxy, and a neuron that is miner and validator at once."""
 
