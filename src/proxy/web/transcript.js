@@ -25,8 +25,9 @@ function line(segment, seek, edited) {
   });
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      // By keys: to where the caret is.
-      const word = words.find(({ span }) => span.contains(getSelection().anchorNode));
+      // By keys: to the word in which, or behind which, the caret is.
+      const caret = getSelection().getRangeAt(0);
+      const word = words.findLast(({ span }) => span.isConnected && caret.comparePoint(span, 0) <= 0);
       seek((word ?? segment).start);
       event.preventDefault();
     } else if (event.key === "Escape") text.blur();
