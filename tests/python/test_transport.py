@@ -35,6 +35,7 @@ from violet.transport import (
     ValidatorDendrite,
     VioletAnalyze,
     VioletCapabilities,
+    VioletFetch,
     VioletSynthesize,
     VioletTranscribe,
 )
@@ -209,7 +210,7 @@ async def test_the_history_of_calls_does_not_grow(miner: Miner, dendrite: Valida
 async def test_required_fields_are_constant_and_every_input_is_signed() -> None:
     outputs = {"result", "digest", "signature", "busy", "error"}
     sdk = set(Synapse.model_fields)
-    for kind in (VioletCapabilities, VioletTranscribe, VioletAnalyze, VioletSynthesize):
+    for kind in (VioletCapabilities, VioletFetch, VioletTranscribe, VioletAnalyze, VioletSynthesize):
         assert kind().get_required_fields() == kind.model_json_schema().get("required", [])
         assert set(kind.model_fields) - outputs - sdk == set(kind.required_hash_fields)
 

@@ -123,7 +123,7 @@ class SignedSynapse(Synapse):  # type: ignore[misc]  # the SDK ships no types
 class VioletCapabilities(SignedSynapse):
     """What can you do? The result is `Capabilities`; `task_id` is random, so that an old answer does not fit."""
 
-    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id",)
+    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "later")
 
 
 class VioletFetch(SignedSynapse):
@@ -134,7 +134,7 @@ class VioletFetch(SignedSynapse):
     cancel: bool = False
     """End the work, or forget its result."""
 
-    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "wait_s", "cancel")
+    required_hash_fields: ClassVar[tuple[str, ...]] = ("task_id", "later", "wait_s", "cancel")
 
 
 class AudioSynapse(SignedSynapse):
