@@ -26,7 +26,7 @@ SPEECH_RATE = 16_000
 """Sample rate of spoken challenges, Hz."""
 
 MAX_SPEECH_S = 12.0
-"""Longest spoken challenge before silence is put around it: miners have users to serve."""
+"""Longest piece of the corpus in a challenge, before silence is put around it: miners have users to serve."""
 
 FRESH_SHARE = 0.15
 """Share of spoken challenges that are made by a voice, where there is one; the others are of the corpus."""
@@ -156,7 +156,7 @@ class Maker:
         voice = generator.choice(voices.names)
         spoken = voices.speak(text, voice, speed=generator.uniform(0.85, 1.0), seed=generator.getrandbits(31))
         samples = _core.resample(spoken.samples, spoken.sample_rate, SPEECH_RATE)
-        return samples[: int(MAX_SPEECH_S * SPEECH_RATE)], text, "en"
+        return samples, text, "en"
 
     def _from_corpus(self, generator: random.Random) -> tuple[npt.NDArray[np.float32], str, str]:
         """One clip, or two that are short enough, one after the other."""
