@@ -124,21 +124,11 @@ pub(crate) fn original(task: &Task, variant: &Variant, heard: Transcript) -> Tra
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subnet::task::{Input, NewTask, Options, TaskId};
+    use crate::subnet::task::NewTask;
 
     fn task(id: &str) -> Task {
-        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: Some(10.0), name: None, characters: None };
-        let new = NewTask {
-            id: TaskId::from(id),
-            owner: String::new(),
-            kind: Kind::Transcription,
-            options: Options::default(),
-            input,
-            metadata: std::collections::BTreeMap::new(),
-            priority: 5,
-            redundancy: 1,
-            deadline_ms: 1,
-        };
+        let mut new = NewTask::sample(id, 0);
+        new.input.duration_s = Some(10.0);
         Task::new(new, 0)
     }
 

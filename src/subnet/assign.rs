@@ -146,24 +146,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::subnet::task::{Claim, Hotkey, Input, NewTask, Options, Terms};
+    use crate::subnet::task::{Claim, Hotkey, NewTask, Terms};
 
     const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 1_000, commit_ms: 1_000, reveal_ms: 1_000 };
     const KINDS: &[Kind] = &[Kind::Transcription];
 
     fn task(id: &str, priority: u8, created_at_ms: i64) -> Task {
-        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
-        let new = NewTask {
-            id: TaskId::from(id),
-            owner: String::new(),
-            kind: Kind::Transcription,
-            options: Options::default(),
-            input,
-            metadata: std::collections::BTreeMap::new(),
-            priority,
-            redundancy: 2,
-            deadline_ms: created_at_ms + 600_000,
-        };
+        let new = NewTask { priority, redundancy: 2, ..NewTask::sample(id, created_at_ms) };
         Task::new(new, created_at_ms)
     }
 

@@ -29,22 +29,13 @@ mod tests {
 
     use super::*;
     use crate::analysis::{Analyzer, Field, Options};
-    use crate::subnet::task::{self, Input, Kind, NewTask, TaskId};
+    use crate::subnet::task::{self, Kind, NewTask};
 
     fn task(fields: &[&str]) -> Task {
-        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: Some(1.0), name: None, characters: None };
         let fields = fields.iter().map(|&field| field.to_owned()).collect();
-        let new = NewTask {
-            id: TaskId::from("t"),
-            owner: String::new(),
-            kind: Kind::Analysis,
-            options: task::Options { fields, ..task::Options::default() },
-            input,
-            metadata: std::collections::BTreeMap::new(),
-            priority: 5,
-            redundancy: 1,
-            deadline_ms: 1_000,
-        };
+        let options = task::Options { fields, ..task::Options::default() };
+        let mut new = NewTask { kind: Kind::Analysis, options, ..NewTask::sample("t", 0) };
+        new.input.duration_s = Some(1.0);
         Task::new(new, 0)
     }
 

@@ -207,23 +207,12 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subnet::task::{Claim, Coldkey, Input, Kind, NewTask, Options, Terms};
+    use crate::subnet::task::{Claim, Coldkey, NewTask, Terms};
 
     const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 1_000, commit_ms: 1_000, reveal_ms: 1_000 };
 
     fn task(id: &str, priority: u8, created_at_ms: i64) -> Task {
-        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
-        let new = NewTask {
-            id: TaskId::from(id),
-            owner: String::new(),
-            kind: Kind::Transcription,
-            options: Options::default(),
-            input,
-            metadata: BTreeMap::new(),
-            priority,
-            redundancy: 1,
-            deadline_ms: created_at_ms + 600_000,
-        };
+        let new = NewTask { priority, ..NewTask::sample(id, created_at_ms) };
         Task::new(new, created_at_ms)
     }
 

@@ -1,6 +1,5 @@
 //! What every store must do.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -13,7 +12,7 @@ use super::{
     TaskStore, UploadRow,
 };
 use crate::subnet::task::{
-    Claim, Coldkey, Holding, Hotkey, Input, Kind, NewTask, Options, ResponseId, Submit, Task, TaskId, TaskState, Terms,
+    Claim, Coldkey, Holding, Hotkey, Kind, NewTask, ResponseId, Submit, Task, TaskId, TaskState, Terms,
 };
 
 pub(super) const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 500, commit_ms: 1_000, reveal_ms: 1_000 };
@@ -24,24 +23,11 @@ pub(super) fn blob(n: u8) -> String {
 }
 
 pub(super) fn new_task(id: &str, owner: &str, blob_n: u8, redundancy: u8, now_ms: i64) -> Task {
-    let input = Input {
-        sha256: blob(blob_n),
-        bytes: 1,
-        duration_s: Some(1.0),
-        name: Some("ä/\"x\"\n".to_owned()),
-        characters: None,
-    };
-    let new = NewTask {
-        id: TaskId::from(id),
-        owner: owner.to_owned(),
-        kind: Kind::Transcription,
-        options: Options::default(),
-        input,
-        metadata: BTreeMap::default(),
-        priority: 5,
-        redundancy,
-        deadline_ms: now_ms + 60_000,
-    };
+    let mut new =
+        NewTask { owner: owner.to_owned(), redundancy, deadline_ms: now_ms + 60_000, ..NewTask::sample(id, now_ms) };
+    new.input.sha256 = blob(blob_n);
+    new.input.duration_s = Some(1.0);
+    new.input.name = Some("ä/\"x\"\n".to_owned());
     Task::new(new, now_ms)
 }
 

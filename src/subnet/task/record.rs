@@ -479,6 +479,24 @@ pub struct NewTask {
     pub deadline_ms: i64,
 }
 
+#[cfg(test)]
+impl NewTask {
+    /// A transcription for one miner, due ten minutes later, of a user without a name: tests change what they are about.
+    pub(crate) fn sample(id: &str, now_ms: i64) -> Self {
+        Self {
+            id: TaskId::from(id),
+            owner: String::new(),
+            kind: Kind::Transcription,
+            options: Options::default(),
+            input: Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None },
+            metadata: BTreeMap::new(),
+            priority: 5,
+            redundancy: 1,
+            deadline_ms: now_ms + 600_000,
+        }
+    }
+}
+
 impl Task {
     /// A queued task with all its slots open.
     #[must_use]

@@ -6,19 +6,7 @@ use crate::subnet::consensus::ACCEPTED_FROM;
 pub(super) const TERMS: Terms = Terms { lease_ms: 100, grace_ms: 50, commit_ms: 200, reveal_ms: 80 };
 
 pub(super) fn task(redundancy: u8) -> Task {
-    let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
-    let new = NewTask {
-        id: TaskId::from("t"),
-        owner: String::new(),
-        kind: Kind::Transcription,
-        options: Options::default(),
-        input,
-        metadata: std::collections::BTreeMap::new(),
-        priority: 5,
-        redundancy,
-        deadline_ms: 10_000,
-    };
-    Task::new(new, 0)
+    Task::new(NewTask { redundancy, deadline_ms: 10_000, ..NewTask::sample("t", 0) }, 0)
 }
 
 fn claim(task: &mut Task, slot: u8, miner: &str, now_ms: i64) -> Result<u64, Refusal> {

@@ -89,21 +89,10 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subnet::task::{Input, Kind, NewTask, Options};
+    use crate::subnet::task::NewTask;
 
     fn task(partials: [Option<&str>; 2]) -> Task {
-        let input = Input { sha256: "00".to_owned(), bytes: 1, duration_s: None, name: None, characters: None };
-        let new = NewTask {
-            id: TaskId::from("t"),
-            owner: String::new(),
-            kind: Kind::Transcription,
-            options: Options::default(),
-            input,
-            metadata: std::collections::BTreeMap::new(),
-            priority: 5,
-            redundancy: 2,
-            deadline_ms: 1_000,
-        };
+        let new = NewTask { redundancy: 2, ..NewTask::sample("t", 0) };
         let mut task = Task::new(new, 0);
         for (slot, partial) in task.slots.iter_mut().zip(partials) {
             slot.partial = partial.map(str::to_owned);
