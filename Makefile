@@ -24,8 +24,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYO3_PYTHON ?= $(shell cat $(VENV)/.interpreter 2>/dev/null)
 FULL := --features infer,firebase,hub,parler,pesq,cuda-on-host
 # How the package is compiled: `release`, as users get it, or `dev`, which shares the tests' compiled dependencies, most of
-# a first build; Violet itself is optimised in both.
+# a first build; both are optimised, and neither has the tests' checks of every sum and pointer.
 PROFILE ?= release
+UNCHECKED := --config profile.dev.package.violet.debug-assertions=false --config profile.dev.package.violet.overflow-checks=false
 # The last word is with a patient try: some package indexes fetch a file themselves before they answer.
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
@@ -54,14 +55,11 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 models: build ## Fetch the small models that the tests use
 	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e joe)
 
-test: $(VENV)/.locked-dev ## Run every test: the bare core, the whole crate, the built package
+test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
 	@.ci/check-rust
-	@echo "== the bare core (no Python, HTTP or tensor crate)"
-	@.ci/bare-core
-	@set -o pipefail; cargo test --locked --no-default-features 2>&1 | tee $(LOGS)/core.log
 	@$(MAKE) models
-	@echo "== the whole crate"
+	@echo "== the crate"
 	@set -o pipefail; cargo test --locked $(FULL) 2>&1 | tee $(LOGS)/crate.log
 	@echo "== the package"
 	@# stubtest passes on an extension that is not there: import it first.
@@ -82,6 +80,7 @@ fuzz: ## Decode 102,000 damaged files (ROUNDS=3000 of each of 34), write 3,000: 
 
 lint: $(VENV)/.locked-dev ## Check formatting, lints, types and licences
 	@.ci/check-rust
+	@.ci/bare-core
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets --no-default-features -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
@@ -115,7 +114,7 @@ bench-load: $(VENV)/.interpreter ## What the proxy costs over HTTP, beside a Fas
 	@.ci/check-rust
 	@test -x .venv-bench/bin/python || "$$(cat $(VENV)/.interpreter)" -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet fastapi==0.165.0 "uvicorn[standard]==0.54.0" python-multipart==0.0.34 bittensor-wallet==4.1.1
-	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 cargo build --locked --features firebase --bin violet-proxy
+	@CARGO_PROFILE_DEV_DEBUG=0 cargo build $(UNCHECKED) --locked --features firebase --bin violet-proxy
 	@.venv-bench/bin/python benches/load/run.py --proxy "$${CARGO_TARGET_DIR:-target}/debug/violet-proxy" $(ARGS)
 
 dist: $(VENV)/.locked ## Build the source distribution and the wheel into dist/, and try it on every Python here
@@ -154,6 +153,6 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.locked
 	@.ci/check-rust
 	@echo "== compiling the package (some minutes the first time)"
 	@rm -rf $(VENV)/wheels
-	@CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG=0 $(RUN)/maturin build --profile $(PROFILE) --locked --compatibility linux --interpreter "$$(cat $(VENV)/.interpreter)" --out $(VENV)/wheels
+	@CARGO_PROFILE_DEV_DEBUG=0 $(RUN)/maturin build --profile $(PROFILE) $(UNCHECKED) --locked --compatibility linux --interpreter "$$(cat $(VENV)/.interpreter)" --out $(VENV)/wheels
 	@$(RUN)/python -m pip install --quiet --no-deps --force-reinstall $(VENV)/wheels/*.whl
 	@touch $@
