@@ -187,7 +187,10 @@ impl WithSimd for Scattered<'_> {
         for (head, (out, query)) in out.chunks_exact_mut(head_size).zip(query.chunks_exact(head_size)).enumerate() {
             let at = |place: u32| place as usize * width + head * head_size;
             scores.clear();
-            scores.extend(places.iter().map(|&place| scale * dot(simd, query, &keys[at(place)..][..head_size])));
+            // A closure, as `extend` would take, is not compiled for the instructions that were found.
+            for &place in places {
+                scores.push(scale * dot(simd, query, &keys[at(place)..][..head_size]));
+            }
             softmax_row(&mut scores);
             out.fill(0.0);
             for (&place, &weight) in places.iter().zip(&scores) {

@@ -4,17 +4,18 @@
 
 use std::{
     arch::x86_64::{
-        __m128i, __m256i, _mm_load_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps,
-        _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_load_ps, _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256,
-        _mm256_madd_epi16, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi32,
-        _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+        __m128i, __m256i, _MM_HINT_T0, _mm_load_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
+        _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_load_ps,
+        _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_mullo_epi32,
+        _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_setzero_si256, _mm256_storeu_ps,
     },
     cell::RefCell,
 };
 
 use super::{
     panels::FloatTile,
-    tile::{LINES, STEP, Tile},
+    tile::{LINES, Line, STEP, Tile},
 };
 
 thread_local! {
@@ -22,15 +23,27 @@ thread_local! {
     static WIDE: RefCell<Vec<i16>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Steps that are fetched ahead of the one that is multiplied: 2 KB of a panel, which covers the way to memory.
+const AHEAD: usize = 8;
+
 /// [`super::tile::scalar`] in vector instructions.
+///
+/// A pass over the panel takes as many columns as have room for their sums: with few rows it is weights that are waited
+/// for, and they come fastest one whole cache line after the other.
 ///
 /// # Safety
 /// The processor has the instructions; `tile` has ROWS rows, and `out` room for as many of 64 values, `stride` apart.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
     if WORDS {
-        // SAFETY: what holds for this function holds for that one.
-        unsafe { words::<ROWS>(tile, out, stride) }
+        // SAFETY: what holds for this function holds for those.
+        unsafe {
+            match ROWS {
+                1 => words::<ROWS, 8>(tile, out, stride),
+                2 | 3 => words::<ROWS, 4>(tile, out, stride),
+                _ => words::<ROWS, 2>(tile, out, stride),
+            }
+        }
     } else {
         WIDE.with_borrow_mut(|wide| {
             let n = tile.n_steps() * STEP;
@@ -40,90 +53,126 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
                     *wide = i16::from(*byte);
                 }
             }
-            // SAFETY: what holds for this function holds for that one, and `wide` has the rows.
-            unsafe { bytes::<ROWS>(tile, wide.as_ptr(), out, stride) }
+            // SAFETY: what holds for this function holds for those, and `wide` has the rows.
+            unsafe {
+                match ROWS {
+                    1 => bytes::<ROWS, 4>(tile, wide.as_ptr(), out, stride),
+                    2 | 3 => bytes::<ROWS, 2>(tile, wide.as_ptr(), out, stride),
+                    _ => bytes::<ROWS, 1>(tile, wide.as_ptr(), out, stride),
+                }
+            }
         });
     }
 }
 
-/// Products of bytes, 8 columns at a time.
+/// Products of bytes, EIGHTS times 8 columns at a time.
 ///
 /// The instruction that multiplies bytes adds pairs in 16 bits, where they can saturate. Those of 16-bit numbers do not:
 /// rows were made wide before, and columns are in passing, once for all rows. Four inputs of a column become two sums.
 ///
 /// # Safety
-/// As [`tile`], and `wide` holds the rows, as long as the panel is, one behind the other.
+/// As [`tile`], and `wide` holds the rows, as long as the panel is, one behind the other. EIGHTS divides 8.
 #[target_feature(enable = "avx2")]
-unsafe fn bytes<const ROWS: usize>(tile: &Tile<'_>, wide: *const i16, out: *mut f32, stride: usize) {
+unsafe fn bytes<const ROWS: usize, const EIGHTS: usize>(
+    tile: &Tile<'_>,
+    wide: *const i16,
+    out: *mut f32,
+    stride: usize,
+) {
     let n = tile.n_steps() * STEP;
-    for half in 0..2 * LINES {
-        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+    for first in (0..2 * LINES).step_by(EIGHTS) {
+        let mut sums = [[[_mm256_setzero_si256(); 2]; EIGHTS]; ROWS];
         // SAFETY: the panel has LINES lines, of four such vectors, for each step.
-        let mut panel: *const __m128i = unsafe { tile.panel.as_ptr().cast::<__m128i>().add(2 * half) };
+        let mut panel: *const __m128i = unsafe { tile.panel.as_ptr().cast::<__m128i>().add(2 * first) };
         let mut rows = wide;
         for _ in 0..tile.n_steps() {
-            // SAFETY: half a line is two aligned vectors, and each row has four numbers for each step. The pointers end
-            // past the last step, and are then not read.
-            unsafe {
-                let columns = [_mm_load_si128(panel), _mm_load_si128(panel.add(1))].map(|c| _mm256_cvtepi8_epi16(c));
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let step = _mm256_set1_epi64x(rows.add(row * n).cast::<i64>().read_unaligned());
-                    for (sum, column) in sums.iter_mut().zip(columns) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
+            if first == 0 {
+                fetch(panel.cast());
+            }
+            for eight in 0..EIGHTS {
+                // SAFETY: half a line is two aligned vectors, and each row has four numbers for each step. The pointers
+                // end past the last step, and are then not read.
+                unsafe {
+                    let columns = [
+                        _mm256_cvtepi8_epi16(_mm_load_si128(panel.add(2 * eight))),
+                        _mm256_cvtepi8_epi16(_mm_load_si128(panel.add(2 * eight + 1))),
+                    ];
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let step = _mm256_set1_epi64x(rows.add(row * n).cast::<i64>().read_unaligned());
+                        for (sum, column) in sums[eight].iter_mut().zip(columns) {
+                            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
+                        }
                     }
                 }
-                panel = panel.wrapping_add(4 * LINES);
-                rows = rows.wrapping_add(STEP);
             }
+            panel = panel.wrapping_add(4 * LINES);
+            rows = rows.wrapping_add(STEP);
         }
-        for (row, [first, second]) in sums.into_iter().enumerate() {
-            // Of columns 0 1 4 5 2 3 6 7.
-            let joined = _mm256_hadd_epi32(first, second);
-            let sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(joined);
-            let below = _mm256_set1_epi32(-tile.row_zeros[row]);
-            // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
-            unsafe {
-                let column_sums = _mm256_loadu_si256(tile.column_sums.as_ptr().add(8 * half).cast());
-                let sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums));
-                finish(tile, row, 8 * half, sum, out.add(row * stride + 8 * half));
+        for (row, sums) in sums.iter().enumerate() {
+            for (eight, [low, high]) in sums.iter().enumerate() {
+                // Of columns 0 1 4 5 2 3 6 7.
+                let joined = _mm256_hadd_epi32(*low, *high);
+                let sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(joined);
+                let below = _mm256_set1_epi32(-tile.row_zeros[row]);
+                let at = 8 * (first + eight);
+                // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
+                unsafe {
+                    let column_sums = _mm256_loadu_si256(tile.column_sums.as_ptr().add(at).cast());
+                    let sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums));
+                    finish(tile, row, at, sum, out.add(row * stride + at));
+                }
             }
         }
     }
 }
 
-/// Products of 16-bit numbers, 16 columns at a time.
+/// Products of 16-bit numbers, EIGHTS times 8 columns at a time.
 ///
 /// # Safety
-/// As [`tile`].
+/// As [`tile`]. EIGHTS divides 8.
 #[target_feature(enable = "avx2")]
-unsafe fn words<const ROWS: usize>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
-    for line in 0..LINES {
-        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-        // SAFETY: the panel has LINES lines for each step.
-        let mut panel: *const __m256i = unsafe { tile.panel.as_ptr().add(line) }.cast();
+unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
+    for first in (0..2 * LINES).step_by(EIGHTS) {
+        let mut sums = [[_mm256_setzero_si256(); EIGHTS]; ROWS];
+        // SAFETY: the panel has LINES lines, of two such vectors, for each step.
+        let mut panel: *const __m256i = unsafe { tile.panel.as_ptr().cast::<__m256i>().add(first) };
         let mut rows = tile.rows.as_ptr();
         for _ in 0..tile.n_steps() {
-            // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end past
-            // the last step, and are then not read.
-            unsafe {
-                let columns = [_mm256_load_si256(panel), _mm256_load_si256(panel.add(1))];
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
-                    for (sum, column) in sums.iter_mut().zip(columns) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
+            if first == 0 {
+                fetch(panel.cast());
+            }
+            for eight in 0..EIGHTS {
+                // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end
+                // past the last step, and are then not read.
+                unsafe {
+                    let columns = _mm256_load_si256(panel.add(eight));
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
+                        sums[eight] = _mm256_add_epi32(sums[eight], _mm256_madd_epi16(step, columns));
                     }
                 }
-                panel = panel.wrapping_add(2 * LINES);
-                rows = rows.add(STEP);
             }
+            panel = panel.wrapping_add(2 * LINES);
+            rows = rows.wrapping_add(STEP);
         }
         for (row, sums) in sums.iter().enumerate() {
-            for (half, &sum) in sums.iter().enumerate() {
-                let at = 16 * line + 8 * half;
+            for (eight, &sum) in sums.iter().enumerate() {
+                let at = 8 * (first + eight);
                 // SAFETY: 8 values follow in arrays of 64, and in the row of `out`.
                 unsafe { finish(tile, row, at, sum, out.add(row * stride + at)) }
             }
         }
+    }
+}
+
+/// Asks for the lines of the step [`AHEAD`] of `panel`, which may be past the end: of the next panel, or of nothing.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fetch(panel: *const i8) {
+    for line in 0..LINES {
+        let wanted = panel.wrapping_add((AHEAD * LINES + line) * size_of::<Line>());
+        // SAFETY: a hint, which reads nothing, may be of any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(wanted) };
     }
 }
 

@@ -16,20 +16,31 @@ impl WithSimd for Tanh<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let one = simd.splat_f32s(1.0);
-        let tanh = |x| {
-            let e = exp_of_minus(simd, simd.add_f32s(x, x));
-            simd.div_f32s(simd.sub_f32s(one, e), simd.add_f32s(one, e))
-        };
         let (vectors, rest) = S::as_mut_simd_f32s(self.0);
         for x in vectors {
-            *x = tanh(*x);
+            *x = tanhs(simd, *x);
         }
         if !rest.is_empty() {
-            let y = tanh(simd.partial_load_f32s(rest));
+            let y = tanhs(simd, simd.partial_load_f32s(rest));
             simd.partial_store_f32s(rest, y);
         }
     }
+}
+
+// Functions, not closures: those are not always compiled for the instructions that were found.
+#[inline(always)]
+fn tanhs<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    let e = exp_of_minus(simd, simd.add_f32s(x, x));
+    simd.div_f32s(simd.sub_f32s(one, e), simd.add_f32s(one, e))
+}
+
+/// Both over one denominator: one division.
+#[inline(always)]
+fn gates<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    let (a, b) = (exp_of_minus(simd, simd.add_f32s(a, a)), exp_of_minus(simd, b));
+    simd.div_f32s(simd.sub_f32s(one, a), simd.mul_f32s(simd.add_f32s(one, a), simd.add_f32s(one, b)))
 }
 
 /// `tanh(a) * sigmoid(b)` of every row `[a, b]` of `input`, whose halves are as long as a row of `out`, `n` values.
@@ -52,21 +63,15 @@ impl WithSimd for Gate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let one = simd.splat_f32s(1.0);
-        // Both over one denominator: one division.
-        let gate = |a, b| {
-            let (a, b) = (exp_of_minus(simd, simd.add_f32s(a, a)), exp_of_minus(simd, b));
-            simd.div_f32s(simd.sub_f32s(one, a), simd.mul_f32s(simd.add_f32s(one, a), simd.add_f32s(one, b)))
-        };
         for (out, row) in self.out.chunks_exact_mut(self.n).zip(self.input.chunks_exact(2 * self.n)) {
             let (a, b) = row.split_at(self.n);
             let (out, out_rest) = S::as_mut_simd_f32s(out);
             let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
             for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-                *out = gate(*a, *b);
+                *out = gates(simd, *a, *b);
             }
             if !out_rest.is_empty() {
-                let value = gate(simd.partial_load_f32s(a_rest), simd.partial_load_f32s(b_rest));
+                let value = gates(simd, simd.partial_load_f32s(a_rest), simd.partial_load_f32s(b_rest));
                 simd.partial_store_f32s(out_rest, value);
             }
         }
