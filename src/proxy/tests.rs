@@ -61,10 +61,12 @@ impl Bench {
         let metagraph = dir.path().join("metagraph.json");
         std::fs::write(&metagraph, metagraph_json(clock::now_ms())).unwrap();
         let paths = [metagraph, dir.path().join("data")].map(|path| path.to_str().unwrap().to_owned());
-        // Inputs are looked at as they came; what miners hear instead is in `tests/proxy/variants.rs`.
-        let few = ["--max-upload-bytes", "100000", "--variants", "off"];
-        let args = ["violet-proxy", "--metagraph", &paths[0], "--data-dir", &paths[1]];
-        let args: Vec<&str> = args.into_iter().chain(few).collect();
+        let mut args =
+            vec!["violet-proxy", "--metagraph", &paths[0], "--data-dir", &paths[1], "--max-upload-bytes", "100000"];
+        // Most tests look at inputs as they came.
+        if !flags.contains(&"--variants") {
+            args.extend(["--variants", "off"]);
+        }
         let config = Cli::try_parse_from(args.iter().chain(flags)).unwrap().config.unwrap();
         let app = App::open(config, "http://proxy.example".to_owned()).await.unwrap();
         Self { router: routes::router(Arc::clone(&app)), app, dir }

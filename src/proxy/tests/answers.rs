@@ -1,6 +1,7 @@
 //! What routes answer.
 
 use super::*;
+use crate::subnet::task::{Claim, Holding, Hotkey, ResponseId, Submit, TaskId};
 
 #[tokio::test]
 async fn an_upload_serves_many_tasks() {
@@ -18,6 +19,43 @@ async fn an_upload_serves_many_tasks() {
     }
     assert_eq!(bench.form("/v1/uploads", &[("file", None, b"x")]).await.error(), code("unsupported_media_type", 415));
     assert_eq!(bench.post("/v1/uploads?colour=1", "audio/wav", wav()).await.error(), code("invalid_query", 422));
+}
+
+#[tokio::test]
+async fn an_answer_is_given_again_to_its_own_user_who_asks_for_that() {
+    let bench = Bench::new(&[]).await;
+    let make = async |more: &[(&str, Option<&str>, &[u8])]| {
+        let sound = wav();
+        let mut parts: Vec<(&str, Option<&str>, &[u8])> =
+            vec![("redundancy", None, b"1"), ("file", Some("a.wav"), &sound)];
+        parts.extend_from_slice(more);
+        let answer = bench.form("/v1/tasks", &parts).await;
+        (answer.status.as_u16(), answer.json()["id"].as_str().unwrap().to_owned())
+    };
+    let (_, first) = make(&[]).await;
+    let again: (&str, Option<&str>, &[u8]) = ("reuse", None, b"true");
+    let (status, second) = make(&[again]).await;
+    assert!(status == 201 && second != first, "it has no answer yet");
+    bench
+        .app
+        .change(&TaskId::from(first.as_str()), |task, _| {
+            let miner = Hotkey::from("m");
+            let claim = Claim { slot: 0, miner: miner.clone(), coldkey: "c".into(), claim_id: "c".to_owned() };
+            let token = task.claim(claim, clock::now_ms(), &bench.app.terms)?;
+            let submit = Submit { response_id: ResponseId::from("r"), digest: "d".to_owned(), checked: Ok(None) };
+            task.submit(&Holding { slot: 0, token, miner: &miner }, submit, clock::now_ms())?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(make(&[again]).await, (200, first.clone()));
+    assert_eq!(make(&[]).await.0, 201, "only who asks for it");
+    assert_eq!(make(&[again, ("language", None, b"en")]).await.0, 201, "other options are other work");
+    assert_eq!(make(&[again, ("kind", None, b"analysis")]).await.0, 201);
+    let of_others = bench.app.store.records().tasks_about("bob", &hex::encode(Sha256::digest(wav())), 9).await.unwrap();
+    assert!(of_others.is_empty(), "what was done for one is not given to another");
+    let wrong = bench.form("/v1/tasks", &[("reuse", None, b"perhaps"), ("file", Some("a"), &wav())]).await;
+    assert_eq!((wrong.error(), &wrong.json()["error"]["param"]), (code("invalid_value", 422), &Value::from("reuse")));
 }
 
 #[tokio::test]

@@ -109,3 +109,35 @@ async fn an_upload_under_way_ends_with_its_time_and_its_parts_go() {
     assert_eq!(sweep(expires_at_ms + 1_000).await, Swept { tasks: 0, uploads: 1, blobs: 1 });
     assert_eq!(bench.get(&path).await.error(), code("no_such_upload", 404));
 }
+
+#[tokio::test]
+async fn what_miners_heard_of_an_erased_task_goes_too() {
+    let bench = Bench::new(&["--variants", "on"]).await;
+    let form = [("redundancy", None, b"1".as_slice()), ("file", Some("a.wav"), &wav())];
+    let task = bench.form("/v1/tasks", &form).await.json();
+    let [one, two, _] = keys();
+    let blobs = bench.dir.path().join("data/blobs");
+    let claimed = async |key: &Keypair| {
+        let claim = json!({"claim_id": "c", "kinds": ["transcription"], "capacity": 1, "wait_s": 20}).to_string();
+        let lease = bench.signed(key, "/v1/miner/claim", claim.into_bytes()).await.json()["leases"][0].clone();
+        let heard = blobs.join(lease["input"]["sha256"].as_str().unwrap());
+        assert!(heard.exists() && lease["input"]["sha256"] != task["input"]["sha256"]);
+        (lease, heard)
+    };
+    // The first lease is given back, so that no slot remembers what its miner heard; the second lives.
+    let (lease, first) = claimed(&one).await;
+    let fail = json!({"task_id": lease["task_id"], "slot": 0, "token": lease["token"], "reason": "no memory"});
+    let given_back = bench.signed(&one, "/v1/miner/fail", fail.to_string().into_bytes()).await;
+    assert_eq!(given_back.status, StatusCode::OK, "{}", given_back.json());
+    let (_, second) = claimed(&two).await;
+    assert_ne!(first, second);
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    let erased = bench.send(Request::delete(&path).body(Body::empty()).unwrap()).await;
+    assert_eq!(erased.status, StatusCode::NO_CONTENT);
+    let sweep = async |at_ms| sweep::sweep(&bench.app, at_ms).await.unwrap();
+    let now_ms = clock::now_ms();
+    // Long before the deadline of the task, until when they would have stayed for the miners.
+    assert_eq!(sweep(now_ms + 290_000).await, Swept::default(), "whoever reads one now can end");
+    assert_eq!(sweep(now_ms + 310_000).await, Swept { tasks: 0, uploads: 0, blobs: 3 }, "with the input");
+    assert!(!first.exists() && !second.exists());
+}

@@ -254,6 +254,9 @@ pub struct Task {
     pub webhook: Option<Webhook>,
     /// Places for miners; their number is the redundancy.
     pub slots: Vec<Slot>,
+    /// Names of the variants that miners were given; they go with the task, and nothing else has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<String>,
     /// Operators that wait before they get it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deferrals: Vec<Deferral>,
@@ -330,6 +333,7 @@ impl Task {
             metadata: new.metadata,
             webhook: None,
             slots,
+            variants: Vec::new(),
             deferrals: Vec::new(),
             settled_at_ms: None,
             evaluation: None,
