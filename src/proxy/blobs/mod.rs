@@ -9,6 +9,8 @@
 mod conformance;
 #[cfg(feature = "firebase")]
 mod gcs;
+#[cfg(test)]
+mod histories;
 mod local;
 
 use std::path::{Path, PathBuf};
