@@ -182,7 +182,6 @@ class Miner(Neuron):
             try:
                 if not is_registered:
                     await self._register(doors)
-                    is_registered = True
                 leases = await doors.client.claim(
                     claim_id=uuid.uuid4().hex,
                     kinds=kinds,
@@ -196,6 +195,8 @@ class Miner(Neuron):
                 log.warning("no work from the proxy: %s; trying again", error)
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
+            # Without work it says again that it is here: another process of the hotkey may have ended, and said so.
+            is_registered = bool(leases)
             for lease in leases:
                 task = asyncio.create_task(self._serve(doors, lease))
                 self._running[task] = lease.kind

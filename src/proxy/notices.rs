@@ -73,12 +73,15 @@ impl Notices {
         self.refresh(store.records()).await
     }
 
-    /// Lets a miner take work again.
-    pub(crate) async fn take_up(&self, store: &Store, miner: &Hotkey) -> Result<(), store::Error> {
-        if store.drop_entry(EntryKind::Drain, miner.as_str()).await? {
+    /// Lets a miner take work again; whether it took none. What another proxy heard a moment ago is not known here: miners
+    /// register again while they have no work.
+    pub(crate) async fn take_up(&self, store: &Store, miner: &Hotkey) -> Result<bool, store::Error> {
+        let was_draining = self.said().draining.contains_key(miner);
+        if was_draining {
+            store.drop_entry(EntryKind::Drain, miner.as_str()).await?;
             self.refresh(store.records()).await?;
         }
-        Ok(())
+        Ok(was_draining)
     }
 
     /// Notes what a validator found, in the place of what it found before.

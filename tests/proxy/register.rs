@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::get;
+use crate::http::{get, until};
 use crate::network::Network;
 use crate::neuron::{Neuron, transcript};
 
@@ -25,10 +25,15 @@ fn a_miner_that_drains_gets_no_more_work_and_keeps_what_it_holds() {
 
     network.create_task(&[]);
     let lease = network.miners[0].claim_one(&network.peer, "held");
+    let last_seen_ms = || shown(&network, &network.miners[0])["last_seen_ms"].as_i64();
+    let before_ms = last_seen_ms();
+    // The next claim is of a later millisecond.
+    std::thread::sleep(std::time::Duration::from_millis(2));
     let started = std::time::Instant::now();
     std::thread::scope(|scope| {
         let (miner, peer) = (&network.miners[0], &network.peer);
         let waiting = scope.spawn(|| miner.claim(peer, "waits", 2, 30.0));
+        until("the claim to wait", || (last_seen_ms() > before_ms).then_some(()));
         let drained = miner.post(peer, "/v1/miner/drain", &json!({})).expect(200);
         assert_eq!((&drained["draining"], &drained["leases"][0]["token"]), (&json!(true), &lease["token"]));
         assert!(waiting.join().unwrap().is_empty());

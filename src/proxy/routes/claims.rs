@@ -65,6 +65,8 @@ struct Wanted {
     /// As far as the miner proved it.
     capacity: u32,
     quality: f64,
+    /// Whether it took no more work already when it asked: then it waits as it said, and not again and again.
+    was_draining: bool,
 }
 
 /// Lends work, or waits for some.
@@ -85,6 +87,7 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
         voices: seen.voices.clone(),
         capacity: assign::capacity(about.capacity, answered),
         quality,
+        was_draining: app.notices.is_draining(&signed.hotkey, clock::now_ms()),
     };
     app.presence.note(&signed.hotkey, seen);
     let held = app.store.board().leases_of(&wanted.miner);
@@ -117,7 +120,8 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
         // From here on nothing is missed: what is committed while we look wakes us.
         woken.as_mut().enable();
         let (lent, next_at_ms) = take_work(app, wanted).await?;
-        if !lent.is_empty() || Instant::now() >= until || is_draining(app, wanted) {
+        let is_ended = is_draining(app, wanted) && !wanted.was_draining;
+        if !lent.is_empty() || Instant::now() >= until || is_ended {
             return Ok(lent);
         }
         let look_again = next_at_ms.map_or(until, |at_ms| {

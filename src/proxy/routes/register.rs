@@ -57,7 +57,9 @@ impl About {
 pub(super) async fn register(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
     let signed = request::signed(&app, request, SMALL_BODY_BYTES).await?;
     app.presence.note(&signed.hotkey, signed.json::<About>()?.seen()?);
-    app.notices.take_up(&app.store, &signed.hotkey).await?;
+    if app.notices.take_up(&app.store, &signed.hotkey).await? {
+        app.hub.work.notify_waiters();
+    }
     view(&app, &signed).await
 }
 
