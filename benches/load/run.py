@@ -1,7 +1,9 @@
 """What the proxy's HTTP costs, beside the FastAPI peer of `peer.py`: one after the other, in one run.
 
 `make bench-load` builds what it needs and runs it. Rates are per second of the server's own CPU time (user and system,
-from /proc), which other work on the machine does not change much; latencies are wall time and suffer from it.
+from /proc), which other work on the machine does not change much; latencies and starts are wall time, which it does.
+On a machine with more than two cores the server has two of them and the load the others; on one with two they share
+both, so that pairs of claim and submit a second of wall time include what the load itself takes.
 """
 
 import argparse
@@ -9,9 +11,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +29,49 @@ MIB = 1 << 20
 TICKS = os.sysconf("SC_CLK_TCK")
 MINERS = 32
 GENERATOR = Path(__file__).with_name("generate.py")
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORES = set(CORES[:2])
+LOAD_CORES = set(CORES[2:]) or set(CORES)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure is to be, for the proxy or as a ratio to the peer."""
+
+    figure: str
+    least: float = 0.0
+    most: float = float("inf")
+    is_ratio: bool = False
+
+    def says(self, by_server: dict[str, float]) -> str:
+        """Whether it is met; `not measured` where a side is missing."""
+        if "proxy" not in by_server or (self.is_ratio and "peer" not in by_server):
+            return "not measured"
+        got = by_server["proxy"] / (by_server["peer"] if self.is_ratio else 1.0)
+        wanted = f"at least {self.least:g}" if self.least else f"at most {self.most:g}"
+        verdict = "met" if self.least <= got <= self.most else "MISSED"
+        return f"{got:,.2f}{' x the peer' if self.is_ratio else ''}, {wanted}: {verdict}"
+
+
+def targets(args: argparse.Namespace) -> list[Target]:
+    """The targets, with the sizes of this run; those of other sizes than the defaults say less."""
+    queued = f"{args.queued} queued"
+    return [
+        *(Target(f"{request}, a CPU second", least=8, is_ratio=True) for request in SMALL),
+        Target(MULTIPART, least=1.7, is_ratio=True),
+        Target(f"claim+submit, {queued}, a second of wall time", least=1_000),
+        Target(f"claim p99, {queued}, ms", most=50),
+        Target(f"{args.streams} event streams, KiB each", most=20 * 1000 / 1024),
+        Target(f"{args.uploads} parallel uploads of 25 MB, peak RSS, MiB", most=256 * MB / MIB),
+        Target("idle RSS, MiB", most=40 * MB / MIB),
+        Target(f"restart with {queued}, s of wall time", most=2),
+        Target(LOCKED, most=0),
+    ]
+
+
+SMALL = ("GET /healthz", "GET /v1/tasks/{id}", "POST /v1/tasks")
+MULTIPART = "10 MB multipart, MB a CPU second"
+LOCKED = "answers that say that the database is locked"
 
 
 @dataclass
@@ -35,6 +82,8 @@ class Server:
     url: str
     process: subprocess.Popen[bytes]
     receiver: str = ""
+    ready_s: float = 0.0
+    """From its start to when it listens and says so, seconds."""
 
     def cpu_s(self) -> float:
         """CPU seconds so far."""
@@ -72,7 +121,7 @@ class Bench:
     def generate(self, *args: object) -> dict[str, Any]:
         """Runs one scenario."""
         command = [str(self.peer_python), str(GENERATOR), *map(str, args)]
-        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        done = subprocess.run(command, capture_output=True, check=False, text=True, preexec_fn=on(LOAD_CORES))
         if done.returncode:
             sys.exit(f"generate {' '.join(map(str, args))}: {done.stderr}")
         found: dict[str, Any] = json.loads(done.stdout)
@@ -81,7 +130,7 @@ class Bench:
     def note(self, figure: str, server: Server, value: float) -> None:
         """Keeps a figure."""
         self.figures.setdefault(figure, {})[server.name] = value
-        print(f"{server.name:>6}  {figure:<58} {value:12,.1f}", flush=True)
+        print(f"{server.name:>6}  {figure:<58} {value:14,.2f}", flush=True)
 
     @contextmanager
     def serve_proxy(self, name: str = "data", **options: object) -> Iterator[Server]:
@@ -90,15 +139,17 @@ class Bench:
         ready.unlink(missing_ok=True)
         metagraph = self.folder / "metagraph.json"
         write_metagraph(metagraph, self.generate("hotkeys", MINERS))  # type: ignore[arg-type]
-        flags = {"max_open_tasks": 100_000, "lease_s": 600, "redundancy": 1, **options}
+        # Each miner of the load does the work of many: their limit would be what is measured.
+        flags = {"max_open_tasks": 100_000, "lease_s": 600, "redundancy": 1, "rate_per_hotkey": 0, **options}
         command = [self.proxy, "--port", 0, "--metagraph", metagraph, "--metagraph-max-age-s", 86_400]
         command += ["--data-dir", self.folder / name, "--ready-file", ready, "--log", "warn"]
         for key, value in flags.items():
             command += [f"--{key.replace('_', '-')}", value]
-        process = subprocess.Popen([str(part) for part in command])
+        began = time.monotonic()
+        process = subprocess.Popen([str(part) for part in command], preexec_fn=on(SERVER_CORES))
         with ended(process):
             wait_for(ready.exists, process)
-            server = Server("proxy", ready.read_text(), process)
+            server = Server("proxy", ready.read_text(), process, ready_s=time.monotonic() - began)
             server.receiver = server.ask("/v1/network")["proxy"]["hotkey"]
             yield server
 
@@ -108,7 +159,7 @@ class Bench:
         (self.folder / name).mkdir(exist_ok=True)
         port = free_port()
         command = [self.peer_python, Path(__file__).with_name("peer.py"), "--port", port, "--data", self.folder / name]
-        process = subprocess.Popen([str(part) for part in command])
+        process = subprocess.Popen([str(part) for part in command], preexec_fn=on(SERVER_CORES))
         with ended(process):
             server = Server("peer", f"http://127.0.0.1:{port}", process, "peer")
             wait_for(lambda: answers(server), process)
@@ -118,7 +169,7 @@ class Bench:
         """Requests, or megabytes, per CPU second of the server."""
         before = server.cpu_s()
         seen = self.generate("requests", server.url, *args)
-        if set(seen["statuses"]) - {"200", "201"}:
+        if set(seen["statuses"]) - {"200", "201"} or seen["locked"]:
             sys.exit(f"{server.name}: {figure}: {seen}")
         done = seen["n"] * megabytes if megabytes else seen["n"]
         self.note(figure, server, done / (server.cpu_s() - before))
@@ -126,12 +177,13 @@ class Bench:
 
     def small(self, server: Server) -> None:
         """Small requests."""
-        self.requests(server, "GET /healthz, a CPU second", "GET", "/healthz", 3_000, 8)
+        health, show, create = (f"{request}, a CPU second" for request in SMALL)
+        self.requests(server, health, "GET", "/healthz", 3_000, 8)
         text = self.folder / "task.json"
         text.write_text(json.dumps({"kind": "synthesis", "input": {"text": "Hello there."}}))
         task = server.ask("/v1/tasks", json.loads(text.read_text()))
-        self.requests(server, "GET /v1/tasks/{id}, a CPU second", "GET", f"/v1/tasks/{task['id']}", 3_000, 8)
-        self.requests(server, "POST /v1/tasks, a CPU second", "POST", "/v1/tasks", 1_000, 16, "application/json", text)
+        self.requests(server, show, "GET", f"/v1/tasks/{task['id']}", 3_000, 8)
+        self.requests(server, create, "POST", "/v1/tasks", 1_000, 16, "application/json", text)
 
     def multipart(self, server: Server, path: str) -> None:
         """10 MB of audio in a multipart body."""
@@ -139,8 +191,7 @@ class Bench:
         head = b'--edge\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
         body.write_bytes(head + wav(10 * MB) + b"\r\n--edge--\r\n")
         kind = "multipart/form-data; boundary=edge"
-        figure = "10 MB multipart, MB a CPU second"
-        self.requests(server, figure, "POST", path, 40, 2, kind, body, megabytes=10)
+        self.requests(server, MULTIPART, "POST", path, 40, 2, kind, body, megabytes=10)
 
     def work(self, server: Server, n: int, queue: str) -> None:
         """Claim and submit."""
@@ -158,7 +209,8 @@ class Bench:
         before = server.memory("VmRSS")
         path = f"/v1/tasks/{task_id}/events"
         command = [str(self.peer_python), str(GENERATOR), "streams", server.url, path, str(n)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as generator:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, preexec_fn=on(LOAD_CORES)) as generator:
             assert generator.stdout is not None
             if json.loads(generator.stdout.readline() or "{}").get("open") != n:
                 sys.exit(f"{server.name}: not all of {n} streams opened")
@@ -186,6 +238,30 @@ class Bench:
         figure = f"POST /v1/tasks until {n} are queued, a CPU second"
         self.requests(server, figure, "POST", "/v1/tasks", n, 64, "application/json", task)
 
+    def contended(self, server: Server, database: Path, n: int) -> None:
+        """Tasks are made while another program locks the database again and again, as backups and checkpoints do."""
+        text, is_over = self.folder / "task.json", threading.Event()
+        text.write_text(json.dumps({"kind": "synthesis", "input": {"text": "Hello there."}}))
+
+        def lock() -> None:
+            with sqlite3.connect(database, timeout=60, isolation_level=None) as other:
+                while not is_over.wait(0.01):
+                    other.execute("BEGIN IMMEDIATE")
+                    is_over.wait(0.05)
+                    other.execute("ROLLBACK")
+
+        locking = threading.Thread(target=lock)
+        locking.start()
+        try:
+            seen = self.generate("requests", server.url, "POST", "/v1/tasks", n, 16, "application/json", text)
+        finally:
+            is_over.set()
+            locking.join()
+        if set(seen["statuses"]) - {"201", "503"}:
+            sys.exit(f"{server.name}: under a lock: {seen}")
+        self.note(LOCKED, server, seen["locked"])
+        self.note("POST /v1/tasks under locks, told to come back, of all", server, seen["statuses"].get("503", 0) / n)
+
     def idle(self, server: Server, figure: str) -> None:
         """CPU time of a server that nobody asks for anything."""
         before = server.cpu_s()
@@ -195,8 +271,6 @@ class Bench:
 
 def queue_of_peer(folder: Path, n: int) -> None:
     """The same queue, written into the peer's table."""
-    import sqlite3
-
     with sqlite3.connect(folder / "peer.sqlite3") as sql:
         for at in range(n):
             task = {"id": f"task_{at}", "kind": "transcription", "input": {"sha256": "0" * 64, "duration_s": 1.0}}
@@ -221,6 +295,11 @@ def write_metagraph(path: Path, hotkeys: Sequence[str]) -> None:
     now_ms = time.time_ns() // 1_000_000
     head = {"netuid": 49, "network": "localnet", "block": 1, "synced_at_ms": now_ms, "tempo": 360}
     path.write_text(json.dumps({**head, "neurons": neurons}))
+
+
+def on(cores: set[int]) -> Callable[[], None]:
+    """Lets a new process have these cores."""
+    return lambda: os.sched_setaffinity(0, cores)
 
 
 @contextmanager
@@ -281,9 +360,13 @@ def main() -> None:
         for name in (args.only,) if args.only else parts:
             parts[name](bench, args)
         print("\nratio to the peer")
+        # A zero on the peer's side has no ratio.
         for figure, by_server in bench.figures.items():
-            if len(by_server) == 2:
+            if by_server.get("peer") and "proxy" in by_server:
                 print(f"{figure:<58} {by_server['proxy'] / by_server['peer']:8.2f}")
+        print("\ntargets")
+        for target in targets(args):
+            print(f"{target.figure:<62} {target.says(bench.figures.get(target.figure, {}))}")
 
 
 def small(bench: Bench, args: argparse.Namespace) -> None:
@@ -292,24 +375,28 @@ def small(bench: Bench, args: argparse.Namespace) -> None:
     with bench.serve_proxy() as proxy:
         bench.small(proxy)
         bench.multipart(proxy, "/v1/tasks")
+        bench.contended(proxy, bench.folder / "data" / "violet.sqlite3", 1_000)
     with bench.serve_peer() as peer:
         bench.small(peer)
         bench.multipart(peer, "/v1/tasks/multipart")
 
 
 def queue(bench: Bench, args: argparse.Namespace) -> None:
-    """A long queue: work out of it, and a start with it."""
+    """A long queue: a start with it, and work out of it."""
     queued = f"{args.queued} queued"
     with bench.serve_proxy("queue") as proxy:
         bench.queue(proxy, args.queued)
+    # As the peer, which gives every miner the recording itself.
+    with bench.serve_proxy("queue", variants="off") as proxy:
+        # What the page cache keeps of the file is there, as after an upgrade of a running machine.
+        bench.note(f"restart with {queued}, s of wall time", proxy, proxy.ready_s)
+        bench.note(f"restart with {queued}, CPU s", proxy, proxy.cpu_s())
+        bench.note(f"restart with {queued}, RSS, MiB", proxy, proxy.memory("VmRSS") / MIB)
         bench.idle(proxy, f"idle with {queued}, CPU ms a second")
         bench.work(proxy, args.pairs, queued)
-        left = args.queued - args.pairs
-    started = time.monotonic()
     with bench.serve_proxy("queue") as proxy:
-        bench.note(f"restart with {left} queued, s of wall time", proxy, time.monotonic() - started)
-        bench.note(f"restart with {left} queued, CPU s", proxy, proxy.cpu_s())
-        bench.note(f"restart with {left} queued, RSS, MiB", proxy, proxy.memory("VmRSS") / MIB)
+        # A rendering of a second of audio for every claim: what that costs beside the rest.
+        bench.work(proxy, max(args.pairs // 10, MINERS), "variants of 1 s")
     with bench.serve_peer("peer-queue") as peer:
         queue_of_peer(bench.folder / "peer-queue", args.queued)
         bench.work(peer, args.pairs, queued)

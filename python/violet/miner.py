@@ -45,6 +45,9 @@ DRAIN_S = 20.0
 RETRY_S = 2.0
 """Pause after a proxy that did not answer or refused."""
 
+GOODBYE_S = 3.0
+"""How long a stopping miner tries to tell the proxy so."""
+
 
 PROXY_PRIORITY = 0.0
 """Place of the proxy's tasks in the queue; direct requests have their caller's stake."""
@@ -146,13 +149,29 @@ class Miner(Neuron):
             asyncio.create_task(self.follow_chain()),
         ]
         await self.until_stopped(stop, background)
+        # A proxy that does not hear of it notices when the leases run out.
+        with contextlib.suppress(VioletError, OSError):
+            async with asyncio.timeout(GOODBYE_S):
+                await doors.client.drain()
         if self._running:
             log.info("stopping: finishing %d tasks", len(self._running))
             _, unfinished = await asyncio.wait(self._running, timeout=DRAIN_S)
             for task in unfinished:
                 task.cancel()
 
+    async def _register(self, doors: "_Doors") -> None:
+        """Says what this miner does; that also ends the drain of its last run."""
+        try:
+            await doors.client.register(
+                kinds=doors.kinds, voices=doors.voices, capacity=self._capacity, model=self._model
+            )
+        except ProxyError as error:
+            # A proxy of an earlier version knows neither this nor a drain.
+            if error.status != 404:
+                raise
+
     async def _claim_forever(self, doors: "_Doors") -> None:
+        is_registered = False
         while True:
             self.metrics.running.set(len(self._running))
             self.metrics.waiting.set(doors.axon.gate.waiting)
@@ -161,6 +180,8 @@ class Miner(Neuron):
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
+                if not is_registered:
+                    await self._register(doors)
                 leases = await doors.client.claim(
                     claim_id=uuid.uuid4().hex,
                     kinds=kinds,
@@ -174,6 +195,8 @@ class Miner(Neuron):
                 log.warning("no work from the proxy: %s; trying again", error)
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
                 continue
+            # Without work it says again that it is here: another process of the hotkey may have ended, and said so.
+            is_registered = bool(leases)
             for lease in leases:
                 task = asyncio.create_task(self._serve(doors, lease))
                 self._running[task] = lease.kind

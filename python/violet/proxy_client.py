@@ -52,6 +52,22 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What the proxy knows of the miner that asks."""
+
+    quality: float
+    """Its proven quality, 0 to 1."""
+    capacity: int | None
+    """Leases that it may hold; None where it said nothing lately."""
+    is_draining: bool
+    """It takes no more work."""
+    n_leases: int
+    """Leases that it holds."""
+    document: Mapping[str, Any]
+    """The whole answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The answer to a miner's sign of life."""
 
@@ -129,6 +145,22 @@ class ProxyClient:
         hotkey = Hotkey(member(member(value, "proxy", dict), "hotkey", str))
         self._receiver = hotkey
         return Network(hotkey, member(value, "netuid", int), member(value, "network", str), value)
+
+    async def register(
+        self, *, kinds: Sequence[str], capacity: int, model: str | None = None, voices: Sequence[str] = ()
+    ) -> Standing:
+        """Says what this miner can do, and that it takes work (again)."""
+        body: dict[str, Any] = {"kinds": list(kinds), "capacity": capacity}
+        body |= ({"model": model} if model else {}) | ({"voices": list(voices)} if voices else {})
+        return _standing(await self._request("POST", "/v1/miner/register", body))
+
+    async def drain(self) -> Standing:
+        """Says that this miner takes no more work; its claims that wait end, and what it holds goes on."""
+        return _standing(await self._request("POST", "/v1/miner/drain", {}))
+
+    async def me(self) -> Standing:
+        """What the proxy knows of this miner."""
+        return _standing(await self._request("GET", "/v1/miner/me", None))
 
     async def claim(
         self,
@@ -214,6 +246,11 @@ class ProxyClient:
         value = await self._request("GET", f"/v1/validator/tasks/{task_id}", None)
         return EvaluationStatus(member(value, "phase", str), optional(value, "verdict", dict))
 
+    async def report_health(self, answered: Mapping[Hotkey, bool]) -> int:
+        """Says which miners answered when this validator asked them directly; returns how many of them were noted."""
+        value = await self._request("POST", "/v1/validator/health", {"miners": dict(answered)})
+        return member(value, "noted", int)
+
     async def download(self, source: InputRef, path: Path, *, limit_bytes: int) -> None:
         """Writes the bytes behind a reference to a new file; see `Downloader.fetch`."""
         await self._downloader.fetch(source, path, limit_bytes=limit_bytes)
@@ -288,6 +325,16 @@ class ProxyClient:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         return self._session
+
+
+def _standing(value: Mapping[str, Any]) -> Standing:
+    return Standing(
+        member(value, "quality", float),
+        optional(value, "capacity", int),
+        member(value, "draining", bool),
+        len(member(value, "leases", list)),
+        value,
+    )
 
 
 def _key(lease: Lease) -> dict[str, Any]:

@@ -192,16 +192,17 @@ class Validator(Neuron):
     ) -> None:
         while True:
             try:
-                await self._challenge_all(challenger, dendrite)
+                answered = await self._challenge_all(challenger, dendrite)
                 await self._look_at_proxy(client)
                 await asyncio.to_thread(self._scores.save)
+                await client.report_health(answered)
             except (VioletError, OSError) as error:
                 log.warning("challenges: %s", error, exc_info=self.is_debug)
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> None:
-        """One round: every miner at one moment, each with a question of its own."""
+    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> dict[Hotkey, bool]:
+        """One round: every miner at one moment, each with a question of its own. Who answered at all."""
         own = self.wallet.hotkey.ss58_address
         miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
         capabilities = await dendrite.capabilities(miners)
@@ -215,6 +216,7 @@ class Validator(Neuron):
         )
         self.metrics.asked.set(len(miners))
         self.metrics.answering.set(len(able))
+        return {miner.hotkey: capabilities[miner.hotkey].ok for miner in miners}
 
     async def _challenge(
         self,

@@ -14,7 +14,9 @@ use super::error::{ApiError, ApiResult};
 use super::homes::Homes;
 use super::hub::Hub;
 use super::identity::Identity;
+use super::lobby::Lobby;
 use super::metagraph::{Metagraph, MetagraphFile};
+use super::notices::Notices;
 use super::operator::Operator;
 use super::presence::Presence;
 use super::reservations::Reservations;
@@ -40,6 +42,8 @@ pub(crate) struct App {
     pub(crate) replays: Replays,
     pub(crate) reservations: Reservations,
     pub(crate) presence: Presence,
+    pub(crate) lobby: Lobby,
+    pub(crate) notices: Notices,
     pub(crate) operator: Operator,
     pub(crate) door: Door,
     /// Calls where users say.
@@ -63,6 +67,8 @@ impl App {
         let identity = identity.shared_by(records.as_ref()).await?;
         let api_keys = config.api_keys.as_deref().map(ApiKeys::load).transpose()?;
         let operator = Operator::open(api_keys, records.as_ref()).await?;
+        let notices = Notices::default();
+        notices.refresh(records.as_ref()).await?;
         let door = Door::new(&config);
         let blob_store = homes.blobs().await?;
         let (limit_bytes, retention_ms) = (config.max_upload_bytes, ms(config.retention_s));
@@ -87,6 +93,8 @@ impl App {
             replays: Replays::default(),
             reservations: Reservations::default(),
             presence: Presence::default(),
+            lobby: Lobby::default(),
+            notices,
             operator,
             door,
             webhooks: webhooks::client(config.webhook_addresses)?,

@@ -124,6 +124,79 @@ mod tests {
         assert_eq!((config.lease_s, config.store_home().to_string()), (2.5, "sqlite:x".to_owned()));
     }
 
+    /// A value of every option that is not its default.
+    const VALUES: [(&str, &str); 34] = [
+        ("admin", "off"),
+        ("api_keys", "keys"),
+        ("blobs", "gs://bucket"),
+        ("commit_s", "1.5"),
+        ("credentials", "key.json"),
+        ("data_dir", "data"),
+        ("grace_s", "2.5"),
+        ("host", "0.0.0.0"),
+        ("lease_s", "3.5"),
+        ("log", "warn"),
+        ("max_duration_s", "4.5"),
+        ("max_open_tasks", "11"),
+        ("max_upload_bytes", "12"),
+        ("metagraph", "m.json"),
+        ("metagraph_max_age_s", "5.5"),
+        ("min_free_bytes", "13"),
+        ("min_stake", "6.5"),
+        ("open_tasks_per_key", "14"),
+        ("port", "15"),
+        ("public_url", "https://proxy.example"),
+        ("rate_per_address", "16"),
+        ("rate_per_hotkey", "17"),
+        ("rate_per_key", "18"),
+        ("ready_file", "ready"),
+        ("redundancy", "2"),
+        ("retention_s", "7.5"),
+        ("reveal_s", "8.5"),
+        ("store", "firestore:project"),
+        ("tick_ms", "19"),
+        ("trusted_proxies", "10.0.0.0/8"),
+        ("variants", "off"),
+        ("webhook_addresses", "any"),
+        ("webhook_retry_s", "9.5"),
+        ("config", ""),
+    ];
+
+    #[test]
+    fn every_option_is_a_flag_a_variable_and_a_key_of_the_file() {
+        let command = Cli::command();
+        let options: Vec<_> = command.get_arguments().collect();
+        let mut named: Vec<&str> = options.iter().map(|option| option.get_id().as_str()).collect();
+        named.sort_unstable();
+        let mut tried = VALUES.map(|(id, _)| id);
+        tried.sort_unstable();
+        assert_eq!(named, tried, "a new option needs a value here");
+        for option in options {
+            let id = option.get_id().as_str();
+            assert_eq!(option.get_long(), Some(id.replace('_', "-").as_str()));
+            let variable = option.get_env().unwrap_or_else(|| panic!("{id} has no variable"));
+            assert_eq!(variable, format!("VIOLET_PROXY_{}", id.to_uppercase()).as_str());
+        }
+        // The file itself is named by a flag or a variable alone.
+        let values: Vec<_> = VALUES.into_iter().filter(|(id, _)| *id != "config").collect();
+        let listed = |toml: &str, flags: &[&str]| {
+            let (_, matches) = parsed(toml, flags).unwrap();
+            crate::proxy::check_config::listed(matches.subcommand_matches("check-config").unwrap())
+        };
+        let has_all = |listed: &str, source: &str| {
+            for (id, value) in &values {
+                let line = format!("{} = {value:?} # {source}\n", id.replace('_', "-"));
+                assert!(listed.contains(&line), "{line} is not in\n{listed}");
+            }
+        };
+        let toml: Vec<String> = values.iter().map(|(id, value)| format!("{id} = {value:?}")).collect();
+        has_all(&listed(&toml.join("\n"), &["check-config"]), "file");
+        let flags: Vec<String> =
+            values.iter().map(|(id, value)| format!("--{}={value}", id.replace('_', "-"))).collect();
+        let flags: Vec<&str> = std::iter::once("check-config").chain(flags.iter().map(String::as_str)).collect();
+        has_all(&listed("", &flags), "flag");
+    }
+
     #[test]
     fn what_is_no_option_or_no_value_is_named() {
         let refused = |toml: &str| {

@@ -1,4 +1,8 @@
 //! A limit on how often somebody may ask: the generic cell rate algorithm, one number for each who asks.
+//!
+//! Not the crate `governor`: it has the arithmetic, which is five lines here, and leaves the table, which is the rest. Its
+//! own tables grow with every name that asks until they are pruned, and do not tell whether a name is known, so that a
+//! flood of new names could not be held to a share of one; with a table of ours behind its trait this file would be longer.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

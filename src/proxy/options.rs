@@ -45,6 +45,9 @@ pub(crate) struct TaskOptions {
     pub(crate) deadline_s: Option<u32>,
     pub(crate) webhook_url: Option<String>,
     pub(crate) webhook_secret: Option<String>,
+    /// Whether an answer that this user has for the same input and options will do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reuse: Option<bool>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
 }
@@ -73,6 +76,7 @@ impl TaskOptions {
             "priority" => self.priority = Some(value("priority", text, "a whole number from 0 to 9")?),
             "redundancy" => self.redundancy = Some(value("redundancy", text, "a whole number from 1 to 8")?),
             "deadline_s" => self.deadline_s = Some(value("deadline_s", text, "a whole number from 10 to 3600")?),
+            "reuse" => self.reuse = Some(value("reuse", text, "true or false")?),
             "webhook_url" => self.webhook_url = Some(text.to_owned()),
             "webhook_secret" => self.webhook_secret = Some(text.to_owned()),
             "metadata" => {

@@ -37,6 +37,11 @@ impl Presence {
         }
     }
 
+    /// What a miner said about itself, if it was here lately.
+    pub(crate) fn seen(&self, miner: &Hotkey, now_ms: i64) -> Option<Seen> {
+        self.miners().get(miner).filter(|seen| now_ms - seen.last_seen_ms <= AWAY_AFTER_MS).cloned()
+    }
+
     /// The miners that were here lately.
     pub(crate) fn present(&self, now_ms: i64) -> Vec<(Hotkey, Seen)> {
         let mut miners = self.miners();

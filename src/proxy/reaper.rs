@@ -18,7 +18,7 @@ const AT_ONCE: usize = 128;
 /// How often a proxy says that it is at work.
 const PULSE: Duration = Duration::from_secs(5);
 
-/// How often it is looked for what the operator said to another proxy of the store.
+/// How often it is looked for what the operator and neurons said to another proxy of the store.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// How often the metagraph file is looked at and old nonces are forgotten.
@@ -43,6 +43,9 @@ pub(crate) async fn run(app: Arc<App>) {
             _ = look.tick(), if app.store.records().is_shared() => {
                 if let Err(error) = app.operator.refresh(app.store.records()).await {
                     tracing::warn!(%error, "cannot see what the operator decided; trying again");
+                }
+                if let Err(error) = app.notices.refresh(app.store.records()).await {
+                    tracing::warn!(%error, "cannot see what neurons said; trying again");
                 }
             }
             _ = pulse.tick() => {

@@ -14,6 +14,7 @@ use super::auth::api_keys;
 use super::config::{AdminHome, Command, Config};
 use super::homes::Homes;
 use super::identity::Identity;
+use super::serve::Patience;
 use super::{admin, check_config, config_file, reaper, routes, serve, sweep, webhooks};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -128,7 +129,7 @@ async fn listen(config: Config) -> Result<(), Failure> {
     if let Some(path) = ready_file {
         write_ready(&path, &url).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    serve::serve(listener, router, app.shutdown.clone()).await;
+    serve::serve(listener, router, Patience::default(), app.shutdown.clone()).await;
     if let Some(admin) = admin {
         admin.await?;
     }
@@ -156,7 +157,7 @@ async fn listen_for_operator(app: &Arc<App>) -> Result<Option<JoinHandle<()>>, F
     write_ready(&file, &url).map_err(|error| format!("{}: {error}", file.display()))?;
     tracing::info!("the operator's routes are at {url}");
     let (router, shutdown) = (routes::admin_router(Arc::clone(app)), app.shutdown.clone());
-    Ok(Some(tokio::spawn(serve::serve(listener, router, shutdown))))
+    Ok(Some(tokio::spawn(serve::serve(listener, router, Patience::default(), shutdown))))
 }
 
 /// Ends the proxy on the first SIGINT or SIGTERM.

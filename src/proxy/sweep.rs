@@ -12,7 +12,7 @@ use super::app::App;
 use super::blobs::Meta;
 use super::config::ms;
 use super::error::ApiResult;
-use super::{clock, uploads};
+use super::{clock, notices, uploads};
 
 /// How often it is looked for what is over.
 const EVERY: Duration = Duration::from_mins(1);
@@ -63,6 +63,7 @@ pub(crate) async fn sweep(app: &App, now_ms: i64) -> ApiResult<Swept> {
             break;
         }
     }
+    notices::sweep(&app.store, now_ms, PAGE).await?;
     let (store, mut after) = (app.blobs.store(), String::new());
     while !app.shutdown.is_cancelled() {
         let page = store.list(&after, PAGE).await?;

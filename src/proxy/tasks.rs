@@ -11,10 +11,13 @@ use super::inputs::Probed;
 use super::options::TaskOptions;
 use super::store::{self, Expired, IdempotencyKey, Room};
 use super::{clock, fault, webhooks};
-use crate::subnet::task::{NewTask, Task, TaskId};
+use crate::subnet::task::{NewTask, Task, TaskId, TaskState};
 
 /// Time in which an answer is due unless the user says otherwise, seconds.
 const DEFAULT_DEADLINE_S: u32 = 600;
+
+/// Tasks about the same input among which it is looked for one that will do.
+const LOOKED_BACK: usize = 32;
 
 /// Makes a task; with a key that this owner used for the same request before, the task of then. The flag says whether it
 /// is new.
@@ -55,6 +58,11 @@ pub(crate) async fn create(
     {
         return Ok((earlier, false));
     }
+    if options.reuse == Some(true)
+        && let Some(earlier) = same_work(app, &task).await?
+    {
+        return Ok((earlier, false));
+    }
     fault::point("before_insert");
     let owner = task.owner.clone();
     match (app.store.create(task, key.clone(), room(app)).await, &key) {
@@ -67,6 +75,16 @@ pub(crate) async fn create(
         }
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// The newest task of the same owner that has an answer to the same work: nobody gets what was done for another.
+async fn same_work(app: &App, task: &Task) -> ApiResult<Option<Arc<Task>>> {
+    let earlier = app.store.records().tasks_about(&task.owner, &task.input.sha256, LOOKED_BACK).await?;
+    let is_same = |earlier: &Task| {
+        matches!(earlier.state, TaskState::Answered | TaskState::Verified)
+            && (earlier.kind, &earlier.options) == (task.kind, &task.options)
+    };
+    Ok(earlier.into_iter().find(is_same).map(Arc::new))
 }
 
 /// Refuses before an upload what would be refused after it.
@@ -137,7 +155,8 @@ pub(crate) async fn cancel(app: &App, id: &TaskId) -> ApiResult<Arc<Task>> {
     Ok(cancelled.await?.0)
 }
 
-/// Erases a task with all that belongs to it, and the uploads and bytes that it was made of; an open one ends first.
+/// Erases a task with all that belongs to it, the uploads and bytes that it was made of, and what miners heard instead of
+/// them; an open one ends first.
 ///
 /// The records are gone when this returns. The bytes are condemned, unless another task or another user has the same: the
 /// sweep deletes them some minutes later.
@@ -152,7 +171,7 @@ pub(crate) async fn erase(app: &App, task: &Task) -> ApiResult<()> {
     let uploads = records.uploads_of(&task.owner, &task.input.sha256).await?;
     app.store.erase(Expired { tasks: vec![task.id.clone()], uploads, ..Expired::default() }).await?;
     fault::point("after_erase");
-    for sha256 in task.blobs() {
+    for sha256 in task.blobs().chain(task.variants.iter().map(String::as_str)) {
         if !records.is_referenced(sha256).await? {
             app.blobs.condemn(sha256, clock::now_ms()).await?;
         }

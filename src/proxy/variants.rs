@@ -51,16 +51,22 @@ async fn give_one(app: &App, task: Arc<Task>, index: u8) -> ApiResult<Option<Len
     let holding = Holding { slot: index, token: slot.token, miner: &lease.miner };
     let rendered = render(app, &task, &lease.miner).await?;
     fault::point("variant_rendered");
-    let told = app.change(&task.id, |task, _| match &rendered {
+    let told = app.store.change(&task.id, |task, _| match &rendered {
         Ok(variant) => Ok(task.hand_over(&holding, variant, clock::now_ms(), &app.terms).is_ok()),
         Err(reason) => {
             // Who has lost the slot meanwhile has nothing to give back.
             let _ = task.fail(&holding, reason, clock::now_ms());
-            Ok(false)
+            Ok::<_, ApiError>(false)
         }
     });
-    let (task, is_given) = told.await?;
-    Ok(is_given.then_some((task, index)))
+    // None where the task was erased meanwhile.
+    let told = told.await?;
+    if let Ok(variant) = &rendered
+        && told.as_ref().is_none_or(|(task, _)| !task.variants.contains(&variant.sha256))
+    {
+        app.blobs.condemn(&variant.sha256, clock::now_ms()).await?;
+    }
+    Ok(told.filter(|(_, is_given)| *is_given).map(|(task, _)| (task, index)))
 }
 
 /// The miner's variant of a task's input, stored; the inner `Err` says why there can be none.

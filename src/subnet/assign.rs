@@ -1,12 +1,16 @@
 //! Who gets which work.
 //!
-//! A miner that asks is given the most urgent open slots that fit it. Better miners get the first look by delay
-//! scheduling (Zaharia et al., EuroSys 2010): a slot is shown to a miner of quality `q` only after it has been open for
-//! [`HOLD_MS`]` * (1 - q)`, so a proven miner that asks in that time is served first and nobody waits longer than that.
+//! A miner that asks is given the most urgent open slots that fit it. A fresh slot is first shown to the miner whose turn
+//! it is among those who wait ([`super::turns`]); if that one does not take it, to the others, the better ones first, by
+//! delay scheduling (Zaharia et al., EuroSys 2010): to a miner of quality `q` after [`TURN_MS`] and [`HOLD_MS`]` * (1 - q)`.
+//! So nobody waits longer than that, and when there is more work than miners everybody takes what it can.
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 
-use super::task::{Coldkey, Kind, Refusal, SlotState, Task, TaskId};
+use super::sortition::draw;
+use super::task::{Coldkey, Hotkey, Kind, Refusal, Slot, SlotState, Task, TaskId};
+use super::turns::{self, Waiting};
 
 /// Quality of a miner about which nothing is known yet.
 pub const NEWCOMER_QUALITY: f64 = 0.5;
@@ -17,8 +21,18 @@ pub const QUALITY_STEP: f64 = 0.2;
 /// Time that the worst miner waits before it is shown a slot, ms.
 pub const HOLD_MS: f64 = 400.0;
 
+/// Time for which a slot is another's whose turn it is, ms: long enough to be woken and to claim.
+pub const TURN_MS: i64 = 200;
+
 /// Leases that one miner may hold, whatever it declares.
 pub const MAX_CAPACITY: u32 = 16;
+
+/// Leases that a miner of which nothing is known may hold, and answers for each one more.
+pub const NEWCOMER_CAPACITY: u32 = 4;
+const ANSWERS_A_LEASE: u64 = 4;
+
+/// Shifts of the pause before a slot is shown again, above which it grows no more.
+const MAX_DOUBLINGS: u32 = 6;
 
 /// Waiting time that lifts a task by one step of priority, seconds.
 pub const AGEING_S: f64 = 30.0;
@@ -26,6 +40,8 @@ pub const AGEING_S: f64 = 30.0;
 /// A miner that asks for work.
 #[derive(Debug, Clone, Copy)]
 pub struct Claimant<'a> {
+    /// Who asks.
+    pub miner: &'a Hotkey,
     /// Who owns it.
     pub coldkey: &'a Coldkey,
     /// What it can do.
@@ -38,6 +54,23 @@ pub struct Claimant<'a> {
     pub held: u32,
     /// Its proven quality, 0 to 1.
     pub quality: f64,
+}
+
+/// What there is around a claim; by default nobody else waits, and nothing is put off.
+#[derive(Debug, Clone, Default)]
+pub struct Situation {
+    /// Miners that wait for work now, the claimant among them.
+    pub waiting: Vec<Arc<Waiting>>,
+    /// Pause before a slot is shown again after its first attempt failed, ms; twice as long after each further one, and a
+    /// half more or less so that slots that failed together part.
+    pub backoff_ms: i64,
+}
+
+/// Leases that a miner may hold that wants so many and gave so many answers: what it declares counts as far as it proved it.
+#[must_use]
+pub fn capacity(declared: u32, answered: u64) -> u32 {
+    let proven = u64::from(NEWCOMER_CAPACITY) + answered / ANSWERS_A_LEASE;
+    declared.min(MAX_CAPACITY).min(u32::try_from(proven).unwrap_or(u32::MAX))
 }
 
 impl Claimant<'_> {
@@ -95,7 +128,12 @@ pub fn updated_quality(quality: f64, score: f64) -> f64 {
 
 /// The slots that the claimant gets now, of tasks in the order of their [`rank`]; no more of them are looked at than it
 /// takes.
-pub fn assign<T: Borrow<Task>>(claimant: &Claimant<'_>, tasks: impl Iterator<Item = T>, now_ms: i64) -> Assignment {
+pub fn assign<T: Borrow<Task>>(
+    claimant: &Claimant<'_>,
+    situation: &Situation,
+    tasks: impl Iterator<Item = T>,
+    now_ms: i64,
+) -> Assignment {
     let mut assignment = Assignment::default();
     let free = claimant.free();
     if free == 0 {
@@ -106,7 +144,7 @@ pub fn assign<T: Borrow<Task>>(claimant: &Claimant<'_>, tasks: impl Iterator<Ite
         if !is_claimable(task) || !claimant.can_do(task) {
             continue;
         }
-        let Some((slot, shown_at_ms)) = first_look(task, claimant.quality) else { continue };
+        let Some((slot, shown_at_ms)) = first_look(task, claimant, situation, now_ms) else { continue };
         let at_ms = match task.may_work(claimant.coldkey, now_ms) {
             Ok(()) => shown_at_ms,
             Err(Refusal::Deferred { until_ms }) => shown_at_ms.max(until_ms),
@@ -132,13 +170,36 @@ pub fn is_claimable(task: &Task) -> bool {
         && task.slots.iter().any(|slot| slot.state == SlotState::Open)
 }
 
-/// The open slot that a miner of this quality is shown first, and when.
-fn first_look(task: &Task, quality: f64) -> Option<(u8, i64)> {
-    task.slots
-        .iter()
-        .filter(|slot| slot.state == SlotState::Open)
-        .map(|slot| (slot.index, slot.opened_at_ms + hold_ms(quality)))
-        .min_by_key(|&(_, at_ms)| at_ms)
+/// The open slot that a miner is shown first, and when.
+fn first_look(task: &Task, claimant: &Claimant<'_>, situation: &Situation, now_ms: i64) -> Option<(u8, i64)> {
+    let hold_ms = hold_ms(claimant.quality);
+    let shown_at_ms = |slot: &Slot| {
+        let open_at_ms = slot.opened_at_ms + backoff_ms(task, slot, situation.backoff_ms);
+        // Whoever's turn it was: that is over.
+        if situation.waiting.is_empty() || now_ms >= open_at_ms + TURN_MS + hold_ms {
+            return open_at_ms + hold_ms;
+        }
+        let waiting = situation.waiting.iter().map(AsRef::as_ref);
+        match turns::turn(task, slot, waiting, now_ms) {
+            Some(miner) if &miner.miner == claimant.miner => open_at_ms,
+            Some(_) => open_at_ms + TURN_MS + hold_ms,
+            None => open_at_ms + hold_ms,
+        }
+    };
+    let open = task.slots.iter().filter(|slot| slot.state == SlotState::Open);
+    open.map(|slot| (slot.index, shown_at_ms(slot))).min_by_key(|&(_, at_ms)| at_ms)
+}
+
+/// How long a slot rests after so many attempts failed, ms.
+fn backoff_ms(task: &Task, slot: &Slot, first_ms: i64) -> i64 {
+    if slot.attempts == 0 || first_ms == 0 {
+        return 0;
+    }
+    let longest_ms = first_ms << (slot.attempts - 1).min(MAX_DOUBLINGS);
+    let name = format!("backoff {} {}", slot.index, slot.token);
+    // From a half of it to one and a half, the same whoever asks.
+    let share = i64::try_from(draw(task.id.as_str(), &name) % 1_000).unwrap_or_default();
+    longest_ms / 2 + longest_ms * share / 1_000
 }
 
 #[cfg(test)]
@@ -157,7 +218,13 @@ mod tests {
     }
 
     fn claimant(coldkey: &Coldkey) -> Claimant<'_> {
-        Claimant { coldkey, kinds: KINDS, voices: &[], capacity: 1, held: 0, quality: 1.0 }
+        static MINER: std::sync::LazyLock<Hotkey> = std::sync::LazyLock::new(|| Hotkey::from("m"));
+        Claimant { miner: &MINER, coldkey, kinds: KINDS, voices: &[], capacity: 1, held: 0, quality: 1.0 }
+    }
+
+    /// What a miner gets that asks alone.
+    fn assign<T: Borrow<Task>>(claimant: &Claimant<'_>, tasks: impl Iterator<Item = T>, now_ms: i64) -> Assignment {
+        super::assign(claimant, &Situation::default(), tasks, now_ms)
     }
 
     fn ids(assignment: &Assignment) -> Vec<&str> {
@@ -248,6 +315,68 @@ mod tests {
         assert_eq!(with(NEWCOMER_QUALITY, 1_000), Assignment { offers: vec![], next_at_ms: Some(1_200) });
         assert_eq!(with(NEWCOMER_QUALITY, 1_200).offers.len(), 1);
         assert_eq!(with(0.0, 1_400).offers.len(), 1, "the worst starve never");
+    }
+
+    fn waiting(name: &str) -> Arc<Waiting> {
+        Arc::new(Waiting {
+            miner: Hotkey::from(name),
+            coldkey: Coldkey::from(format!("cold {name}")),
+            kinds: KINDS.to_vec(),
+            voices: Vec::new(),
+            quality: 1.0,
+            answered: 1_000,
+            capacity: 1,
+            held: 0,
+            number: turns::number(&Hotkey::from(name)),
+        })
+    }
+
+    #[test]
+    fn a_fresh_slot_is_the_miners_whose_turn_it_is_and_then_everybodys() {
+        let situation = Situation { waiting: ["a", "b", "c"].map(waiting).to_vec(), backoff_ms: 0 };
+        let task = Task::new(NewTask::sample("t", 1_000), 1_000);
+        let sees = |name: &str, quality, now_ms| {
+            let (miner, coldkey) = (Hotkey::from(name), Coldkey::from(format!("cold {name}")));
+            let claimant = Claimant { miner: &miner, quality, ..claimant(&coldkey) };
+            let found = super::assign(&claimant, &situation, [&task].into_iter(), now_ms);
+            (!found.offers.is_empty(), found.next_at_ms)
+        };
+        let turns: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| sees(name, 1.0, 1_000).0).collect();
+        let [turn] = turns[..] else { panic!("it is the turn of {turns:?}") };
+        let other = ["a", "b", "c"].into_iter().find(|name| *name != turn).unwrap();
+        assert_eq!(sees(other, 1.0, 1_000), (false, Some(1_000 + TURN_MS)));
+        assert_eq!(sees(other, 0.5, 1_000), (false, Some(1_000 + TURN_MS + 200)), "better miners before others");
+        assert!(sees(other, 1.0, 1_000 + TURN_MS).0, "it was not taken");
+        assert!(sees(other, 0.0, 1_000 + TURN_MS + 400).0);
+        // A miner that does not wait here asks all the same.
+        assert_eq!(sees("d", 1.0, 1_000), (false, Some(1_000 + TURN_MS)));
+    }
+
+    #[test]
+    fn a_slot_rests_longer_after_each_attempt_and_not_all_the_same() {
+        let situation = Situation { waiting: Vec::new(), backoff_ms: 1_000 };
+        let coldkey = Coldkey::from("c");
+        let rests_ms = |id: &str, attempts| {
+            let mut task = task(id, 5, 0);
+            task.slots.truncate(1);
+            (task.slots[0].attempts, task.slots[0].token) = (attempts, u64::from(attempts));
+            let found = super::assign(&claimant(&coldkey), &situation, [&task].into_iter(), 0);
+            found.next_at_ms.unwrap_or_default()
+        };
+        assert_eq!(rests_ms("t", 0), 0);
+        for (attempts, middle_ms) in [(1, 1_000), (2, 2_000), (3, 4_000), (90, 64_000)] {
+            let rested: Vec<i64> = (0..20).map(|n| rests_ms(&format!("t{n}"), attempts)).collect();
+            assert!(rested.iter().all(|ms| (middle_ms / 2..middle_ms * 3 / 2).contains(ms)), "{attempts}: {rested:?}");
+            assert!(rested.iter().any(|ms| *ms != rested[0]), "{rested:?}");
+        }
+    }
+
+    #[test]
+    fn capacity_grows_with_answers_up_to_what_is_declared() {
+        assert_eq!(
+            [(1, 0), (16, 0), (16, 4), (16, 20), (16, 1_000), (99, 1_000)].map(|(d, n)| capacity(d, n)),
+            [1, NEWCOMER_CAPACITY, NEWCOMER_CAPACITY + 1, 9, 16, MAX_CAPACITY]
+        );
     }
 
     proptest! {

@@ -10,5 +10,6 @@ pub mod miner;
 pub mod simulate;
 pub mod sortition;
 pub mod task;
+pub mod turns;
 pub mod weights;
 pub mod yuma;

@@ -43,7 +43,7 @@ pub fn committee(validators: &[Member], seed: &str) -> Vec<Member> {
 }
 
 /// A number that nobody can choose: the first bytes of a hash of the seed and a name.
-fn draw(seed: &str, name: &str) -> u64 {
+pub(super) fn draw(seed: &str, name: &str) -> u64 {
     let mut hash = Sha256::new();
     // The length keeps ("ab", "c") and ("a", "bc") apart.
     hash.update((seed.len() as u64).to_be_bytes());

@@ -6,8 +6,10 @@
 
 mod evaluation;
 mod ids;
+mod judging;
 mod record;
 mod refusal;
+mod request;
 mod work;
 
 #[cfg(test)]
@@ -17,11 +19,12 @@ mod scenario;
 
 pub use evaluation::Standing;
 pub use ids::{Coldkey, Hotkey, ResponseId, TaskId};
+pub use judging::{Evaluation, EvaluationLease, Member, Phase, Score, Scores};
 pub use record::{
-    Deferral, Evaluation, EvaluationLease, Input, Kind, Lease, Member, NewTask, Options, Output, Phase, Refused, Score,
-    Scores, Slot, SlotState, Submission, Target, Task, TaskState, Terms, Variant, Webhook,
+    Deferral, Lease, NewTask, Output, Refused, Slot, SlotState, Submission, Task, TaskState, Terms, Variant,
 };
 pub use refusal::Refusal;
+pub use request::{Input, Kind, Options, Target, Webhook};
 pub use work::{Beat, Claim, Holding, Receipt, Submit};
 
 /// Leases that a slot may use up before it is given up.

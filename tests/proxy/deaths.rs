@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http::{Events, get, try_send};
+use crate::http::{Events, get, post_json, try_send};
+use crate::kinds::{TEXT, result, sha256, speech};
 use crate::network::{FAULT, Network, wav};
 use crate::neuron::{Neuron, transcript};
 
-/// Where the process dies: the points of `src/proxy/fault.rs`, some at a later time.
-const POINTS: [&str; 14] = [
+/// Where the process dies: the points of `src/proxy/fault.rs`, some at a later time. The first commit makes the task, the
+/// second lends it, the third is the heartbeat's, the fourth takes the answer.
+const POINTS: [&str; 17] = [
     "blob_part_written",
     "blob_meta_renamed",
     "blob_renamed",
@@ -18,8 +20,11 @@ const POINTS: [&str; 14] = [
     "before_commit:1",
     "before_commit:2",
     "before_commit:3",
+    "before_commit:4",
     "after_commit:1",
     "after_commit:2",
+    "after_commit:3",
+    "after_commit:4",
     "after_claim",
     "before_submit",
     "before_submit_reply",
@@ -57,15 +62,24 @@ fn create(network: &mut Network) -> Value {
 }
 
 fn post(network: &mut Network, miner: usize, path: &str, body: impl Fn(&Neuron) -> Value) -> Value {
+    post_as(network, |network| &network.miners[miner], path, body)
+}
+
+fn post_as(
+    network: &mut Network,
+    who: impl Fn(&Network) -> &Neuron,
+    path: &str,
+    body: impl Fn(&Neuron) -> Value,
+) -> Value {
     persist(network, |network| {
-        let miner = &network.miners[miner];
-        let answer = miner.try_post(&network.peer, path, &body(miner))?;
+        let neuron = who(network);
+        let answer = neuron.try_post(&network.peer, path, &body(neuron))?;
         Some((answer.status, serde_json::from_slice(&answer.body).ok()?))
     })
 }
 
-fn claim(network: &mut Network, miner: usize) -> Value {
-    let body = json!({"claim_id": "c", "kinds": ["transcription"], "capacity": 1, "wait_s": 20});
+fn claim(network: &mut Network, miner: usize, kind: &str) -> Value {
+    let body = json!({"claim_id": "c", "kinds": [kind], "voices": ["joe"], "capacity": 1, "wait_s": 20});
     let leases = post(network, miner, "/v1/miner/claim", |_| body.clone());
     assert_eq!(leases["leases"].as_array().unwrap().len(), 1, "{leases}");
     leases["leases"][0].clone()
@@ -76,11 +90,14 @@ fn dies_at(point: &str) {
     let mut network = Network::start_with(&flags, &[(FAULT, point)]);
     let task = create(&mut network);
     let id = task["id"].as_str().unwrap().to_owned();
-    let lease = claim(&mut network, 0);
+    let lease = claim(&mut network, 0, "transcription");
     // The blob is there, whole, when its task is.
     let url = lease["input"]["url"].as_str().unwrap().to_owned();
     let path = format!("/{}", url.splitn(4, '/').nth(3).unwrap());
     assert_eq!(get(network.url(), &path).body, wav(1.0), "{point}");
+    let beat = json!({"task_id": id, "slot": 0, "token": lease["token"], "progress": 0.5, "partial": "hel"});
+    let kept = post(&mut network, 0, "/v1/miner/heartbeat", |_| beat.clone());
+    assert!(kept["expires_at_ms"].as_i64() >= lease["expires_at_ms"].as_i64(), "{point}");
     let receipt = post(&mut network, 0, "/v1/miner/submit", |miner| miner.submission(&lease, &transcript("hello")));
     assert_eq!(receipt["state"], "submitted", "{point}");
     // `in_reaper` may only die now.
@@ -109,5 +126,75 @@ fn dies_at(point: &str) {
 fn the_process_may_die_at_any_step() {
     for point in POINTS {
         dies_at(point);
+    }
+}
+
+#[test]
+fn a_verdict_is_there_once_and_never_changes_whenever_the_process_dies() {
+    for point in ["before_verdict", "before_verdict_reply"] {
+        let mut network = Network::start_with(&["--redundancy", "1"], &[(FAULT, point)]);
+        let id = create(&mut network)["id"].as_str().unwrap().to_owned();
+        let lease = claim(&mut network, 0, "transcription");
+        post(&mut network, 0, "/v1/miner/submit", |miner| miner.submission(&lease, &transcript("hello")));
+        let evaluation = network.validators[0].lease_evaluation(&network.peer, "v");
+        let response_id = evaluation["responses"][0]["response_id"].as_str().unwrap();
+        let scores = [0.9, 0.8, 0.4].map(|score| json!({response_id: {"score": score, "error_rate": 0.0}}));
+        for (at, scores) in scores.iter().enumerate() {
+            post_as(
+                &mut network,
+                |network| &network.validators[at],
+                "/v1/validator/commit",
+                |validator| json!({"task_id": id, "commitment": validator.commitment(&id, scores).0}),
+            );
+        }
+        for (at, scores) in scores.iter().enumerate() {
+            // The last of them makes the verdict: there it dies.
+            post_as(
+                &mut network,
+                |network| &network.validators[at],
+                "/v1/validator/reveal",
+                |validator| {
+                    let (_, salt, scores) = validator.commitment(&id, scores);
+                    json!({"task_id": id, "salt": salt, "scores": scores})
+                },
+            );
+        }
+        let ended = network.ended(&id);
+        assert_eq!(ended["state"], "verified", "{point}: {ended}");
+        let score = ended["verdict"]["scores"][response_id].as_f64().unwrap();
+        assert!((score - 0.8).abs() < 1e-9, "{point}: {score} is not the median");
+        assert_eq!(ended["verdict"]["evaluations"].as_array().unwrap().len(), 3, "{point}");
+        network.crash_and_restart();
+        assert_eq!(network.task(&id)["verdict"], ended["verdict"], "{point}");
+        let path = format!("/v1/validator/tasks/{id}");
+        let reveals = network.validators[0].get(&network.peer, &path).expect(200)["reveals"].clone();
+        assert_eq!(reveals.as_array().unwrap().len(), 3, "{point}: each validator once");
+    }
+}
+
+#[test]
+fn audio_of_an_answer_is_there_or_is_stored_again_whenever_the_process_dies() {
+    // The first blob is the text; the second the audio.
+    for point in ["blob_part_written:2", "blob_meta_renamed:2", "blob_renamed:2", "blob_kept:2", "before_submit"] {
+        let mut network = Network::start_with(&["--redundancy", "1"], &[(FAULT, point)]);
+        let body = json!({"kind": "synthesis", "input": {"text": TEXT}});
+        let task = post_json(network.url(), "/v1/tasks", &[], &body).expect(201);
+        let lease = claim(&mut network, 0, "synthesis");
+        let audio = speech(1, 0.5);
+        let (hash, n) = (sha256(&audio), audio.len());
+        let declared =
+            json!({"task_id": lease["task_id"], "slot": 0, "token": lease["token"], "sha256": hash, "bytes": n});
+        // A URL is of the proxy that gave it: declared and stored together, until that is done.
+        persist(&mut network, |network| {
+            let answer = network.miners[0].try_post(&network.peer, "/v1/miner/output", &declared)?;
+            let url = answer.expect(200)["url"].as_str().unwrap().to_owned();
+            let stored = try_send(network.url(), "PUT", url.strip_prefix(network.url()).unwrap(), &[], &audio)?;
+            Some((stored.status, serde_json::from_slice(&stored.body).ok()?))
+        });
+        let receipt = post(&mut network, 0, "/v1/miner/submit", |miner| miner.submission(&lease, &result(&audio)));
+        assert_eq!(receipt["state"], "submitted", "{point}: {receipt}");
+        let path = format!("/v1/tasks/{}/audio?format=flac", task["id"].as_str().unwrap());
+        assert_eq!(get(network.url(), &path).body, audio, "{point}");
+        assert_eq!(std::fs::read_dir(network.path("data/blobs.part")).unwrap().count(), 0, "{point}");
     }
 }

@@ -9,7 +9,7 @@ use crate::http::{Answer, get, post_json, send, until};
 use crate::network::{Network, wav};
 use crate::neuron::{Neuron, Peer, transcript};
 
-const TEXT: &str = "Well, hello there, my friend.";
+pub(crate) const TEXT: &str = "Well, hello there, my friend.";
 
 fn id(task: &Value) -> String {
     task["id"].as_str().unwrap().to_owned()
@@ -21,7 +21,7 @@ fn claim(miner: &Neuron, peer: &Peer, kind: &str, wait_s: f64) -> Option<Value> 
 }
 
 /// Two seconds of noise under a slow envelope, as a miner's FLAC; other seeds are other recordings.
-fn speech(seed: u32, gain: f32) -> Vec<u8> {
+pub(crate) fn speech(seed: u32, gain: f32) -> Vec<u8> {
     let mut state = seed;
     let samples: Vec<f32> = (0..44_100_u16)
         .map(|n| {
@@ -33,7 +33,7 @@ fn speech(seed: u32, gain: f32) -> Vec<u8> {
     encode(&samples, 22_050, 1, &EncodeOptions { format: Format::Flac, ..EncodeOptions::default() }).unwrap()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
@@ -47,7 +47,7 @@ fn put(peer: &Peer, url: &str, bytes: &[u8]) -> Answer {
     send(&peer.url, "PUT", url.strip_prefix(peer.url.as_str()).unwrap(), &[], bytes)
 }
 
-fn result(audio: &[u8]) -> String {
+pub(crate) fn result(audio: &[u8]) -> String {
     json!({"audio": {"sha256": sha256(audio), "bytes": audio.len()}, "duration_s": 2.0, "sample_rate": 22_050,
         "voice": "joe", "words": [], "skipped": []})
     .to_string()

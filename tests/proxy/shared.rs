@@ -63,6 +63,13 @@ fn a_task_goes_its_way_through_two_proxies_that_share_nothing_but_the_store() {
         rest.iter().filter(|e| e.kind == "state").filter_map(|e| e.data["state"].as_str()).collect();
     assert_eq!(states, ["running", "answered", "verified"], "the other proxy's listener missed nothing");
     assert_eq!(get(two.url(), &format!("/v1/tasks/{id}/result?format=text")).text(), "and so on\n");
+    // What a miner said to one, the other knows.
+    assert_eq!(miner.get(&two.peer, "/v1/miner/me").expect(200)["draining"], false);
+    miner.post(&one.peer, "/v1/miner/drain", &json!({})).expect(200);
+    crate::http::until("the other proxy to know", || {
+        let is_draining = miner.get(&two.peer, "/v1/miner/me").expect(200)["draining"] == true;
+        is_draining.then_some(())
+    });
 }
 
 /// What the threads of the test share.

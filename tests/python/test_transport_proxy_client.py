@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from bittensor_wallet import Keypair
 
+from violet.chain.types import Hotkey
 from violet.download import Downloader
 from violet.errors import DownloadError, ProtocolError, ProxyError, ProxyUnreachableError
 from violet.protocol import (
@@ -117,6 +118,26 @@ async def proxy() -> AsyncIterator[FakeProxy]:
 async def client(proxy: FakeProxy) -> AsyncIterator[ProxyClient]:
     async with ProxyClient(proxy.url, MINER, sleep=proxy.sleep) as client:
         yield client
+
+
+async def test_a_miner_registers_drains_and_asks_how_it_stands(proxy: FakeProxy, client: ProxyClient) -> None:
+    standing = {"quality": 1, "capacity": 4, "draining": False, "leases": [{"task_id": "task_1"}]}
+    proxy.replies = [dict(standing), {**standing, "draining": True}, {**standing, "capacity": None}]
+    registered = await client.register(kinds=("synthesis",), voices=("joe",), capacity=2, model="tiny.en")
+    assert (registered.quality, registered.capacity, registered.n_leases) == (1.0, 4, 1)
+    assert (await client.drain()).is_draining
+    assert (await client.me()).capacity is None
+    about = {"kinds": ["synthesis"], "capacity": 2, "model": "tiny.en", "voices": ["joe"]}
+    assert proxy.bodies == [about, {}, None]
+    proxy.replies = [{**standing, "draining": "perhaps"}]
+    with pytest.raises(ProtocolError, match="draining"):
+        await client.me()
+
+
+async def test_a_validator_reports_which_miners_answered(proxy: FakeProxy, client: ProxyClient) -> None:
+    proxy.replies = [{"noted": 1}]
+    assert await client.report_health({Hotkey("5A"): True, Hotkey("5B"): False}) == 1
+    assert proxy.bodies == [{"miners": {"5A": True, "5B": False}}]
 
 
 async def test_audio_is_declared_and_stored_under_the_url_that_the_proxy_gives(

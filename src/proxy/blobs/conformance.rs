@@ -24,7 +24,7 @@ fn spooled(dir: &Path, bytes: &[u8], stored_at_ms: i64) -> (std::path::PathBuf, 
     (file, meta)
 }
 
-async fn read(store: &dyn BlobStore, sha256: &str, start: u64, len: u64) -> Option<Vec<u8>> {
+pub(super) async fn read(store: &dyn BlobStore, sha256: &str, start: u64, len: u64) -> Option<Vec<u8>> {
     let stream = store.read(sha256, start, len).await.unwrap()?;
     Some(
         stream
@@ -119,7 +119,7 @@ async fn a_file_of_an_older_version_has_its_times_from_the_disk() {
 }
 
 #[cfg(feature = "firebase")]
-mod bucket {
+pub(super) mod bucket {
     use std::sync::Arc;
 
     use axum::Router;
@@ -134,7 +134,7 @@ mod bucket {
     use crate::proxy::google::{Caller, Google};
     use crate::proxy::tests::emulators;
 
-    fn bucket(url: &str, name: &str) -> Bucket {
+    pub(in crate::proxy::blobs) fn bucket(url: &str, name: &str) -> Bucket {
         Bucket::new(Arc::new(Google::new(Caller::Emulator).unwrap()), name, Some(url))
     }
 

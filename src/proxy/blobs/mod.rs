@@ -9,6 +9,8 @@
 mod conformance;
 #[cfg(feature = "firebase")]
 mod gcs;
+#[cfg(test)]
+mod histories;
 mod local;
 
 use std::path::{Path, PathBuf};
@@ -452,6 +454,20 @@ mod tests {
         let blobs = open(dir.path());
         assert!(blobs.receive(body(&["12345678", "901"])).await.is_err());
         assert_eq!(std::fs::read_dir(dir.path().join("blobs.part")).unwrap().count(), 0);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_full_disk_is_no_fault_of_the_proxys() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut incoming = open(dir.path()).begin().await.unwrap();
+        // The system's own full disk.
+        incoming.file = File::options().write(true).open("/dev/full").await.unwrap();
+        let written = async {
+            incoming.write(b"abc").await?;
+            incoming.flush().await
+        };
+        assert_eq!(written.await.unwrap_err().code(), "storage_full");
     }
 
     #[tokio::test]

@@ -11,21 +11,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::register::About;
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
-use crate::proxy::options::MAX_VOICE_BYTES;
-use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
 use crate::proxy::variants::{self, Lent};
 use crate::proxy::{clock, fault};
-use crate::subnet::assign::{Assignment, Claimant, MAX_CAPACITY, NEWCOMER_QUALITY, assign};
+use crate::subnet::assign::{self, Assignment, Claimant, NEWCOMER_QUALITY, Situation};
 use crate::subnet::task::{Claim, Coldkey, Hotkey, Kind, Lease, Slot, Task, Terms};
+use crate::subnet::turns::{self, Waiting};
 
 /// Longest name of a claim, bytes.
 const MAX_CLAIM_ID_BYTES: usize = 128;
-
-/// Most voices of a miner that are noted.
-const MAX_VOICES: usize = 64;
 
 /// How often a claim looks again at once when others were faster.
 const TRIES: usize = 8;
@@ -35,6 +32,10 @@ const AGAIN_MS: i64 = 20;
 
 /// How often a waiting claim looks for what other proxies did.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a slot rests after its first attempt failed, ms: time for a miner that restarts, or for the proxy's own work
+/// on what was handed in.
+const BACKOFF_MS: i64 = 250;
 
 /// Longest `wait_s`.
 const MAX_WAIT_S: f64 = 30.0;
@@ -61,7 +62,11 @@ struct Wanted {
     claim_id: String,
     kinds: Vec<Kind>,
     voices: Vec<String>,
+    /// As far as the miner proved it.
     capacity: u32,
+    quality: f64,
+    /// Whether it took no more work already when it asked: then it waits as it said, and not again and again.
+    was_draining: bool,
 }
 
 /// Lends work, or waits for some.
@@ -69,29 +74,36 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
     let signed = request::signed(&app, request, SMALL_BODY_BYTES).await?;
     let body: ClaimBody = signed.json()?;
     check_claim(&body.claim_id, body.wait_s)?;
-    if body.capacity == 0 {
-        return Err(
-            ApiError::invalid("invalid_value", "capacity is 0; expected how many leases to hold in all").at("capacity")
-        );
-    }
+    let known = app.store.records().miner(&signed.hotkey).await?;
+    let (quality, answered) = known.map_or((NEWCOMER_QUALITY, 0), |row| (row.quality, row.answered));
+    let about = About { kinds: body.kinds, voices: body.voices, capacity: body.capacity, model: body.model };
+    let seen = about.seen()?;
     let wanted = Wanted {
         miner: signed.hotkey.clone(),
         coldkey: signed.neuron.coldkey.clone(),
         claim_id: body.claim_id,
         // Kinds that this proxy does not have are no error: a miner may be newer.
-        kinds: body.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect(),
-        voices: body.voices.into_iter().take(MAX_VOICES).filter(|voice| voice.len() <= MAX_VOICE_BYTES).collect(),
-        capacity: body.capacity,
-    };
-    let seen = Seen {
-        kinds: body.kinds.into_iter().take(16).map(|kind| kind.chars().take(40).collect()).collect(),
-        voices: wanted.voices.clone(),
-        capacity: body.capacity.min(MAX_CAPACITY),
-        model: body.model.map(|model| model.chars().take(80).collect()),
-        last_seen_ms: clock::now_ms(),
+        kinds: about.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect(),
+        voices: seen.voices.clone(),
+        capacity: assign::capacity(about.capacity, answered),
+        quality,
+        was_draining: app.notices.is_draining(&signed.hotkey, clock::now_ms()),
     };
     app.presence.note(&signed.hotkey, seen);
+    let held = app.store.board().leases_of(&wanted.miner);
+    let inside = app.lobby.enter(Waiting {
+        miner: wanted.miner.clone(),
+        coldkey: wanted.coldkey.clone(),
+        kinds: wanted.kinds.clone(),
+        voices: wanted.voices.clone(),
+        quality,
+        answered,
+        capacity: wanted.capacity,
+        held: u32::try_from(held).unwrap_or(u32::MAX),
+        number: turns::number(&wanted.miner),
+    });
     let leases = wait_for_work(&app, &wanted, Duration::from_secs_f64(body.wait_s)).await?;
+    drop(inside);
     app.presence.touch(&signed.hotkey, clock::now_ms());
     let outcome = if leases.is_empty() { "empty" } else { "leased" };
     counter!("violet_claims_total", "outcome" => outcome).increment(1);
@@ -108,7 +120,8 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
         // From here on nothing is missed: what is committed while we look wakes us.
         woken.as_mut().enable();
         let (lent, next_at_ms) = take_work(app, wanted).await?;
-        if !lent.is_empty() || Instant::now() >= until {
+        let is_ended = is_draining(app, wanted) && !wanted.was_draining;
+        if !lent.is_empty() || Instant::now() >= until || is_ended {
             return Ok(lent);
         }
         let look_again = next_at_ms.map_or(until, |at_ms| {
@@ -129,12 +142,11 @@ async fn wait_for_work(app: &App, wanted: &Wanted, wait: Duration) -> ApiResult<
 /// One try. The board is looked at first: only where it shows something does the store have to be asked.
 async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>)> {
     let board = app.store.board();
-    if app.operator.said().is_paused {
+    if app.operator.said().is_paused || is_draining(app, wanted) {
         return Ok((variants::give(app, held_under(app, wanted)).await?, None));
     }
-    let held = board.leases_of(&wanted.miner);
-    // The best quality sees the most, so what it does not see is not there.
-    let look = board.claimable(|tasks| choose(wanted, tasks.map(|task| &**task), held, 1.0));
+    let (held, waiting) = (board.leases_of(&wanted.miner), app.lobby.all());
+    let look = board.claimable(|tasks| choose(wanted, waiting, tasks.map(|task| &**task), held));
     if look.offers.is_empty() && held_under(app, wanted).is_empty() {
         return Ok((Vec::new(), look.next_at_ms));
     }
@@ -144,10 +156,8 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
     if !held.is_empty() {
         return Ok((variants::give(app, held).await?, None));
     }
-    let known = app.store.records().miner(&wanted.miner).await?;
-    let quality = known.map_or(NEWCOMER_QUALITY, |row| row.quality);
     for _ in 0..TRIES {
-        let (lent, next_at_ms, was_beaten) = lend(app, wanted, quality).await?;
+        let (lent, next_at_ms, was_beaten) = lend(app, wanted).await?;
         if !lent.is_empty() {
             // Within the miner's turn: the same claim again waits for what is rendered.
             return Ok((variants::give(app, lent).await?, next_at_ms));
@@ -160,10 +170,10 @@ async fn take_work(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i
 }
 
 /// Lends what the miner is to get. Whether somebody else was faster, so that looking again may give more.
-async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>, Option<i64>, bool)> {
+async fn lend(app: &App, wanted: &Wanted) -> ApiResult<(Vec<Lent>, Option<i64>, bool)> {
     let board = app.store.board();
-    let held = board.leases_of(&wanted.miner);
-    let (assignment, _reserved) = app.reservations.choose(board, |tasks| choose(wanted, tasks, held, quality));
+    let (held, waiting) = (board.leases_of(&wanted.miner), app.lobby.all());
+    let (assignment, _reserved) = app.reservations.choose(board, |tasks| choose(wanted, waiting, tasks, held));
     let claims = assignment.offers.iter().map(|offer| async {
         let claim = || Claim {
             slot: offer.slot,
@@ -187,17 +197,29 @@ async fn lend(app: &App, wanted: &Wanted, quality: f64) -> ApiResult<(Vec<Lent>,
     Ok((lent, assignment.next_at_ms, was_beaten))
 }
 
-/// What a miner that holds `held` leases would get now.
-fn choose<T: Borrow<Task>>(wanted: &Wanted, tasks: impl Iterator<Item = T>, held: usize, quality: f64) -> Assignment {
+/// Whether the miner said that it takes no more work.
+fn is_draining(app: &App, wanted: &Wanted) -> bool {
+    app.notices.is_draining(&wanted.miner, clock::now_ms())
+}
+
+/// What a miner that holds `held` leases would get now, beside those who wait.
+fn choose<T: Borrow<Task>>(
+    wanted: &Wanted,
+    waiting: Vec<Arc<Waiting>>,
+    tasks: impl Iterator<Item = T>,
+    held: usize,
+) -> Assignment {
     let claimant = Claimant {
+        miner: &wanted.miner,
         coldkey: &wanted.coldkey,
         kinds: &wanted.kinds,
         voices: &wanted.voices,
         capacity: wanted.capacity,
         held: u32::try_from(held).unwrap_or(u32::MAX),
-        quality,
+        quality: wanted.quality,
     };
-    assign(&claimant, tasks, clock::now_ms())
+    let situation = Situation { waiting, backoff_ms: BACKOFF_MS };
+    assign::assign(&claimant, &situation, tasks, clock::now_ms())
 }
 
 /// The live leases that the miner got under this claim.

@@ -9,6 +9,7 @@ mod network;
 mod openai;
 mod operations;
 mod ranges;
+mod register;
 mod results;
 mod tasks;
 mod uploads;
@@ -68,6 +69,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/audio/voices", get(openai::voices))
         .route("/v1/models", get(openai::models))
         .route("/v1/models/{id}", get(openai::model))
+        .route("/v1/miner/register", post(register::register))
+        .route("/v1/miner/drain", post(register::drain))
+        .route("/v1/miner/me", get(register::me))
         .route("/v1/miner/claim", post(claims::claim))
         .route("/v1/miner/heartbeat", post(miners::heartbeat))
         .route("/v1/miner/output", post(blobs::declare))
@@ -76,6 +80,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/validator/lease", post(validators::lease))
         .route("/v1/validator/commit", post(validators::commit))
         .route("/v1/validator/reveal", post(validators::reveal))
+        .route("/v1/validator/health", post(validators::report))
         .route("/v1/validator/tasks/{id}", get(validators::show))
         .route("/v1/blobs/{sha256}", get(blobs::fetch).put(blobs::store))
         .route("/v1/network", get(network::show))

@@ -1,5 +1,6 @@
 //! `/v1/validator`: responses out, judgements in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, Name};
 use crate::proxy::store::{EvaluationRow, ResponseRow};
-use crate::proxy::{clock, views};
+use crate::proxy::{clock, fault, views};
 use crate::subnet::task::{Hotkey, Kind, Phase, ResponseId, Scores, Standing, Task, TaskId, seconds};
 
 /// Evaluations that one claim may get.
@@ -182,6 +183,9 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
     let revealed = app.change(&task_id, |task, records| {
         let (now_ms, version) = (clock::now_ms(), task.version);
         let phase = task.reveal(&signed.hotkey, &commitment, scores.clone(), now_ms)?;
+        if phase == Phase::Done {
+            fault::point("before_verdict");
+        }
         records.evaluation = (task.version != version).then(|| EvaluationRow {
             task_id: task_id.clone(),
             validator: signed.hotkey.clone(),
@@ -193,8 +197,28 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
         Ok(phase)
     });
     let (_, phase) = revealed.await?;
+    if phase == Phase::Done {
+        fault::point("before_verdict_reply");
+    }
     counter!("violet_reveals_total").increment(1);
     Ok(Json(json!({"phase": if phase == Phase::Done { Phase::Done } else { Phase::Reveal }})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthBody {
+    miners: BTreeMap<Hotkey, bool>,
+}
+
+/// Takes what a validator found when it asked miners directly: whether each answered.
+pub(super) async fn report(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
+    let signed = request::signed_by_validator(&app, request).await?;
+    let mut report = signed.json::<HealthBody>()?.miners;
+    let metagraph = app.metagraph()?;
+    // Others are nobody's business here, and would let the record grow.
+    report.retain(|miner, _| metagraph.neuron(miner.as_str()).is_some());
+    app.notices.report(&app.store, &signed.hotkey, &report, clock::now_ms()).await?;
+    Ok(Json(json!({"noted": report.len()})))
 }
 
 /// Where an evaluation stands.

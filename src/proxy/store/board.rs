@@ -1,6 +1,7 @@
 //! The open tasks as last known, readable by everybody without asking the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::subnet::assign::{is_claimable, rank};
@@ -23,7 +24,11 @@ pub(crate) struct Board {
     tasks: Arc<RwLock<Tasks>>,
 }
 
-/// Tasks in the order in which they are served. Most come to its end and leave from its beginning: neither moves many.
+/// Owners that are away and whose turns are remembered, before those are forgotten that do not matter any more.
+const AWAY: usize = 4_096;
+
+/// Tasks of one owner in the order in which they are served. Most come to its end and leave from its beginning: neither
+/// moves many.
 #[derive(Default)]
 struct Line(VecDeque<(i64, Arc<Task>)>);
 
@@ -45,15 +50,123 @@ impl Line {
     }
 }
 
+/// A line for each owner that has a task in it.
+#[derive(Default)]
+struct Lines(BTreeMap<String, Line>);
+
+impl Lines {
+    /// Lets the task, as it is now, stand in its owner's line or not; whether that line begins with it.
+    fn set(&mut self, task: &Arc<Task>, belongs: bool) -> bool {
+        let is_first = belongs && !self.0.contains_key(&task.owner);
+        if is_first {
+            self.0.insert(task.owner.clone(), Line::default());
+        }
+        let Some(line) = self.0.get_mut(&task.owner) else { return false };
+        line.set(task, belongs);
+        if line.0.is_empty() {
+            self.0.remove(&task.owner);
+        }
+        is_first
+    }
+
+    /// How many are served before the task, if the owners take turns.
+    fn before(&self, task: &Task) -> usize {
+        let own = self.0.get(&task.owner).map_or(0, |line| match line.find(task) {
+            Ok(at) | Err(at) => at,
+        });
+        let rank = rank(task);
+        // Of each other owner as many, and one more where that one is the more urgent in the same round.
+        let of_other = |line: &Line| {
+            let is_ahead = line.0.get(own).is_some_and(|(other, known)| (*other, &known.id) < (rank, &task.id));
+            line.0.len().min(own) + usize::from(is_ahead)
+        };
+        own + self.0.iter().filter(|(owner, _)| **owner != task.owner).map(|(_, line)| of_other(line)).sum::<usize>()
+    }
+}
+
+/// When each owner's turn is: fair queueing by start tags (Goyal, Vin and Cheng, SIGCOMM 1996).
+///
+/// A lease moves its owner's tag one on. Whoever comes, or comes again, begins with the tag that is being served, so that
+/// nobody is owed anything for the time without tasks, and a user who sends many holds up nobody else.
+#[derive(Default)]
+struct Turns {
+    tags: HashMap<String, u64>,
+    served: u64,
+}
+
+impl Turns {
+    fn tag(&self, owner: &str) -> u64 {
+        self.tags.get(owner).copied().unwrap_or_default().max(self.served)
+    }
+
+    /// An owner has a task in line, and had none.
+    fn join(&mut self, owner: &str) {
+        if self.tags.len() >= AWAY {
+            let served = self.served;
+            self.tags.retain(|_, tag| *tag > served);
+        }
+        let tag = self.tag(owner);
+        self.tags.insert(owner.to_owned(), tag);
+    }
+
+    /// Leases of an owner's tasks were granted.
+    fn serve(&mut self, owner: &str, n_leases: u64) {
+        // While it stood in line its tag stayed, however long others were served.
+        let tag = self.tags.get(owner).copied().unwrap_or(self.served);
+        self.served = self.served.max(tag);
+        self.tags.insert(owner.to_owned(), tag + n_leases);
+    }
+}
+
+/// Where an owner's line stands in the order: its turn, the rank and name of its next task, and which of the line that is.
+type Head<'a> = (u64, i64, &'a TaskId, &'a str, usize);
+
+/// The tasks of all lines, in the order in which they are served.
+struct InTurn<'a> {
+    lines: &'a Lines,
+    heads: BinaryHeap<Reverse<Head<'a>>>,
+}
+
+impl<'a> InTurn<'a> {
+    fn new(lines: &'a Lines, turns: &Turns) -> Self {
+        let tag = |owner: &str| turns.tags.get(owner).copied().unwrap_or(turns.served);
+        let heads = lines.0.iter().filter_map(|(owner, line)| {
+            let (rank, task) = line.0.front()?;
+            Some(Reverse((tag(owner), *rank, &task.id, owner.as_str(), 0)))
+        });
+        Self { lines, heads: heads.collect() }
+    }
+}
+
+impl<'a> Iterator for InTurn<'a> {
+    type Item = &'a Arc<Task>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Reverse((tag, _, _, owner, at)) = self.heads.pop()?;
+        let line = self.lines.0.get(owner)?;
+        if let Some((rank, task)) = line.0.get(at + 1) {
+            self.heads.push(Reverse((tag + 1, *rank, &task.id, owner, at + 1)));
+        }
+        line.0.get(at).map(|(_, task)| task)
+    }
+}
+
+/// Leases of a task that were granted so far; every one has its own token.
+fn n_leases(task: &Task) -> u64 {
+    task.slots.iter().map(|slot| slot.token).sum()
+}
+
 #[derive(Default)]
 struct Tasks {
     open: BTreeMap<TaskId, Arc<Task>>,
     /// How many of them each owner has.
     of_owners: HashMap<String, usize>,
     /// Those with a slot to claim.
-    claimable: Line,
+    claimable: Lines,
+    /// Whose turn it is among their owners.
+    turns: Turns,
     /// Those on which nobody works.
-    queued: Line,
+    queued: Lines,
     /// Tasks by the miners that hold a lease of them.
     held: HashMap<Hotkey, BTreeSet<TaskId>>,
     /// Last events of ended tasks, and the order in which they ended.
@@ -69,13 +182,19 @@ impl Tasks {
             return None;
         }
         let has_event = known.is_none_or(|known| known.last_event < task.last_event);
+        let n_lent = known.map_or(0, |known| n_leases(&task).saturating_sub(n_leases(known)));
+        if n_lent > 0 {
+            self.turns.serve(&task.owner, n_lent);
+        }
         if let Some(known) = known.cloned() {
             self.let_go(&known);
         }
         for miner in holders(&task) {
             self.held.entry(miner.clone()).or_default().insert(task.id.clone());
         }
-        self.claimable.set(&task, is_claimable(&task));
+        if self.claimable.set(&task, is_claimable(&task)) {
+            self.turns.join(&task.owner);
+        }
         self.queued.set(&task, task.state == TaskState::Queued);
         if task.state.is_final() {
             self.forget(&task.id);
@@ -170,7 +289,7 @@ impl Board {
     /// Looks at the tasks with a slot to claim, in the order in which they are to be served.
     pub(crate) fn claimable<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = &Arc<Task>>) -> T) -> T {
         let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
-        look(&mut known.claimable.0.iter().map(|(_, task)| task))
+        look(&mut InTurn::new(&known.claimable, &known.turns))
     }
 
     /// The tasks of which this miner holds a lease.
@@ -185,14 +304,13 @@ impl Board {
         self.held_by(miner).iter().map(|task| holders(task).filter(|&holder| holder == miner).count()).sum()
     }
 
-    /// Place in the queue, from 1; `None` for a task that does not wait.
+    /// Place in the queue, from 1, if the owners take turns; `None` for a task that does not wait.
     pub(crate) fn queue_position(&self, task: &Task) -> Option<usize> {
         if task.state != TaskState::Queued {
             return None;
         }
         let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
-        let (Ok(n_before) | Err(n_before)) = known.queued.find(task);
-        Some(1 + n_before)
+        Some(1 + known.queued.before(task))
     }
 
     fn fold(&self, start: usize, step: impl Fn(usize, &Task) -> usize) -> usize {
@@ -245,5 +363,57 @@ mod tests {
             "the lease ran out: its place is the old one"
         );
         assert_eq!((board.leases_of(&miner), board.held_by(&miner).len()), (0, 0));
+    }
+
+    fn of(owner: &str, n: usize, created_at_ms: i64) -> Task {
+        Task { owner: owner.to_owned(), ..task(&format!("{owner}{n:02}"), 5, created_at_ms) }
+    }
+
+    /// Lends the first task in line; whose it is.
+    fn lend(board: &Board) -> String {
+        let first = board.claimable(|tasks| tasks.next().cloned()).unwrap();
+        let mut lent = (*first).clone();
+        let claim = Claim { slot: 0, miner: Hotkey::from("m"), coldkey: Coldkey::from("c"), claim_id: "x".to_owned() };
+        lent.claim(claim, lent.updated_at_ms, &TERMS).unwrap();
+        board.publish(std::iter::once(Arc::new(lent)));
+        first.owner.clone()
+    }
+
+    #[test]
+    fn a_user_who_sends_many_holds_up_nobody_else() {
+        let board = Board::new((0..50).map(|n| of("ann", n, 0)).collect());
+        let mut seen: Vec<String> = (0..10).map(|_| lend(&board)).collect();
+        assert!(seen.iter().all(|owner| owner == "ann"), "alone it has everything");
+        // Later by an hour, and less urgent than each of the others.
+        board.publish((0..20).map(|n| Arc::new(of("bob", n, 3_600_000))));
+        seen = (0..20).map(|_| lend(&board)).collect();
+        let n_bobs = seen.iter().filter(|owner| *owner == "bob").count();
+        assert_eq!(n_bobs, 10, "half of what was lent since, and nothing for the time before: {seen:?}");
+        board.publish(std::iter::once(Arc::new(of("eve", 0, 7_200_000))));
+        let until_eve = std::iter::repeat_with(|| lend(&board)).position(|owner| owner == "eve");
+        assert!(until_eve.unwrap() <= 2, "a third waits one turn of each");
+        assert_eq!(board.queue_position(&of("zoe", 0, 9_000_000)), Some(3), "behind one of each");
+    }
+
+    #[test]
+    fn who_comes_again_and_again_has_no_more_than_its_turn() {
+        let board = Board::new((0..40).map(|n| of("ann", n, 0)).collect());
+        let mut n_bobs = 0;
+        board.publish(std::iter::once(Arc::new(of("bob", 0, 0))));
+        for _ in 0..20 {
+            if lend(&board) == "bob" {
+                // Never more than one in line: it leaves and joins each time.
+                n_bobs += 1;
+                board.publish(std::iter::once(Arc::new(of("bob", n_bobs, 0))));
+            }
+        }
+        assert_eq!(n_bobs, 10);
+    }
+
+    #[test]
+    fn a_users_own_tasks_go_by_urgency() {
+        let own = |id: &str, priority, at| Task { owner: "ann".to_owned(), ..task(id, priority, at) };
+        let board = Board::new(vec![own("low", 1, 0), own("high", 8, 10), of("bob", 0, 20), own("mid", 5, 0)]);
+        assert_eq!(claimable(&board), ["high", "bob00", "mid", "low"]);
     }
 }

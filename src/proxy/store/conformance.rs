@@ -101,6 +101,7 @@ async fn conforms(store: &dyn TaskStore) {
     a_batch_is_all_or_nothing(store).await;
     large_and_strange_texts_come_back(store).await;
     pages_go_back(store).await;
+    an_owners_tasks_about_a_blob_are_found(store).await;
     small_records_are_compared_and_set(store).await;
     what_is_over_goes_with_all_that_belongs_to_it(store).await;
     of_many_writers_one_wins(store).await;
@@ -239,6 +240,22 @@ async fn pages_go_back(store: &dyn TaskStore) {
     assert_eq!(page(by(None, Some(Kind::Synthesis))).await, ["task_p5"]);
     assert_eq!(page(by(Some(TaskState::Queued), Some(Kind::Synthesis))).await, ["task_p5"]);
     assert!(page(by(Some(TaskState::Cancelled), Some(Kind::Synthesis))).await.is_empty());
+}
+
+async fn an_owners_tasks_about_a_blob_are_found(store: &dyn TaskStore) {
+    for (id, owner, blob_n) in
+        [("task_q1", "quin", 90), ("task_q2", "quin", 90), ("task_q3", "quin", 91), ("task_q4", "paul", 90)]
+    {
+        store.commit(created(new_task(id, owner, blob_n, 1, 0), None)).await.unwrap();
+    }
+    let about = async |owner: &str, blob_n, limit| {
+        let tasks = store.tasks_about(owner, &blob(blob_n), limit).await.unwrap();
+        tasks.iter().map(|task| task.id.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(about("quin", 90, 9).await, ["task_q2", "task_q1"], "newest first, and its owner's alone");
+    assert_eq!(about("quin", 90, 1).await, ["task_q2"]);
+    assert_eq!(about("paul", 90, 9).await, ["task_q4"]);
+    assert!(about("quin", 92, 9).await.is_empty());
 }
 
 async fn small_records_are_compared_and_set(store: &dyn TaskStore) {

@@ -81,6 +81,9 @@ impl TaskStore for Faulty {
     fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>> {
         self.below.page(listing)
     }
+    fn tasks_about<'a>(&'a self, owner: &'a str, sha256: &'a str, limit: usize) -> Answer<'a, Vec<Task>> {
+        self.below.tasks_about(owner, sha256, limit)
+    }
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
         self.below.events(id, after, limit)
     }

@@ -44,7 +44,7 @@ pub(crate) use task_store::{Answer, Mark, TaskStore};
 
 use super::hub::Hub;
 use super::{fault, metrics};
-use crate::subnet::task::{Hotkey, Task, TaskId, Terms};
+use crate::subnet::task::{Hotkey, Task, TaskId, TaskState, Terms};
 
 /// How often a change is tried again on a newer record before the caller is told to come back.
 const ATTEMPTS: u32 = 24;
@@ -99,7 +99,8 @@ impl Store {
         };
         if last_ms.is_none_or(|last_ms| now_ms - last_ms > AWAY_MS) {
             let mut n_resumed = 0;
-            for task in store.board.tasks() {
+            // What nobody works on has no time to get again.
+            for task in store.board.tasks().into_iter().filter(|task| task.state != TaskState::Queued) {
                 let resumed = store.change(&task.id, |task, _| Ok::<_, Error>(task.resume(now_ms, terms))).await?;
                 n_resumed += usize::from(resumed.is_some_and(|(_, is_changed)| is_changed));
             }

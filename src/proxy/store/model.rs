@@ -148,6 +148,11 @@ impl TaskStore for Model {
         self.answer(|t| t.tasks.values().rev().filter(is_listed).take(listing.limit).cloned().collect())
     }
 
+    fn tasks_about<'a>(&'a self, owner: &'a str, sha256: &'a str, limit: usize) -> Answer<'a, Vec<Task>> {
+        let is_about = |task: &&Task| task.owner == owner && task.input.sha256 == sha256;
+        self.answer(|t| t.tasks.values().rev().filter(is_about).take(limit).cloned().collect())
+    }
+
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
         let range = (id.clone(), after.saturating_add(1))..=(id.clone(), u64::MAX);
         self.answer(|t| t.events.range(range).take(limit).map(|(_, task)| task.clone()).collect())

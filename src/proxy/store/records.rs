@@ -89,6 +89,10 @@ pub(crate) enum EntryKind {
     Delivery,
     /// An upload under way; belongs to its owner.
     Upload,
+    /// A miner that takes no more work.
+    Drain,
+    /// How a validator found the miners.
+    Report,
 }
 
 impl EntryKind {
@@ -100,6 +104,8 @@ impl EntryKind {
             Self::Setting => "setting",
             Self::Delivery => "delivery",
             Self::Upload => "upload",
+            Self::Drain => "drain",
+            Self::Report => "report",
         }
     }
 }

@@ -34,6 +34,9 @@ pub(crate) trait TaskStore: Send + Sync {
     /// An owner's tasks, newest first.
     fn page(&self, listing: Listing) -> Answer<'_, Vec<Task>>;
 
+    /// An owner's tasks about this blob, newest first, at most `limit`.
+    fn tasks_about<'a>(&'a self, owner: &'a str, sha256: &'a str, limit: usize) -> Answer<'a, Vec<Task>>;
+
     /// A task as it was at its events after number `after`, oldest first.
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>>;
 

@@ -1,5 +1,8 @@
 //! What tasks of each kind take, and what they refuse.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::*;
 
 async fn json_task(bench: &Bench, body: Value) -> Answer {

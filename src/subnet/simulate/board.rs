@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use super::agents::{Agent, Answer, Conduct, Moment, Request};
 use super::random::Random;
-use crate::subnet::assign::{self, Claimant, NEWCOMER_QUALITY};
+use crate::subnet::assign::{self, Claimant, NEWCOMER_QUALITY, Situation};
 use crate::subnet::task::{
     Claim, Coldkey, Holding, Hotkey, Input, Kind, Member, NewTask, Options, ResponseId, Submit, Task, TaskId, Terms, ms,
 };
@@ -153,8 +153,10 @@ impl Board {
     ) -> Option<(u8, u64)> {
         let coldkey = &self.coldkeys[miner];
         let quality = self.qualities[miner];
-        let claimant = Claimant { coldkey, kinds: &[Kind::Transcription], voices: &[], capacity: 1, held: 0, quality };
-        let found = assign::assign(&claimant, [&*task].into_iter(), now_ms);
+        let (hotkey, kinds) = (&self.hotkeys[miner], &[Kind::Transcription]);
+        let claimant = Claimant { miner: hotkey, coldkey, kinds, voices: &[], capacity: 1, held: 0, quality };
+        // Each asks when it is free; nobody waits at the proxy.
+        let found = assign::assign(&claimant, &Situation::default(), [&*task].into_iter(), now_ms);
         let Some(offer) = found.offers.first() else {
             events.extend(found.next_at_ms.map(|at_ms| Reverse((at_ms, Event::Ask(miner)))));
             return None;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::ids::{Hotkey, ResponseId};
-use super::record::{Evaluation, EvaluationLease, Member, Phase, Scores, SlotState, Task, TaskState, Terms};
+use super::judging::{Evaluation, EvaluationLease, Member, Phase, Scores};
+use super::record::{SlotState, Task, TaskState, Terms};
 use super::{Refusal, ms, seconds};
 use crate::subnet::consensus::{self, ACCEPTED_FROM, Ballot, Candidate};
 use crate::subnet::sortition;

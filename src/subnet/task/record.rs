@@ -5,40 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Coldkey, Hotkey, ResponseId, TaskId};
-use crate::subnet::consensus::{Trust, Verdict};
-
-/// What is to be done with the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Speech to text.
-    Transcription,
-    /// Text to speech.
-    Synthesis,
-    /// Audio to measurements.
-    Analysis,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Transcription, Self::Synthesis, Self::Analysis];
-
-    /// The kind's word in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Transcription => "transcription",
-            Self::Synthesis => "synthesis",
-            Self::Analysis => "analysis",
-        }
-    }
-
-    /// The kind of this word.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-}
+use super::judging::Evaluation;
+use super::request::{Input, Kind, Options, Webhook};
+use crate::subnet::consensus::Verdict;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,86 +69,6 @@ pub enum SlotState {
     Accepted,
     /// The validators refused the answer, or the slot was closed without one.
     Rejected,
-}
-
-/// In which language a transcript is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Target {
-    /// The one that was spoken.
-    #[default]
-    Transcribe,
-    /// English.
-    Translate,
-}
-
-/// How the work is to be done; what another kind of task takes has its default.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Options {
-    /// Language code of the speech; absent to detect it.
-    #[serde(default)]
-    pub language: Option<String>,
-    /// Transcription: text that comes before the speech.
-    #[serde(default)]
-    pub prompt: Option<String>,
-    /// Transcription: sampling temperature, 0 to 1.
-    #[serde(default)]
-    pub temperature: f64,
-    /// Transcription: in which language.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub task: Target,
-    /// Transcription: whether each word's time is asked for.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub word_timestamps: bool,
-    /// Synthesis: name of the voice; absent for the miner's own choice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub voice: Option<String>,
-    /// Synthesis: how fast, 1 is the voice's own speed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<f64>,
-    /// Synthesis: file format in which the user gets the audio.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
-    /// Analysis: what to measure.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<String>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// The bytes that a task is about: audio, or the text of a synthesis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Input {
-    /// SHA-256 of the bytes, lower-case hex.
-    pub sha256: String,
-    /// Number of bytes.
-    pub bytes: u64,
-    /// Duration of the audio where its header tells, seconds.
-    pub duration_s: Option<f64>,
-    /// The user's name for it.
-    pub name: Option<String>,
-    /// Characters of a text; absent for audio.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub characters: Option<u64>,
-}
-
-/// Where a task's user wants to hear what becomes of it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Webhook {
-    /// Where to.
-    pub url: String,
-    /// What the messages are signed with.
-    pub secret: String,
-}
-
-impl std::fmt::Debug for Webhook {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Neither the secret nor what a URL may hold is for logs.
-        f.debug_struct("Webhook").finish_non_exhaustive()
-    }
 }
 
 /// Audio that a miner made.
@@ -327,84 +216,6 @@ pub struct Deferral {
     pub until_ms: i64,
 }
 
-/// Where an evaluation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Validators hand in hashes of their scores.
-    Commit,
-    /// Validators open them.
-    Reveal,
-    /// The verdict is there.
-    Done,
-}
-
-/// What a validator says about one response.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Score {
-    /// Goodness, 0 to 1.
-    pub score: f64,
-    /// Word error rate against the validator's reference, where there is one.
-    pub error_rate: Option<f64>,
-}
-
-/// What a validator says about all responses of a task.
-pub type Scores = BTreeMap<ResponseId, Score>;
-
-/// An evaluation lent to one process of a validator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvaluationLease {
-    /// The validator's own name for the claim.
-    pub claim_id: String,
-    /// When another claim of the same validator may have it.
-    pub expires_at_ms: i64,
-}
-
-/// A validator of the committee.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Member {
-    /// Who.
-    pub validator: Hotkey,
-    /// Its stake when the evaluation began, or the share of all stake that it was drawn for.
-    pub stake: f64,
-    /// Its trust when the evaluation began.
-    #[serde(default)]
-    pub trust: Trust,
-    /// The evaluation as lent to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<EvaluationLease>,
-    /// Hash of its scores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commitment: Option<String>,
-    /// Its scores, once revealed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scores: Option<Scores>,
-}
-
-impl Member {
-    /// A member that did nothing yet, with a newcomer's trust.
-    #[must_use]
-    pub fn new(validator: Hotkey, stake: f64) -> Self {
-        Self { validator, stake, trust: Trust::default(), lease: None, commitment: None, scores: None }
-    }
-}
-
-/// The judging of a task's responses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Where it stands.
-    pub phase: Phase,
-    /// When it began.
-    pub started_at_ms: i64,
-    /// When commits close at the latest.
-    pub commit_by_ms: i64,
-    /// When reveals close at the latest.
-    pub reveal_by_ms: i64,
-    /// Who judges ([`crate::subnet::sortition`]); fixed when it began.
-    pub committee: Vec<Member>,
-}
-
 /// One request of a user and all that became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
@@ -443,6 +254,9 @@ pub struct Task {
     pub webhook: Option<Webhook>,
     /// Places for miners; their number is the redundancy.
     pub slots: Vec<Slot>,
+    /// Names of the variants that miners were given; they go with the task, and nothing else has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<String>,
     /// Operators that wait before they get it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deferrals: Vec<Deferral>,
@@ -519,6 +333,7 @@ impl Task {
             metadata: new.metadata,
             webhook: None,
             slots,
+            variants: Vec::new(),
             deferrals: Vec::new(),
             settled_at_ms: None,
             evaluation: None,

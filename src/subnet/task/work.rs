@@ -114,6 +114,9 @@ impl Task {
         if lease.variant.is_none() {
             lease.variant = Some(variant.clone());
             (lease.granted_at_ms, lease.expires_at_ms) = (now_ms, now_ms + terms.lease_ms);
+            if !self.variants.contains(&variant.sha256) {
+                self.variants.push(variant.sha256.clone());
+            }
             self.touch(now_ms);
         }
         Ok(())

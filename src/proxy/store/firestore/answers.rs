@@ -144,6 +144,17 @@ impl TaskStore for Firestore {
         .boxed()
     }
 
+    fn tasks_about<'a>(&'a self, owner: &'a str, sha256: &'a str, limit: usize) -> Answer<'a, Vec<Task>> {
+        async move {
+            let (mut tasks, _) = self.tasks(query::TASKS_OF_BLOB, &[text(sha256)]).await?;
+            tasks.retain(|task| task.owner == owner && task.input.sha256 == sha256);
+            tasks.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+            tasks.truncate(limit);
+            Ok(tasks)
+        }
+        .boxed()
+    }
+
     fn entry<'a>(&'a self, kind: EntryKind, name: &'a str) -> Answer<'a, Option<Entry>> {
         async move {
             if !is_id(name) {

@@ -108,6 +108,11 @@ impl TaskStore for Sqlite {
         self.read(move |sql| rows::task_page(sql, &listing))
     }
 
+    fn tasks_about<'a>(&'a self, owner: &'a str, sha256: &'a str, limit: usize) -> Answer<'a, Vec<Task>> {
+        let (owner, sha256) = (owner.to_owned(), sha256.to_owned());
+        self.read(move |sql| rows::tasks_about(sql, &owner, &sha256, limit))
+    }
+
     fn events<'a>(&'a self, id: &'a TaskId, after: u64, limit: usize) -> Answer<'a, Vec<Task>> {
         let id = id.clone();
         self.read(move |sql| rows::events(sql, &id, after, limit))

@@ -130,6 +130,17 @@ pub(super) fn task_page(sql: &Connection, listing: &Listing) -> Result<Vec<Task>
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
+/// An owner's tasks about a blob, newest first; a task also names the blobs of its answers.
+pub(super) fn tasks_about(sql: &Connection, owner: &str, sha256: &str, limit: usize) -> Result<Vec<Task>, Error> {
+    let mut statement = sql.prepare_cached(
+        "SELECT record FROM tasks WHERE owner = ?1 AND id IN (SELECT task_id FROM task_blobs WHERE sha256 = ?2)
+         AND json_extract(record, '$.input.sha256') = ?2 ORDER BY id DESC LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let records = statement.query_map(params![owner, sha256, limit], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
 fn put_response(sql: &Connection, row: &ResponseRow) -> Result<(), Error> {
     sql.prepare_cached(
         "INSERT INTO responses (id, task_id, slot, miner, digest, signature, latency_ms, text, result)
