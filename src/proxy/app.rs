@@ -19,6 +19,7 @@ use super::operator::Operator;
 use super::presence::Presence;
 use super::reservations::Reservations;
 use super::store::{Mark, Records, Store};
+use super::trust::Trusts;
 use super::{clock, metrics, webhooks};
 use crate::subnet::task::{Member, Task, TaskId, Terms};
 
@@ -40,6 +41,7 @@ pub(crate) struct App {
     pub(crate) replays: Replays,
     pub(crate) reservations: Reservations,
     pub(crate) presence: Presence,
+    pub(crate) trusts: Trusts,
     pub(crate) operator: Operator,
     pub(crate) door: Door,
     /// Calls where users say.
@@ -87,6 +89,7 @@ impl App {
             replays: Replays::default(),
             reservations: Reservations::default(),
             presence: Presence::default(),
+            trusts: Trusts::default(),
             operator,
             door,
             webhooks: webhooks::client(config.webhook_addresses)?,
@@ -109,6 +112,7 @@ impl App {
             self.metagraph().map(|metagraph| metagraph.committee(self.config.min_stake)).unwrap_or_default();
         let said = self.operator.said();
         committee.retain(|member| !said.bans.contains_key(&member.validator));
+        self.trusts.apply(&mut committee);
         committee
     }
 

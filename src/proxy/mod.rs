@@ -40,6 +40,7 @@ mod ss58;
 mod store;
 mod sweep;
 mod tasks;
+mod trust;
 mod uploads;
 mod variants;
 mod views;

@@ -16,6 +16,8 @@ pub(crate) struct Seen {
     pub(crate) capacity: u32,
     pub(crate) model: Option<String>,
     pub(crate) last_seen_ms: i64,
+    /// Leases that it answered, and leases that ended without a word of it, since this proxy began or the miner came back.
+    pub(crate) account: (u64, u64),
 }
 
 /// Miners that were here lately; only registered ones are noted, so their number is bounded.
@@ -26,8 +28,18 @@ pub(crate) struct Presence {
 
 impl Presence {
     /// Notes a request for work.
-    pub(crate) fn note(&self, miner: &Hotkey, seen: Seen) {
-        self.miners().insert(miner.clone(), seen);
+    pub(crate) fn note(&self, miner: &Hotkey, mut seen: Seen) {
+        let mut miners = self.miners();
+        seen.account = miners.get(miner).map_or((0, 0), |known| known.account);
+        miners.insert(miner.clone(), seen);
+    }
+
+    /// Notes what became of a lease.
+    pub(crate) fn count(&self, miner: &Hotkey, answered: bool) {
+        if let Some(Seen { account: (good, bad), .. }) = self.miners().get_mut(miner) {
+            let count = if answered { good } else { bad };
+            *count = count.saturating_add(1);
+        }
     }
 
     /// Notes any other sign of life.

@@ -12,7 +12,6 @@ use std::fs::File;
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::Path;
 
-pub(super) use quantize::uniform;
 
 use crate::{Error, Result};
 

@@ -89,6 +89,7 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
         capacity: body.capacity.min(MAX_CAPACITY),
         model: body.model.map(|model| model.chars().take(80).collect()),
         last_seen_ms: clock::now_ms(),
+        account: (0, 0),
     };
     app.presence.note(&signed.hotkey, seen);
     let leases = wait_for_work(&app, &wanted, Duration::from_secs_f64(body.wait_s)).await?;

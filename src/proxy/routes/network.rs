@@ -34,7 +34,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
                 "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
-                "last_seen_ms": seen.last_seen_ms,
+                "account": {"answered": seen.account.0, "silent": seen.account.1}, "last_seen_ms": seen.last_seen_ms,
             })
         })
         .collect();
@@ -42,8 +42,9 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
         .iter()
         .flat_map(|metagraph| metagraph.validators(app.config.min_stake))
         .map(|neuron| {
+            let trust = app.trusts.of(&neuron.hotkey).value();
             json!({
-                "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake,
+                "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake, "trust": trust,
                 "dividends": neuron.dividends, "emission": neuron.emission,
             })
         })

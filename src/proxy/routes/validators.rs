@@ -181,6 +181,7 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
         hex::encode(Sha256::digest(format!("violet/commit/1\n{task_id}\n{}\n{salt}\n{text}", signed.hotkey)));
     let revealed = app.change(&task_id, |task, records| {
         let (now_ms, version) = (clock::now_ms(), task.version);
+        let had_verdict = task.verdict.is_some();
         let phase = task.reveal(&signed.hotkey, &commitment, scores.clone(), now_ms)?;
         records.evaluation = (task.version != version).then(|| EvaluationRow {
             task_id: task_id.clone(),
@@ -190,10 +191,13 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
             scores: text.clone(),
             revealed_at_ms: now_ms,
         });
-        Ok(phase)
+        Ok((phase, had_verdict))
     });
-    let (_, phase) = revealed.await?;
+    let (task, (phase, had_verdict)) = revealed.await?;
     counter!("violet_reveals_total").increment(1);
+    if !had_verdict {
+        app.trusts.learn(&task);
+    }
     Ok(Json(json!({"phase": if phase == Phase::Done { Phase::Done } else { Phase::Reveal }})))
 }
 
