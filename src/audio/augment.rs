@@ -173,6 +173,27 @@ fn with_noise(mut samples: Vec<f32>, noise: Vec<f32>, snr_db: f64) -> Result<Vec
     Ok(samples)
 }
 
+/// The recording with another one behind it, from its beginning and again where it is shorter, at this signal-to-noise
+/// ratio, dB, over the whole. Not made softer: [`augment`] does that.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] for recordings of two sample rates, one that is digital silence, or a ratio that
+/// [`Augmentation::Noise`] does not take.
+pub fn behind(waveform: &Waveform, other: &Waveform, snr_db: f64) -> Result<Waveform> {
+    let (sample_rate, n_samples) = (waveform.sample_rate(), waveform.n_samples());
+    Augmentation::named("noise", snr_db)?;
+    if other.sample_rate() != sample_rate {
+        let message = format!("what is behind has {} Hz; the recording {sample_rate}", other.sample_rate());
+        return Err(Error::InvalidInput(message));
+    }
+    let noise: Vec<f32> = other.samples().iter().copied().cycle().take(n_samples).collect();
+    if energy(&noise) <= 0.0 {
+        return Err(Error::InvalidInput("what is behind the recording is digital silence".to_owned()));
+    }
+    Waveform::from_samples(with_noise(waveform.samples().to_vec(), noise, snr_db)?, sample_rate)
+}
+
 /// Noise whose power falls by 3 dB an octave. Source: Paul Kellet's filter ("pk3"), within 0.05 dB above 9 Hz at 44.1 kHz.
 fn pink(n_samples: usize, state: &mut u64) -> Vec<f32> {
     let mut kept = [0.0_f32; 6];
@@ -310,6 +331,19 @@ mod tests {
                 assert!((found - snr_db).abs() < 0.01, "{name} {snr_db}: {found}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_behind_has_the_ratio_that_was_asked_for_and_repeats() {
+        let (speech, other) = (tone(1.0, 440.0), tone(0.25, 1_000.0));
+        let mixed = behind(&speech, &other, 20.0).unwrap();
+        // A tenth of the amplitude, for all of the time; a quarter of a second is a whole number of periods.
+        assert!((level(&mixed, 1_000.0) - 0.1).abs() < 1e-3 && (level(&mixed, 440.0) - 1.0).abs() < 1e-3);
+        assert_eq!(mixed.n_samples(), speech.n_samples());
+        let silent = Waveform::from_samples(vec![0.0; 100], RATE).unwrap();
+        assert!(behind(&speech, &silent, 20.0).is_err() && behind(&silent, &speech, 20.0).is_err());
+        assert!(behind(&speech, &Waveform::from_samples(vec![0.1; 9], 8_000).unwrap(), 20.0).is_err());
+        assert!(behind(&speech, &other, f64::NAN).is_err());
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod stretch;
 mod variant;
 mod waveform;
 
-pub use augment::{Augmentation, MAX_AUGMENTED_S, augment};
+pub use augment::{Augmentation, MAX_AUGMENTED_S, augment, behind};
 pub use blocks::Blocks;
 pub use decode::{Decoded, Sound, decode, load, read, read_from};
 pub(crate) use dispatch::Once;

@@ -11,6 +11,7 @@ use super::blobs::{Blobs, Bounds};
 use super::config::{Config, ms};
 use super::door::Door;
 use super::error::{ApiError, ApiResult};
+use super::health::Health;
 use super::homes::Homes;
 use super::hub::Hub;
 use super::identity::Identity;
@@ -42,6 +43,7 @@ pub(crate) struct App {
     pub(crate) reservations: Reservations,
     pub(crate) presence: Presence,
     pub(crate) trusts: Trusts,
+    pub(crate) health: Health,
     pub(crate) operator: Operator,
     pub(crate) door: Door,
     /// Calls where users say.
@@ -90,6 +92,7 @@ impl App {
             reservations: Reservations::default(),
             presence: Presence::default(),
             trusts: Trusts::default(),
+            health: Health::default(),
             operator,
             door,
             webhooks: webhooks::client(config.webhook_addresses)?,

@@ -19,6 +19,7 @@ mod form;
 mod gcra;
 #[cfg(feature = "firebase")]
 mod google;
+mod health;
 mod homes;
 mod hub;
 mod identity;

@@ -69,3 +69,26 @@ impl Presence {
         self.miners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_leases_is_counted_until_the_miner_is_gone() {
+        let (presence, miner) = (Presence::default(), Hotkey::from("m"));
+        let seen = |last_seen_ms| Seen { last_seen_ms, ..Seen::default() };
+        let account = |now_ms| presence.present(now_ms).first().map(|(_, seen)| seen.account);
+        presence.count(&miner, true);
+        assert_eq!(account(0), None, "nobody is here yet");
+        presence.note(&miner, seen(0));
+        presence.count(&miner, true);
+        presence.count(&miner, true);
+        presence.count(&miner, false);
+        presence.note(&miner, seen(1));
+        assert_eq!(account(1), Some((2, 1)), "asking again forgets nothing");
+        assert_eq!(account(AWAY_AFTER_MS + 2), None);
+        presence.note(&miner, seen(AWAY_AFTER_MS + 3));
+        assert_eq!(account(AWAY_AFTER_MS + 3), Some((0, 0)));
+    }
+}

@@ -3,6 +3,7 @@
 #[cfg(feature = "firebase")]
 #[path = "../../tests/proxy/emulators.rs"]
 pub(super) mod emulators;
+mod health;
 mod kinds;
 
 use std::sync::Arc;

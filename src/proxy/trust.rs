@@ -45,3 +45,47 @@ impl Trusts {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subnet::consensus::{Judgement, NEWCOMER_TRUST, TRUST_FALL, TRUST_RISE, Verdict};
+    use crate::subnet::task::{NewTask, ResponseId, Score, Scores};
+
+    fn judged(said: &[(&str, f64)], median: f64) -> Task {
+        let mut task = Task::new(NewTask::sample("t", 0), 0);
+        let response = ResponseId::from("r");
+        let scores = |score: f64| Scores::from([(response.clone(), Score { score, error_rate: None })]);
+        let evaluations = said
+            .iter()
+            .map(|&(validator, score)| Judgement { validator: Hotkey::from(validator), scores: scores(score) })
+            .collect();
+        task.verdict =
+            Some(Verdict { quorum: true, scores: [(response.clone(), median)].into(), best: None, evaluations });
+        task
+    }
+
+    #[test]
+    fn who_agrees_is_trusted_more_and_who_does_not_much_less() {
+        let trusts = Trusts::default();
+        trusts.learn(&judged(&[("honest", 0.85), ("liar", 0.0)], 0.8));
+        let of = |name: &str| trusts.of(&Hotkey::from(name)).value();
+        assert!((of("honest") - (NEWCOMER_TRUST + TRUST_RISE * (1.0 - NEWCOMER_TRUST))).abs() < 1e-12);
+        assert!((of("liar") - (1.0 - TRUST_FALL) * NEWCOMER_TRUST).abs() < 1e-12);
+        assert!((of("newcomer") - NEWCOMER_TRUST).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_committee_has_its_trust_and_who_left_begins_anew() {
+        let trusts = Trusts::default();
+        trusts.learn(&judged(&[("stays", 0.8), ("leaves", 0.8)], 0.8));
+        let mut committee = [Member::new(Hotkey::from("stays"), 1.0), Member::new(Hotkey::from("new"), 1.0)];
+        trusts.apply(&mut committee);
+        assert!(committee[0].trust.value() > NEWCOMER_TRUST);
+        assert!((committee[1].trust.value() - NEWCOMER_TRUST).abs() < 1e-12);
+        assert!((trusts.of(&Hotkey::from("leaves")).value() - NEWCOMER_TRUST).abs() < 1e-12);
+        let known = trusts.of(&Hotkey::from("stays"));
+        trusts.apply(&mut []);
+        assert_eq!(trusts.of(&Hotkey::from("stays")), known, "a metagraph that cannot be read is no departure");
+    }
+}

@@ -54,6 +54,21 @@ fn augment<'py>(
     Ok(found.into_samples().into_pyarray(py))
 }
 
+/// The recording with another one behind it, at a signal-to-noise ratio in dB.
+#[pyfunction]
+fn behind<'py>(
+    py: Python<'py>,
+    samples: PyReadonlyArray1<'py, f32>,
+    other: PyReadonlyArray1<'py, f32>,
+    sample_rate: u32,
+    snr_db: f64,
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    let waveform = Waveform::from_samples(samples.as_array().to_vec(), sample_rate)?;
+    let other = Waveform::from_samples(other.as_array().to_vec(), sample_rate)?;
+    let found = py.detach(|| audio::behind(&waveform, &other, snr_db))?;
+    Ok(found.into_samples().into_pyarray(py))
+}
+
 /// Writes a file with these samples.
 #[pyfunction]
 fn save<'py>(
@@ -145,6 +160,7 @@ fn ended() -> Error {
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AudioEncoder>()?;
     module.add_function(wrap_pyfunction!(augment, module)?)?;
+    module.add_function(wrap_pyfunction!(behind, module)?)?;
     module.add_function(wrap_pyfunction!(encode, module)?)?;
     module.add_function(wrap_pyfunction!(save, module)?)
 }

@@ -12,7 +12,6 @@ use std::fs::File;
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::Path;
 
-
 use crate::{Error, Result};
 
 /// Highest sample rate that is written, Hz.

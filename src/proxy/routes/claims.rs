@@ -74,6 +74,8 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
             ApiError::invalid("invalid_value", "capacity is 0; expected how many leases to hold in all").at("capacity")
         );
     }
+    // Where validators tried it and it did less than it declares, it gets what it does.
+    let checked = app.health.of(&signed.hotkey, &app.committee(), clock::now_ms());
     let wanted = Wanted {
         miner: signed.hotkey.clone(),
         coldkey: signed.neuron.coldkey.clone(),
@@ -81,7 +83,7 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
         // Kinds that this proxy does not have are no error: a miner may be newer.
         kinds: body.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect(),
         voices: body.voices.into_iter().take(MAX_VOICES).filter(|voice| voice.len() <= MAX_VOICE_BYTES).collect(),
-        capacity: body.capacity,
+        capacity: body.capacity.min(checked.capacity.unwrap_or(MAX_CAPACITY)),
     };
     let seen = Seen {
         kinds: body.kinds.into_iter().take(16).map(|kind| kind.chars().take(40).collect()).collect(),
