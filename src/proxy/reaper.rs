@@ -89,7 +89,9 @@ pub(crate) async fn tick(app: &App, id: &TaskId, now_ms: i64) -> Result<(), ApiE
     });
     let Some((task, (expired, had_verdict))) = ticked.await? else { return Ok(()) };
     counter!("violet_lease_expiries_total").increment(expired.len() as u64);
-    expired.iter().for_each(|miner| app.presence.count(miner, false));
+    for miner in &expired {
+        app.presence.count(miner, false);
+    }
     if !had_verdict {
         app.trusts.learn(&task);
     }

@@ -106,7 +106,11 @@ def _explained(miner: Weighed, weighing: Weighing) -> list[str]:
             f"{kind.quality:.3f} (the lesser of: {means})"
         )
     lines.append(
-        f"       score {miner.score:.3f} earns {miner.earning:.4f}; its group has {miner.group_share:.3f} of all "
+        f"       score {miner.score:.3f}: the sum of these x the cube root of {miner.availability:.3f} available "
+        f"x {miner.credibility:.3f} credible to the power of 2.5"
+    )
+    lines.append(
+        f"       which earns {miner.earning:.4f}; its group has {miner.group_share:.3f} of all "
         f"that is earned, at most {weighing.group_cap:.2f}; its own share {miner.share:.4f}"
     )
     return lines + [f"       - {reason}" for reason in miner.reasons]
