@@ -254,7 +254,7 @@ fn the_bits_are_those_of_the_version() {
         ..natural()
     };
     let bits = [reward::transcription(&silence).unwrap().value.to_bits(), reward::synthesis(&spoken).value.to_bits()];
-    assert_eq!((reward::VERSION, bits), ("reward/3", [4_597_184_681_508_849_897, 4_596_773_549_724_655_963]));
+    assert_eq!((reward::VERSION, bits), ("reward/4", [4_597_184_681_508_849_897, 4_596_773_549_724_655_963]));
 }
 
 /// Natural speech of nine words, as measured.

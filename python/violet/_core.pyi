@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 __all__ = [
     "HAS_CUDA",
+    "MAX_ROUNDS",
     "MAX_TALLY",
     "REWARD_VERSION",
+    "SCORE_FLOOR",
     "AudioEncoder",
     "AudioStream",
     "DistillMos",
@@ -33,7 +35,10 @@ __all__ = [
     "analysis_fields",
     "analyze_file",
     "analyze_samples",
+    "audit_proxy",
+    "augment",
     "availability",
+    "behind",
     "cer",
     "char_counts",
     "cluster_speakers",
@@ -45,7 +50,9 @@ __all__ = [
     "encode",
     "hub_download",
     "hub_snapshot",
+    "latency_clusters",
     "latency_factor",
+    "latency_target_s",
     "likeness",
     "load",
     "log_f0_rmse",
@@ -96,8 +103,10 @@ __all__ = [
     "yuma_permits",
 ]
 
+MAX_ROUNDS: int
 MAX_TALLY: int
 REWARD_VERSION: str
+SCORE_FLOOR: float
 __version__: str
 
 class VioletError(Exception): ...
@@ -224,6 +233,7 @@ def meeting_counts(
 ) -> tuple[tuple[int, int, int, int], list[tuple[str, str | None, str | None]]]: ...
 def transcription_error_rate(reference: str, hypothesis: str, language: str) -> float | None: ...
 def latency_factor(kind: str, duration_s: float, elapsed_s: float) -> float: ...
+def latency_target_s(kind: str, duration_s: float) -> float: ...
 
 type _Reward = tuple[str, float, dict[str, float], dict[str, bool], dict[str, float], list[str]]
 type _Delivered = tuple[bool, bool, float, float, float | None]
@@ -254,7 +264,17 @@ def availability(answered: int, asked: int) -> float: ...
 def credibility(passed: int, failed: int) -> float: ...
 def miner_weights(
     miners: Sequence[tuple[int, float, str, str | None, int | None]], burn_uid: int | None = None
-) -> list[tuple[int, float]]: ...
+) -> tuple[list[tuple[int, float]], list[tuple[float, int, float, float]], float, float]: ...
+def latency_clusters(latencies: Sequence[Sequence[float | None]]) -> list[int | None]: ...
+def audit_proxy(
+    accounts: Sequence[tuple[tuple[int, int], tuple[int, int]]],
+) -> tuple[list[float], float, bool]: ...
+def augment(
+    samples: npt.NDArray[np.float32], sample_rate: int, steps: Sequence[tuple[str, float]], seed: int
+) -> npt.NDArray[np.float32]: ...
+def behind(
+    samples: npt.NDArray[np.float32], other: npt.NDArray[np.float32], sample_rate: int, snr_db: float
+) -> npt.NDArray[np.float32]: ...
 def simulate(seed: int, epochs: int, colluding_stake: float, colluders: int) -> tuple[str, str, str]: ...
 def weights_to_u16(weights: Sequence[tuple[int, float]]) -> list[tuple[int, int]]: ...
 def yuma_permits(stake: Sequence[float], count: int) -> list[bool]: ...

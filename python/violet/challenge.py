@@ -31,6 +31,12 @@ MAX_SPEECH_S = 12.0
 FRESH_SHARE = 0.15
 """Share of spoken challenges that are made by a voice, where there is one; the others are of the corpus."""
 
+BEHIND_SHARE = 0.2
+"""Share of the corpus's challenges with another recording behind them."""
+
+BEHIND_DB = (22.0, 34.0)
+"""How much softer that one is, dB: it is heard, and its words are not."""
+
 FORMATS: Sequence[tuple[Literal["opus", "mp3"], int]] = (
     ("opus", 32_000),
     ("opus", 24_000),
@@ -131,7 +137,7 @@ class Maker:
             samples, text, language = self._spoken(self._voices, generator)
         else:
             samples, text, language = self._from_corpus(generator)
-        whole = changed(samples, generator)
+        whole = _core.augment(samples, SPEECH_RATE, draw_changes(generator), generator.getrandbits(63))
         duration_s = len(whole) / SPEECH_RATE
         for name, bit_rate in (generator.choice(FORMATS), FORMATS[-1]):
             file = encode(whole, SPEECH_RATE, format=name, bit_rate=bit_rate)
@@ -159,21 +165,25 @@ class Maker:
         return samples, text, "en"
 
     def _from_corpus(self, generator: random.Random) -> tuple[npt.NDArray[np.float32], str, str]:
-        """One clip, or two that are short enough, one after the other."""
+        """One clip, or two that are short enough, one after the other; behind some, far away, another one."""
         samples, clip = self._short_clip(generator)
         text = clip.text
         other = generator.choice(self._clips)
         if other.language == clip.language and other.path != clip.path and generator.random() < 0.5:
-            more, _ = load(other.path, SPEECH_RATE)
+            more = _part(other)
             if len(samples) + len(more) <= MAX_SPEECH_S * SPEECH_RATE:
                 pause = np.zeros(int(generator.uniform(0.3, 0.9) * SPEECH_RATE), np.float32)
                 samples, text = np.concatenate([samples, pause, more]), f"{text} {other.text}"
+        if generator.random() < BEHIND_SHARE:
+            behind = _part(generator.choice(self._clips))
+            if np.any(behind):
+                samples = _core.behind(samples, behind, SPEECH_RATE, generator.uniform(*BEHIND_DB))
         return samples, text, clip.language
 
     def _short_clip(self, generator: random.Random) -> tuple[npt.NDArray[np.float32], Clip]:
         for clip in generator.sample(self._clips, len(self._clips)):
-            samples, _ = load(clip.path, SPEECH_RATE)
-            if 0 < len(samples) <= MAX_SPEECH_S * SPEECH_RATE:
+            samples = _part(clip)
+            if np.any(samples) and len(samples) <= MAX_SPEECH_S * SPEECH_RATE:
                 return samples, clip
         message = f"every challenge clip is over {MAX_SPEECH_S:g} s; give shorter ones"
         raise ValueError(message)
@@ -194,20 +204,31 @@ class Maker:
         return made
 
 
-def changed(samples: npt.NDArray[np.float32], generator: random.Random) -> npt.NDArray[np.float32]:
-    """The recording at another speed and level, within silence: a stored answer knows it no more.
+def _part(clip: Clip) -> npt.NDArray[np.float32]:
+    """The part of a recording that a clip is; more than a challenge may have is not decoded."""
+    longest_s = MAX_SPEECH_S + 1.0
+    duration_s = longest_s if clip.duration_s is None else min(clip.duration_s, longest_s)
+    samples, _ = load(clip.path, SPEECH_RATE, start_s=clip.start_s, duration_s=duration_s)
+    return samples
 
-    The silence around it is for models that hear words where there are none; it has a floor, as recordings have.
+
+def draw_changes(generator: random.Random) -> list[tuple[str, float]]:
+    """Changes (`violet::audio::augment`) after which a small honest model understands speech and no stored answer fits.
+
+    The silence around it, which has a floor as recordings have, is for models that hear words where there are none.
     """
-    faster = round(SPEECH_RATE * generator.uniform(0.96, 1.05))
-    spoken = _core.resample(samples, faster, SPEECH_RATE)
-    before, after = (np.zeros(int(generator.uniform(0.05, s) * SPEECH_RATE), np.float32) for s in (0.6, 0.8))
-    whole = np.concatenate([before, spoken, after])
-    noise = np.random.default_rng(generator.getrandbits(64)).standard_normal(len(whole), np.float32)
-    loudness = float(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))))
-    whole += np.float32(loudness * 10 ** (-generator.uniform(28, 45) / 20)) * noise
-    peak = float(np.abs(whole).max())
-    return (whole * np.float32(generator.uniform(0.1, 0.95) / max(peak, 1e-6))).astype(np.float32)
+    changes = [("speed", generator.uniform(0.96, 1.05))]
+    if generator.random() < 0.25:
+        changes.append(("reverberation", generator.uniform(0.1, 0.25)))
+    changes.append(("silence_before", generator.uniform(0.05, 0.6)))
+    changes.append(("silence_after", generator.uniform(0.05, 0.8)))
+    changes.append((generator.choice(("noise", "pink_noise")), generator.uniform(28, 45)))
+    if (way := generator.random()) < 0.1:
+        changes.append(("telephone", 1))
+    elif way < 0.3:
+        changes.append((generator.choice(("opus", "mp3")), generator.choice((32_000, 48_000, 64_000))))
+    changes.append(("gain", generator.uniform(-14, 3)))
+    return changes
 
 
 SOUND_RATE = 16_000

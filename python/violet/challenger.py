@@ -23,6 +23,15 @@ from violet.transport import Answer, AudioRequest, Capabilities, TextRequest, Va
 PASSING_ERROR_RATE = 0.35
 """A transcript, or what is heard in speech, with more errors than this is no honest work: the zero of the curve."""
 
+MAX_AT_ONCE = 16
+"""Most requests at once; the proxy lends no miner more."""
+
+IN_TIME = 3.0
+"""Share of the time that counts in full from which a late answer earns nothing for its speed."""
+
+TEXT_S = 0.07
+"""Length of speech by its text, seconds a character, where nobody knows it yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -33,6 +42,8 @@ class Outcome:
     passed: bool
     """Whether the answer passes as honest work."""
     latency_s: float
+    pace: float
+    """Latency as a share of the time that counts in full."""
 
 
 class Challenger:
@@ -65,25 +76,55 @@ class Challenger:
         if not kinds:
             return None
         kind = kind if kind in kinds else generator.choice(kinds)
-        task_id = TaskId(f"challenge_{uuid.uuid4().hex}")
         if kind == TRANSCRIPTION:
-            speech = await asyncio.to_thread(self._maker.speech, generator)
-            options = Options(language=speech.language)
-            reply = await self._dendrite.transcribe(miner, AudioRequest(task_id, None, speech.audio, options))
-            scored = None if reply.busy else await asyncio.to_thread(_score_transcript, speech, reply)
-        elif kind == ANALYSIS:
-            sound = self._maker.sound(generator)
-            request = AudioRequest(task_id, None, sound.audio, Options(fields=sound.fields))
-            reply = await self._dendrite.analyze(miner, request)
-            scored = None if reply.busy else await asyncio.to_thread(_score_sound, sound, reply)
-        else:
-            options = Options(voice=generator.choice(able.voices) if able.voices else None)
-            text = self._maker.text(generator)
-            reply = await self._dendrite.synthesize(miner, TextRequest(task_id, text, options))
-            scored = None if reply.busy else await self._score_speech(text, options, reply)
-        if scored is None:
+            return await self._ask_to_transcribe(miner, await asyncio.to_thread(self._maker.speech, generator))
+        if kind == ANALYSIS:
+            return await self._ask_to_analyze(miner, self._maker.sound(generator))
+        options = Options(voice=generator.choice(able.voices) if able.voices else None)
+        text = self._maker.text(generator)
+        reply = await self._dendrite.synthesize(miner, TextRequest(_fresh_id(), text, options))
+        if reply.busy:
             return None
-        return Outcome(kind, *scored, reply.latency_s)
+        return _outcome(kind, await self._score_speech(text, options, reply), reply, TEXT_S * len(text))
+
+    async def prove(self, miner: Neuron, able: Capabilities, generator: random.Random) -> int | None:
+        """How many small requests at once a miner answers rightly and in time: its capacity, less what it failed.
+
+        It is sent as many as it says that it has places free, at one moment, each of them another. None where there is
+        nothing to prove: it does one thing at a time, has no place free, or neither transcribes nor analyses.
+        """
+        at_once = min(able.free, able.capacity, MAX_AT_ONCE)
+        kind = next((kind for kind in (TRANSCRIPTION, ANALYSIS) if kind in able.kinds), None)
+        if kind is None or able.capacity < 2 or at_once < 1:
+            return None
+        own = [random.Random(generator.getrandbits(128)) for _ in range(at_once)]
+        # Made before the first is sent: what takes this validator time must not look like the miner's.
+        if kind == TRANSCRIPTION:
+            speeches = [await asyncio.to_thread(self._maker.speech, one) for one in own]
+            asked = [self._ask_to_transcribe(miner, speech) for speech in speeches]
+        else:
+            asked = [self._ask_to_analyze(miner, self._maker.sound(one)) for one in own]
+        outcomes = await asyncio.gather(*asked)
+        in_time = sum(found is not None and found.passed and found.pace < IN_TIME for found in outcomes)
+        return min(able.capacity, MAX_AT_ONCE) - (at_once - in_time)
+
+    async def _ask_to_transcribe(self, miner: Neuron, speech: Speech) -> Outcome | None:
+        request = AudioRequest(_fresh_id(), None, speech.audio, Options(language=speech.language))
+        reply = await self._dendrite.transcribe(miner, request)
+        if reply.busy:
+            return None
+        scored = await asyncio.to_thread(_score_transcript, speech, reply)
+        return _outcome(TRANSCRIPTION, scored, reply, speech.duration_s)
+
+    async def _ask_to_analyze(self, miner: Neuron, sound: Sound) -> Outcome | None:
+        reply = await self._dendrite.analyze(
+            miner, AudioRequest(_fresh_id(), None, sound.audio, Options(fields=sound.fields))
+        )
+        if reply.busy:
+            return None
+        scored = await asyncio.to_thread(_score_sound, sound, reply)
+        duration_s, _ = sound.known["duration_s"]
+        return _outcome(ANALYSIS, scored, reply, duration_s)
 
     async def _score_speech(self, text: str, options: Options, reply: Answer[str]) -> tuple[Score, bool]:
         """Score of speech in which a text should be heard."""
@@ -105,6 +146,14 @@ class Challenger:
                 return NOTHING, False
         score = score_speech(text, speech, "en", reply.latency_s)
         return score, passes(SYNTHESIS, score)
+
+
+def _fresh_id() -> TaskId:
+    return TaskId(f"challenge_{uuid.uuid4().hex}")
+
+
+def _outcome(kind: str, scored: tuple[Score, bool], reply: Answer[str], duration_s: float) -> Outcome:
+    return Outcome(kind, *scored, reply.latency_s, reply.latency_s / _core.latency_target_s(kind, duration_s))
 
 
 def passes(kind: str, score: Score) -> bool:

@@ -1,6 +1,7 @@
 """Speech with its exact words: what comes with Violet, a directory, or a dataset's manifest."""
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,10 @@ class Clip:
     path: Path
     text: str
     language: str = "en"
+    start_s: float = 0.0
+    """Where in the recording the words begin, seconds."""
+    duration_s: float | None = None
+    """How long they last, seconds; None to the recording's end."""
 
 
 def packaged_clips() -> tuple[Clip, ...]:
@@ -53,7 +58,8 @@ def clips_of(manifest: Path) -> tuple[Clip, ...]:
     """The clips of a dataset's manifest.
 
     It is a JSON object a line, with `audio_filepath` and `text` (as NeMo and others write it), and `language` where it
-    is not English. Paths are relative to the manifest.
+    is not English. With `offset` and `duration`, seconds, the words are those of this part of the recording, which is
+    cut out of it. Paths are relative to the manifest.
 
     Raises:
         ValueError: A line is no such object, a file is missing, or there is no line.
@@ -79,6 +85,9 @@ def _clip(manifest: Path, number: int, line: str) -> Clip:
         audio = next(str(value[key]) for key in _AUDIO_KEYS if key in value)
         text = next(str(value[key]) for key in _TEXT_KEYS if key in value)
         language = str(value.get("language") or value.get("lang") or "en")
+        start_s = float(value.get("offset") or 0.0)
+        # Without an offset it says how long the whole recording is.
+        duration_s = float(value["duration"]) if value.get("offset") is not None and "duration" in value else None
     except (ValueError, TypeError, AttributeError, StopIteration) as error:
         message = f"{where}: {line[:80]!r} is no object with audio_filepath and text"
         raise ValueError(message) from error
@@ -86,4 +95,7 @@ def _clip(manifest: Path, number: int, line: str) -> Clip:
     if not path.is_file():
         message = f"{where}: there is no file {path}"
         raise ValueError(message)
-    return Clip(path, text.strip(), language)
+    if not (0 <= start_s < math.inf and (duration_s is None or 0 < duration_s < math.inf)):
+        message = f"{where}: a part from {start_s} s of {duration_s} s; expected numbers from 0 up"
+        raise ValueError(message)
+    return Clip(path, text.strip(), language, start_s, duration_s)

@@ -85,6 +85,10 @@ class ValidatorMetrics(NeuronMetrics):
         self.weight = self.gauge("validator_miner_weight", "Each miner's weight when weights were last set", ("uid",))
         self.weights_set = self.counter("validator_weights_total", "Settings of weights", ("outcome",))
         self.weights_at = self.gauge("validator_weights_timestamp_seconds", "When weights were last set")
+        self.disagreement = self.gauge(
+            "validator_proxy_disagreement", "Standard deviations by which the proxy says less of miners than is seen"
+        )
+        self.flagged = self.gauge("validator_proxy_flagged", "1 while the proxy's account is not to be believed")
 
 
 class MetricsServer:

@@ -241,15 +241,18 @@ class ProxyClient:
         body = {"task_id": task_id, "salt": salt, "scores": scores}
         return member(await self._request("POST", "/v1/validator/reveal", body), "phase", str)
 
+    async def report(self, miners: Mapping[Hotkey, Mapping[str, int | None]]) -> int:
+        """Says what this validator sees of miners itself; returns of how many the proxy took it.
+
+        Of each miner `asked`, `answered` and `capacity`, which is None where it was not tried.
+        """
+        value = await self._request("POST", "/v1/validator/health", {"miners": miners})
+        return member(value, "miners", int)
+
     async def evaluation(self, task_id: TaskId) -> EvaluationStatus:
         """Where the judging of a task stands."""
         value = await self._request("GET", f"/v1/validator/tasks/{task_id}", None)
         return EvaluationStatus(member(value, "phase", str), optional(value, "verdict", dict))
-
-    async def report_health(self, answered: Mapping[Hotkey, bool]) -> int:
-        """Says which miners answered when this validator asked them directly; returns how many of them were noted."""
-        value = await self._request("POST", "/v1/validator/health", {"miners": dict(answered)})
-        return member(value, "noted", int)
 
     async def download(self, source: InputRef, path: Path, *, limit_bytes: int) -> None:
         """Writes the bytes behind a reference to a new file; see `Downloader.fetch`."""

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 VERSION: str = _core.REWARD_VERSION
-"""Version of the rules, such as `reward/3`."""
+"""Version of the rules, such as `reward/4`."""
 
 type Kind = Literal["transcription", "synthesis", "analysis"]
 
@@ -274,7 +274,7 @@ def analysis(
 
 
 def miner(kinds: Iterable[tuple[float, float, float]], availability: float, credibility: float) -> Reward:
-    """A miner's score `S = A^0.5 * C^2.5 * sum_k w_k c_k s_k`.
+    """A miner's score `S = A^(1/3) * C^2.5 * sum_k w_k c_k s_k`.
 
     Args:
         kinds: Of each kind of task its share of the reward w, how sure the validator is c, and the miner's mean reward
@@ -302,11 +302,7 @@ def latency_target_s(kind: Kind, duration_s: float) -> float:
     Raises:
         ValueError: For another kind.
     """
-    elapsed_s = 2.0
-    # Between T and 3 T the factor says what T is: L = (3 T - t) / (2 T).
-    while (factor := latency(kind, duration_s, elapsed_s)) >= 1.0:
-        elapsed_s *= 2
-    return elapsed_s / (3 - 2 * factor)
+    return _core.latency_target_s(kind, duration_s)
 
 
 def availability(answered: int, asked: int) -> float:

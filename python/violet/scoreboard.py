@@ -2,7 +2,9 @@
 
 import json
 import logging
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,20 +16,51 @@ from violet.weighing import Quality, Record, Weighing, score, traded_kinds, weig
 
 log = logging.getLogger("violet")
 
-VERSION = 1
-"""Version of the state file; another one is refused rather than misread."""
+VERSION = 2
+"""Version of the state file; a newer one is refused rather than misread."""
+
+READ_VERSIONS = frozenset({1, VERSION})
+"""Versions that are read; what an older one lacks is not known yet."""
+
+
+KEPT_PROOFS = 2
+"""Tries of a miner's capacity that are kept."""
 
 
 class StateError(VioletError, ValueError):
     """The state file cannot be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How far the proxy's account of miners is from what this validator sees itself (`violet::subnet::audit`)."""
+
+    disagreement: float
+    """Standard deviations by which miners answer less by the proxy's account, over all miners."""
+    by_miner: Mapping[Hotkey, float]
+    is_flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a validator saw of a miner that it asked itself."""
+
+    asked: int
+    answered: int
+    capacity: int | None
+    """Requests at once that it answers in time, by the better of its last tries: users' work may have come between.
+    None before the first."""
+
+
 class Scoreboard:
     """Records by hotkey, in memory and in one file."""
 
-    def __init__(self, path: Path, records: dict[Hotkey, Record]) -> None:
+    def __init__(
+        self, path: Path, records: dict[Hotkey, Record], rounds: list[dict[Hotkey, float]] | None = None
+    ) -> None:
         self._path = path
         self._records = records
+        self._rounds = deque(rounds or [], maxlen=_core.MAX_ROUNDS)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -43,10 +76,10 @@ class Scoreboard:
         if not path.exists() and not backup.exists():
             return cls(path, {})
         try:
-            return cls(path, _read(path))
+            return cls(path, *_read(path))
         except (StateError, FileNotFoundError) as error:
             try:
-                board = cls(path, _read(backup))
+                board = cls(path, *_read(backup))
             except (VioletError, OSError):
                 raise error from None
             log.warning("%s; going on with its backup %s", error, backup)
@@ -61,6 +94,7 @@ class Scoreboard:
         value = {
             "version": VERSION,
             "miners": {hotkey: asdict(record) for hotkey, record in self._records.items()},
+            "rounds": list(self._rounds),
         }
         backup = _backup(self._path)
         if self._path.exists():
@@ -87,14 +121,52 @@ class Scoreboard:
         record = self._record(hotkey)
         record.passed, record.failed = _core.tally_add((record.passed, record.failed), passed)
 
+    def add_account(self, hotkey: Hotkey, *, answered: int, silent: int) -> None:
+        """Counts what the proxy says of a miner since the last time: leases answered, and ended without a word."""
+        record = self._record(hotkey)
+        tally = (record.proxy_answered, record.proxy_silent)
+        # More than a tally holds would only push out what it has.
+        for is_good, count in ((True, answered), (False, silent)):
+            for _ in range(min(count, _core.MAX_TALLY)):
+                tally = _core.tally_add(tally, is_good)
+        record.proxy_answered, record.proxy_silent = tally
+
+    def add_proof(self, hotkey: Hotkey, in_time: int) -> None:
+        """Keeps how many requests at once a miner answered in time."""
+        record = self._record(hotkey)
+        record.proofs = [*record.proofs, in_time][-KEPT_PROOFS:]
+
+    def health(self, hotkeys: Iterable[Hotkey]) -> dict[Hotkey, Health]:
+        """What this validator itself saw of miners that it has asked."""
+        known = ((hotkey, self._records.get(hotkey)) for hotkey in hotkeys)
+        return {
+            hotkey: Health(record.asked, record.answered, max(record.proofs, default=None))
+            for hotkey, record in known
+            if record is not None and record.asked > 0
+        }
+
+    def add_round(self, paces: Mapping[Hotkey, float]) -> None:
+        """Keeps how long miners took that were asked at one moment, as shares of the time that counts in full."""
+        self._rounds.append({hotkey: pace for hotkey, pace in paces.items() if pace > 0})
+
     def score(self, hotkey: Hotkey) -> float:
         """The miner's score in [0, 1]; 0 for one that is not known yet."""
         record = self._records.get(hotkey)
         return 0.0 if record is None else score(record, traded_kinds(self._records)).value
 
+    def audit(self) -> Audit:
+        """Compares the proxy's account with this validator's own direct questions."""
+        hotkeys = list(self._records)
+        accounts = [
+            ((record.proxy_answered, record.proxy_silent), (record.answered, record.asked - record.answered))
+            for record in self._records.values()
+        ]
+        each, together, is_flagged = _core.audit_proxy(accounts)
+        return Audit(together, dict(zip(hotkeys, each, strict=True)), is_flagged)
+
     def weigh(self, metagraph: Metagraph) -> Weighing:
         """The weights of everybody registered, and how they came about."""
-        return weigh(self._records, metagraph)
+        return weigh(self._records, list(self._rounds), metagraph)
 
     def weights(self, metagraph: Metagraph) -> dict[int, float]:
         """Weights by uid for everybody registered; empty when nobody has earned any.
@@ -112,17 +184,17 @@ def _backup(path: Path) -> Path:
     return path.with_name(f"{path.name}.backup")
 
 
-def _read(path: Path) -> dict[Hotkey, Record]:
+def _read(path: Path) -> tuple[dict[Hotkey, Record], list[dict[Hotkey, float]]]:
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         message = f"{path} is not a scoreboard: {error}; move it away to start anew"
         raise StateError(message) from error
-    if not isinstance(value, dict) or value.get("version") != VERSION:
+    if not isinstance(value, dict) or value.get("version") not in READ_VERSIONS:
         message = f"{path} is not a scoreboard of version {VERSION}; move it away to start anew"
         raise StateError(message)
     try:
-        return {
+        records = {
             Hotkey(hotkey): Record(
                 **{
                     **record,
@@ -132,9 +204,11 @@ def _read(path: Path) -> dict[Hotkey, Record]:
             )
             for hotkey, record in value["miners"].items()
         }
+        rounds = [{Hotkey(hotkey): float(pace) for hotkey, pace in row.items()} for row in value.get("rounds", [])]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = f"{path} is damaged: {error}; move it away to start anew"
         raise StateError(message) from error
+    return records, rounds
 
 
 def _qualities(values: dict[str, dict[str, float]]) -> dict[str, Quality]:

@@ -6,23 +6,25 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
 
 from violet.chain import EpochInfo, Hotkey, Metagraph
 from violet.chain import Neuron as ChainNeuron
 from violet.challenge import Maker, Seeds
-from violet.challenger import Challenger, passes
+from violet.challenger import Challenger, Outcome, passes
 from violet.client import AsyncClient
 from violet.config import PRIVATE_NETWORKS, ValidatorConfig
 from violet.corpus import clips_in, clips_of, packaged_clips
 from violet.covert import CovertChallenges
 from violet.engine import Engine
-from violet.errors import NoPermitError, ProxyError, VioletError, WeightsTooSoonError
+from violet.errors import NoPermitError, ProtocolError, ProxyError, VioletError, WeightsTooSoonError
 from violet.evaluator import Evaluator
 from violet.listener import MODELS, Listener, can_listen
 from violet.metrics import ValidatorMetrics
 from violet.neuron import Neuron, log, run_neuron
-from violet.protocol import KINDS, Evaluation, commitment, member, new_salt, scores_text
+from violet.protocol import Evaluation, commitment, new_salt, scores_text
+from violet.proxy_account import ProxyAccount
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
 from violet.speaking import Voices, voices_here
@@ -30,6 +32,9 @@ from violet.transport import Answer, Capabilities, ValidatorDendrite
 
 MAX_EVALUATIONS = 8
 """Evaluations in hand at once: one is judged while others wait for their reveal."""
+
+PROOF_SHARE = 0.25
+"""Share of the rounds of direct questions after which one miner's capacity is tried."""
 
 RETRY_S = 2.0
 """Pause after a proxy or chain that did not answer or refused."""
@@ -57,9 +62,8 @@ class Validator(Neuron):
         self._random = random.SystemRandom()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._weights_set_s = 0.0
-        self._n_validators = 1
-        self._traded: frozenset[str] = frozenset()
-        """Kinds that miners take by the proxy's account."""
+        self._was_flagged = False
+        self._account = ProxyAccount()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Judges until `stop` is set."""
@@ -168,8 +172,8 @@ class Validator(Neuron):
             "" if known is None else ", a challenge",
             ", ".join(f"{r.miner[:8]} {scores[r.response_id].score:.2f}" for r in evaluation.responses),
         )
-        if known is None and covert.is_due(self._n_validators):
-            await covert.send(self._traded.intersection(evaluator.kinds))
+        if known is None and covert.is_due(len(self._account.validators)):
+            await covert.send(self._account.kinds.intersection(evaluator.kinds))
         await self._reveal(client, evaluation, salt, text)
 
     def _note_challenge(self, hotkey: Hotkey, kind: str, route: str, *, passed: bool) -> None:
@@ -192,16 +196,16 @@ class Validator(Neuron):
     ) -> None:
         while True:
             try:
-                answered = await self._challenge_all(challenger, dendrite)
-                await self._look_at_proxy(client)
+                await self._challenge_all(challenger, dendrite)
+                await self._compare_with_proxy(client)
                 await asyncio.to_thread(self._scores.save)
-                await client.report_health(answered)
+                await self._report(client)
             except (VioletError, OSError) as error:
                 log.warning("challenges: %s", error, exc_info=self.is_debug)
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> dict[Hotkey, bool]:
+    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> None:
         """One round: every miner at one moment, each with a question of its own. Who answered at all."""
         own = self.wallet.hotkey.ss58_address
         miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
@@ -211,12 +215,19 @@ class Validator(Neuron):
         kind = challenger.draw_kind(able, generator)
         # A generator each: what one miner is asked must not depend on who else is there.
         asked = [(miner, random.Random(generator.getrandbits(128))) for miner in miners]
-        await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(self._challenge(challenger, miner, capabilities[miner.hotkey], kind, own) for miner, own in asked)
         )
+        paces = {
+            miner.hotkey: outcome.pace
+            for (miner, _), outcome in zip(asked, outcomes, strict=True)
+            if outcome is not None and outcome.kind == kind
+        }
+        if len(paces) > 1:
+            self._scores.add_round(paces)
+        await self._prove(challenger, miners, capabilities, generator)
         self.metrics.asked.set(len(miners))
         self.metrics.answering.set(len(able))
-        return {miner.hotkey: capabilities[miner.hotkey].ok for miner in miners}
 
     async def _challenge(
         self,
@@ -225,27 +236,73 @@ class Validator(Neuron):
         found: Answer[Capabilities],
         kind: str | None,
         generator: random.Random,
-    ) -> None:
+    ) -> Outcome | None:
         """Counts whether one miner is there, and asks it what this validator knows."""
         self._scores.add_probe(miner.hotkey, answered=found.ok)
         if found.value is None:
             log.info("uid %d does not answer: %s", miner.uid, found.error)
-            return
+            return None
         outcome = None if kind is None else await challenger.ask(miner, found.value, kind, generator)
         if outcome is None:
-            return
+            return None
         self._note_challenge(miner.hotkey, outcome.kind, "direct", passed=outcome.passed)
         self._scores.add_quality(miner.hotkey, outcome.kind, outcome.score.score, time.time(), direct=True)
         log.info(
             "uid %d challenged (%s): %.2f in %.2f s", miner.uid, outcome.kind, outcome.score.score, outcome.latency_s
         )
+        return outcome
 
-    async def _look_at_proxy(self, client: ProxyClient) -> None:
-        """Notes what the proxy says of its miners and validators."""
-        document = (await client.network()).document
-        kinds = {kind for miner in member(document, "miners", list) for kind in miner.get("kinds", ())}
-        self._traded = frozenset(kinds.intersection(KINDS))
-        self._n_validators = len(member(document, "validators", list))
+    async def _prove(
+        self,
+        challenger: Challenger,
+        miners: Sequence[ChainNeuron],
+        capabilities: Mapping[Hotkey, Answer[Capabilities]],
+        generator: random.Random,
+    ) -> None:
+        """Tries the capacity of one miner, now and then."""
+        able = [(miner, found) for miner in miners if (found := capabilities[miner.hotkey].value) is not None]
+        if not able or generator.random() >= PROOF_SHARE:
+            return
+        miner, found = generator.choice(able)
+        proven = await challenger.prove(miner, found, generator)
+        if proven is None:
+            return
+        self._scores.add_proof(miner.hotkey, proven)
+        log.info("uid %d declares %d at once; %d by what it answered in time", miner.uid, found.capacity, proven)
+
+    async def _report(self, client: ProxyClient) -> None:
+        """Tells the proxy what this validator sees of miners itself."""
+        known = self.metagraph.now.by_hotkey
+        own = known.get(Hotkey(self.wallet.hotkey.ss58_address))
+        # The proxy takes the word of validators only.
+        if own is None or not own.validator_permit or not (health := self._scores.health(known)):
+            return
+        await client.report({hotkey: asdict(seen) for hotkey, seen in health.items()})
+
+    async def _compare_with_proxy(self, client: ProxyClient) -> None:
+        """Counts what the proxy says of miners, and says so where it is not what this validator sees."""
+        try:
+            changes = self._account.read(await client.network())
+        except ProtocolError as error:
+            log.warning("the proxy's account of miners cannot be read: %s", error)
+            return
+        for hotkey, (answered, silent) in changes.items():
+            if hotkey in self.metagraph.now.by_hotkey:
+                self._scores.add_account(hotkey, answered=answered, silent=silent)
+        audit = self._scores.audit()
+        self.metrics.disagreement.set(audit.disagreement)
+        self.metrics.flagged.set(audit.is_flagged)
+        if audit.is_flagged and not self._was_flagged:
+            worst = max(audit.by_miner, key=lambda hotkey: audit.by_miner[hotkey])
+            log.warning(
+                "FLAGGED: miners answer when they are asked directly, and not by the account of the proxy %s: %.1f "
+                "standard deviations over all, %.1f for %s; look at its log, or use another proxy",
+                self._config.proxy_url,
+                audit.disagreement,
+                audit.by_miner[worst],
+                worst,
+            )
+        self._was_flagged = audit.is_flagged
 
     async def _set_weights_forever(self) -> None:
         while True:

@@ -38,6 +38,11 @@ class Record:
     answered: int = 0
     passed: int = 0
     failed: int = 0
+    proxy_answered: int = 0
+    """Leases that it answered by the proxy's account, and those that ended without a word of it."""
+    proxy_silent: int = 0
+    proofs: list[int] = field(default_factory=list)
+    """Requests at once that it answered in time, at its last tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,13 @@ class Weighed:
     availability: float
     credibility: float
     score: float
+    earning: float
+    """What the score earns before it is shared: its square above the floor."""
+    group: int
     group_uids: tuple[int, ...]
-    """Miners that earn together as one of their mean, itself among them."""
+    group_share: float
+    """Of what all groups earn, before the cap."""
+    share: float
     weight: float
     """What the chain is told, of a sum of 1."""
     reasons: tuple[str, ...]
@@ -84,6 +94,9 @@ class Weighing:
     miners: tuple[Weighed, ...]
     weights: Mapping[int, float]
     """By uid; with what is burned, at the owner's uid. Empty when nobody has earned any."""
+    group_cap: float
+    withheld: float
+    """Share that is burned because even the best score is low."""
     burned: float
     """Share that the owner's uid gets, which the chain burns."""
 
@@ -124,74 +137,85 @@ def traded_kinds(records: Mapping[Hotkey, Record]) -> tuple[str, ...]:
     return tuple(kind for kind in KIND_WEIGHTS if kind in found)
 
 
-def weigh(records: Mapping[Hotkey, Record], metagraph: Metagraph) -> Weighing:
+def clusters(rounds: Sequence[Mapping[Hotkey, float]], hotkeys: Sequence[Hotkey]) -> list[int | None]:
+    """Which miners are one machine, by their answering times in rounds (`violet::subnet::fingerprint`)."""
+    return _core.latency_clusters([[round_.get(hotkey) for round_ in rounds] for hotkey in hotkeys])
+
+
+def weigh(records: Mapping[Hotkey, Record], rounds: Sequence[Mapping[Hotkey, float]], metagraph: Metagraph) -> Weighing:
     """Weights of everybody registered.
 
-    Miners of one coldkey, or of one public address, are one group; who publishes another's address does not answer
-    there, so has no score.
+    Miners of one coldkey, of one public address, or whose answering times rise and fall together are one group; who
+    publishes another's address does not answer there, so has no score.
     """
     neurons = [neuron for neuron in metagraph.neurons if neuron.hotkey in records]
     traded = traded_kinds(records)
     scores = [score(records[neuron.hotkey], traded) for neuron in neurons]
-    rows = [
-        (neuron.uid, reward.value, neuron.coldkey, public_address(neuron.ip), None)
-        for neuron, reward in zip(neurons, scores, strict=True)
-    ]
+    found = clusters(rounds, [neuron.hotkey for neuron in neurons])
     is_known = any(reward.value > 0 for reward in scores)
-    weights = dict(_core.miner_weights(rows, metagraph.owner_uid)) if is_known else {}
-    miners = [
-        _weighed(neuron, records[neuron.hotkey], traded, found, _group(neuron, neurons), weights.get(neuron.uid, 0.0))
-        for neuron, found in zip(neurons, scores, strict=True)
-    ]
-    burned = 0.0 if metagraph.owner_uid is None else weights.get(metagraph.owner_uid, 0.0)
-    return Weighing(tuple(miners), weights, burned)
-
-
-def _weighed(
-    neuron: Neuron, record: Record, traded: Sequence[str], found: reward.Reward, group: Sequence[Neuron], weight: float
-) -> Weighed:
-    return Weighed(
-        neuron.uid,
-        neuron.hotkey,
-        neuron.coldkey,
-        public_address(neuron.ip),
-        tuple(kind_scores(record, traded)),
-        _core.availability(record.answered, record.asked),
-        _core.credibility(record.passed, record.failed),
-        found.value,
-        tuple(other.uid for other in group),
-        weight,
-        (*found.reasons, *_reasons(weight), *_links(neuron, group)),
+    weights, shares, cap, withheld = _core.miner_weights(
+        [
+            (neuron.uid, reward.value, neuron.coldkey, public_address(neuron.ip), cluster)
+            for neuron, reward, cluster in zip(neurons, scores, found, strict=True)
+        ],
+        metagraph.owner_uid if is_known else None,
     )
+    by_uid = dict(weights) if is_known else {}
+    members: dict[int, list[int]] = {}
+    for neuron, (_, group, _, _) in zip(neurons, shares, strict=True):
+        members.setdefault(group, []).append(neuron.uid)
+    miners = []
+    for neuron, reward_, cluster, (earning, group, group_share, share) in zip(
+        neurons, scores, found, shares, strict=True
+    ):
+        record = records[neuron.hotkey]
+        others = [other for other in neurons if other.uid in members[group] and other.uid != neuron.uid]
+        same_machine = {other.uid for other, c in zip(neurons, found, strict=True) if c is not None and c == cluster}
+        reasons = (
+            *reward_.reasons,
+            *_reasons(reward_.value, group_share > cap, withheld),
+            *_links(neuron, others, same_machine),
+        )
+        miners.append(
+            Weighed(
+                neuron.uid,
+                neuron.hotkey,
+                neuron.coldkey,
+                public_address(neuron.ip),
+                tuple(kind_scores(record, traded)),
+                _core.availability(record.answered, record.asked),
+                _core.credibility(record.passed, record.failed),
+                reward_.value,
+                earning,
+                group,
+                tuple(sorted(members[group])),
+                group_share,
+                share,
+                by_uid.get(neuron.uid, 0.0) if neuron.uid != metagraph.owner_uid else share,
+                tuple(reasons),
+            )
+        )
+    burned = by_uid.get(metagraph.owner_uid, 0.0) if metagraph.owner_uid is not None else 0.0
+    return Weighing(tuple(miners), by_uid, cap, withheld if is_known else 0.0, burned)
 
 
-def _group(neuron: Neuron, neurons: Sequence[Neuron]) -> list[Neuron]:
-    """Everybody that is linked with a miner, over any number of steps; itself among them."""
-    group, fresh = {neuron.uid}, [neuron]
-    while fresh:
-        one = fresh.pop()
-        linked = [other for other in neurons if other.uid not in group and _is_linked(one, other)]
-        group.update(other.uid for other in linked)
-        fresh += linked
-    return [other for other in neurons if other.uid in group]
+def _reasons(value: float, is_capped: bool, withheld: float) -> list[str]:
+    found = []
+    if value <= _core.SCORE_FLOOR:
+        found.append(f"a score of {value:.2f} is not above {_core.SCORE_FLOOR:g}: it earns nothing")
+    if is_capped:
+        found.append("its group is at the cap; the rest is burned, or shared out where nobody owns the subnet")
+    if withheld > 0:
+        found.append(f"{withheld:.0%} is burned for everybody, because even the best score is low")
+    return found
 
 
-def _is_linked(one: Neuron, other: Neuron) -> bool:
-    address = public_address(one.ip)
-    return one.coldkey == other.coldkey or (address is not None and address == public_address(other.ip))
-
-
-def _reasons(weight: float) -> list[str]:
-    return [] if weight > 0 else ["the score is too low to earn anything"]
-
-
-def _links(neuron: Neuron, group: Sequence[Neuron]) -> list[str]:
+def _links(neuron: Neuron, others: Sequence[Neuron], same_machine: set[int]) -> list[str]:
     """Why it shares a group with others."""
-    others = [other for other in group if other.uid != neuron.uid]
-    address = public_address(neuron.ip)
     links = (
         ("one coldkey", [n.uid for n in others if n.coldkey == neuron.coldkey]),
-        ("one address", [n.uid for n in others if address is not None and public_address(n.ip) == address]),
+        ("one address", [n.uid for n in others if public_address(n.ip) and n.ip == neuron.ip]),
+        ("answering times that rise and fall together", [n.uid for n in others if n.uid in same_machine]),
     )
     found = [f"{why} with uid {', '.join(map(str, uids))}" for why, uids in links if uids]
     return [f"earns together with others as one miner of their mean: {'; '.join(found)}"] if found else []

@@ -9,6 +9,7 @@
     reason = "counts of samples become times, frequencies and back; the values are bounded by Limits and tested"
 )]
 
+mod augment;
 mod blocks;
 mod decode;
 mod discard;
@@ -29,6 +30,7 @@ mod options;
 mod opus;
 mod packets;
 mod probe;
+mod random;
 mod resample;
 mod source;
 mod stream;
@@ -36,6 +38,7 @@ mod stretch;
 mod variant;
 mod waveform;
 
+pub use augment::{Augmentation, MAX_AUGMENTED_S, augment, behind};
 pub use blocks::Blocks;
 pub use decode::{Decoded, Sound, decode, load, read, read_from};
 pub(crate) use dispatch::Once;

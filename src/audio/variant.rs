@@ -11,7 +11,8 @@
 
 use std::io::{Read, Seek};
 
-use super::encode::{EncodeOptions, Format, SampleType, Sink, encoder, uniform};
+use super::encode::{EncodeOptions, Format, SampleType, Sink, encoder};
+use super::random::uniform;
 use super::{Blocks, Limits, Options};
 use crate::Result;
 

@@ -21,6 +21,7 @@ use super::operator::Operator;
 use super::presence::Presence;
 use super::reservations::Reservations;
 use super::store::{Mark, Records, Store};
+use super::trust::Trusts;
 use super::{clock, metrics, webhooks};
 use crate::subnet::task::{Member, Task, TaskId, Terms};
 
@@ -44,6 +45,7 @@ pub(crate) struct App {
     pub(crate) presence: Presence,
     pub(crate) lobby: Lobby,
     pub(crate) notices: Notices,
+    pub(crate) trusts: Trusts,
     pub(crate) operator: Operator,
     pub(crate) door: Door,
     /// Calls where users say.
@@ -95,6 +97,7 @@ impl App {
             presence: Presence::default(),
             lobby: Lobby::default(),
             notices,
+            trusts: Trusts::default(),
             operator,
             door,
             webhooks: webhooks::client(config.webhook_addresses)?,
@@ -117,6 +120,7 @@ impl App {
             self.metagraph().map(|metagraph| metagraph.committee(self.config.min_stake)).unwrap_or_default();
         let said = self.operator.said();
         committee.retain(|member| !said.bans.contains_key(&member.validator));
+        self.trusts.apply(&mut committee);
         committee
     }
 

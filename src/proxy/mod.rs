@@ -19,6 +19,7 @@ mod form;
 mod gcra;
 #[cfg(feature = "firebase")]
 mod google;
+mod health;
 mod homes;
 mod hub;
 mod identity;
@@ -42,6 +43,7 @@ mod ss58;
 mod store;
 mod sweep;
 mod tasks;
+mod trust;
 mod uploads;
 mod variants;
 mod views;

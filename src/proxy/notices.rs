@@ -5,32 +5,24 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::health::{self, Checked, Report};
 use super::store::{self, Entry, EntryKind, Store, TaskStore};
-use crate::subnet::task::Hotkey;
+use crate::subnet::task::{Hotkey, Member};
 
 /// Time after which a miner that drains is taken to be back, ms: one that was stopped for good does not ask.
 const DRAIN_MS: i64 = 3_600_000;
 
 /// How long a validator's report counts, ms.
-const REPORT_MS: i64 = 1_800_000;
+const REPORT_MS: i64 = 3_600_000;
 
 /// Most notices of a kind; more than any subnet has neurons.
 const MOST: usize = 4_096;
 
-/// What a validator found: whether each miner answered when it was asked directly.
-pub(crate) type Report = BTreeMap<Hotkey, bool>;
-
-/// How many validators asked a miner lately, and how many of them it answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Reached {
-    pub(crate) asked: usize,
-    pub(crate) answered: usize,
-}
-
 #[derive(Default)]
 struct Said {
     draining: BTreeMap<Hotkey, i64>,
-    reports: Vec<(i64, Report)>,
+    /// By validator, until when they count.
+    reports: BTreeMap<Hotkey, (i64, BTreeMap<Hotkey, Report>)>,
 }
 
 /// The notices, as last seen.
@@ -45,7 +37,9 @@ impl Notices {
         let draining = records.entries(EntryKind::Drain, i64::MAX, MOST).await?;
         let draining = draining.into_iter().map(|entry| (Hotkey::from(entry.name), entry.due_ms)).collect();
         let reports = records.entries(EntryKind::Report, i64::MAX, MOST).await?;
-        let reports = reports.into_iter().map(|entry| Ok((entry.due_ms, serde_json::from_str(&entry.record)?)));
+        let reports = reports.into_iter().map(|entry| {
+            Ok((Hotkey::from(entry.name), (entry.due_ms, serde_json::from_str(&entry.record)?)))
+        });
         let reports = reports.collect::<Result<_, store::Error>>()?;
         *self.said.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Said { draining, reports });
         Ok(())
@@ -56,14 +50,12 @@ impl Notices {
         self.said().draining.get(miner).is_some_and(|until_ms| *until_ms > now_ms)
     }
 
-    /// How validators found a miner lately.
-    pub(crate) fn reached(&self, miner: &Hotkey, now_ms: i64) -> Reached {
+    /// What these validators found of a miner lately.
+    pub(crate) fn checked(&self, miner: &Hotkey, validators: &[Member], now_ms: i64) -> Checked {
         let said = self.said();
-        let lately = said.reports.iter().filter(|(until_ms, _)| *until_ms > now_ms);
-        let found = lately.filter_map(|(_, report)| report.get(miner));
-        found.fold(Reached::default(), |sum, answered| Reached {
-            asked: sum.asked + 1,
-            answered: sum.answered + usize::from(*answered),
+        health::checked(validators, |validator| {
+            let (_, found) = said.reports.get(validator).filter(|(until_ms, _)| *until_ms > now_ms)?;
+            found.get(miner).copied()
         })
     }
 
@@ -89,10 +81,10 @@ impl Notices {
         &self,
         store: &Store,
         validator: &Hotkey,
-        report: &Report,
+        found: &BTreeMap<Hotkey, Report>,
         now_ms: i64,
     ) -> Result<(), store::Error> {
-        let record = serde_json::to_string(report)?;
+        let record = serde_json::to_string(found)?;
         store.set_entry(entry(EntryKind::Report, validator, now_ms + REPORT_MS, record)).await?;
         self.refresh(store.records()).await
     }

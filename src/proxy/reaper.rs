@@ -84,13 +84,19 @@ pub(crate) async fn pass_time(app: &App, now_ms: i64) {
 pub(crate) async fn tick(app: &App, id: &TaskId, now_ms: i64) -> Result<(), ApiError> {
     let committee = app.committee();
     let ticked = app.store.change(id, |task, records| {
+        let had_verdict = task.verdict.is_some();
         let expired = task.tick(now_ms, &app.terms, &committee).unwrap_or_default();
-        let n_expired = expired.len() as u64;
-        records.scores.extend(expired.into_iter().map(|miner| (miner, 0.0)));
+        records.scores.extend(expired.iter().map(|miner| (miner.clone(), 0.0)));
         fault::point("in_reaper");
-        Ok::<_, ApiError>(n_expired)
+        Ok::<_, ApiError>((expired, had_verdict))
     });
-    let n_expired = ticked.await?.map_or(0, |(_, n_expired)| n_expired);
-    counter!("violet_lease_expiries_total").increment(n_expired);
+    let Some((task, (expired, had_verdict))) = ticked.await? else { return Ok(()) };
+    counter!("violet_lease_expiries_total").increment(expired.len() as u64);
+    for miner in &expired {
+        app.presence.count(miner, false);
+    }
+    if !had_verdict {
+        app.trusts.learn(&task);
+    }
     Ok(())
 }

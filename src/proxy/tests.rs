@@ -6,6 +6,7 @@ pub(super) mod emulators;
 
 mod answers;
 mod bodies;
+mod health;
 mod keeping;
 mod kinds;
 

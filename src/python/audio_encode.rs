@@ -5,13 +5,13 @@ use std::io::{BufWriter, Result as IoResult, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use numpy::PyReadonlyArrayDyn;
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::audio::interleaved;
 use crate::Error;
-use crate::audio::{self, EncodeOptions, Encoder, Format, SampleType};
+use crate::audio::{self, Augmentation, EncodeOptions, Encoder, Format, SampleType, Waveform};
 
 /// How files are written, by the names that Python has for it: format, bits, bit rate, dither.
 type Choices = (String, String, Option<u32>, Option<u64>);
@@ -36,6 +36,37 @@ fn encode<'py>(
     let options = options(choices)?;
     let bytes = py.detach(|| audio::encode(&samples, sample_rate, n_channels, &options))?;
     Ok(PyBytes::new(py, &bytes))
+}
+
+/// The recording after these changes by name and value.
+#[pyfunction]
+fn augment<'py>(
+    py: Python<'py>,
+    samples: PyReadonlyArray1<'py, f32>,
+    sample_rate: u32,
+    steps: Vec<(String, f64)>,
+    seed: u64,
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    let steps: Vec<Augmentation> =
+        steps.iter().map(|(name, value)| Augmentation::named(name, *value)).collect::<crate::Result<_>>()?;
+    let waveform = Waveform::from_samples(samples.as_array().to_vec(), sample_rate)?;
+    let found = py.detach(|| audio::augment(&waveform, &steps, seed))?;
+    Ok(found.into_samples().into_pyarray(py))
+}
+
+/// The recording with another one behind it, at a signal-to-noise ratio in dB.
+#[pyfunction]
+fn behind<'py>(
+    py: Python<'py>,
+    samples: PyReadonlyArray1<'py, f32>,
+    other: PyReadonlyArray1<'py, f32>,
+    sample_rate: u32,
+    snr_db: f64,
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    let waveform = Waveform::from_samples(samples.as_array().to_vec(), sample_rate)?;
+    let other = Waveform::from_samples(other.as_array().to_vec(), sample_rate)?;
+    let found = py.detach(|| audio::behind(&waveform, &other, snr_db))?;
+    Ok(found.into_samples().into_pyarray(py))
 }
 
 /// Writes a file with these samples.
@@ -128,6 +159,8 @@ fn ended() -> Error {
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AudioEncoder>()?;
+    module.add_function(wrap_pyfunction!(augment, module)?)?;
+    module.add_function(wrap_pyfunction!(behind, module)?)?;
     module.add_function(wrap_pyfunction!(encode, module)?)?;
     module.add_function(wrap_pyfunction!(save, module)?)
 }

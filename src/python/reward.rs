@@ -132,11 +132,20 @@ fn reward_miner(kinds: Vec<(f64, f64, f64)>, availability: f64, credibility: f64
 /// The latency factor of an answer of this kind.
 #[pyfunction]
 fn latency_factor(kind: &str, duration_s: f64, elapsed_s: f64) -> PyResult<f64> {
+    Ok(reward::latency_factor(kind_of(kind)?, duration_s, elapsed_s))
+}
+
+/// The time, seconds, up to which an answer of this kind counts in full.
+#[pyfunction]
+fn latency_target_s(kind: &str, duration_s: f64) -> PyResult<f64> {
+    Ok(kind_of(kind)?.target_s(duration_s))
+}
+
+fn kind_of(name: &str) -> PyResult<Kind> {
     let known = [Kind::Transcription, Kind::Synthesis, Kind::Analysis];
-    let kind = known.into_iter().find(|known| known.name() == kind).ok_or_else(|| {
-        PyValueError::new_err(format!("got kind {kind:?}; expected one of {}", known.map(Kind::name).join(", ")))
-    })?;
-    Ok(reward::latency_factor(kind, duration_s, elapsed_s))
+    known.into_iter().find(|known| known.name() == name).ok_or_else(|| {
+        PyValueError::new_err(format!("got kind {name:?}; expected one of {}", known.map(Kind::name).join(", ")))
+    })
 }
 
 /// Error rate that transcription rewards use: words, or characters in languages without spaces; `None` without a reference.
@@ -199,5 +208,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(reward_analysis, module)?)?;
     module.add_function(wrap_pyfunction!(reward_miner, module)?)?;
     module.add_function(wrap_pyfunction!(latency_factor, module)?)?;
+    module.add_function(wrap_pyfunction!(latency_target_s, module)?)?;
     module.add_function(wrap_pyfunction!(transcription_error_rate, module)?)
 }

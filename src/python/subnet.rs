@@ -8,11 +8,13 @@ use pyo3::types::PyDict;
 use crate::subnet::miner::{self, KindQuality, Tally};
 use crate::subnet::weights::{Ema, Miner};
 use crate::subnet::yuma::{Epoch, Row, Subnet};
-use crate::subnet::{weights, yuma};
+use crate::subnet::{audit, fingerprint, weights, yuma};
 
 /// Adds the functions of this file to the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MAX_TALLY", miner::MAX_TALLY)?;
+    module.add("MAX_ROUNDS", fingerprint::MAX_ROUNDS)?;
+    module.add("SCORE_FLOOR", weights::SCORE_FLOOR)?;
     module.add_function(wrap_pyfunction!(ema_update, module)?)?;
     module.add_function(wrap_pyfunction!(proven, module)?)?;
     module.add_function(wrap_pyfunction!(tally_add, module)?)?;
@@ -20,6 +22,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(availability, module)?)?;
     module.add_function(wrap_pyfunction!(credibility, module)?)?;
     module.add_function(wrap_pyfunction!(miner_weights, module)?)?;
+    module.add_function(wrap_pyfunction!(latency_clusters, module)?)?;
+    module.add_function(wrap_pyfunction!(audit_proxy, module)?)?;
     module.add_function(wrap_pyfunction!(weights_to_u16, module)?)?;
     module.add_function(wrap_pyfunction!(yuma_permits, module)?)?;
     module.add_function(wrap_pyfunction!(yuma_epoch, module)?)
@@ -71,13 +75,38 @@ fn tally_add(tally: (u32, u32), is_good: bool) -> (u32, u32) {
 /// What Python gives of a miner: (uid, score, coldkey, ip or None, fingerprint or None).
 type MinerTuple = (u16, f64, String, Option<String>, Option<u16>);
 
-/// Weights (uid, share) from tuples (uid, score, coldkey, ip or None, fingerprint or None).
+/// Weights (uid, share), each miner's (earning, group, group's share, share), the cap of a group, and what is withheld.
+type ExplainedTuple = (Vec<(u16, f64)>, Vec<(f64, usize, f64, f64)>, f64, f64);
+
+/// Weights and how they came about, from tuples (uid, score, coldkey, ip or None, fingerprint or None).
 #[pyfunction]
 #[pyo3(signature = (miners, burn_uid=None))]
-fn miner_weights(miners: Vec<MinerTuple>, burn_uid: Option<u16>) -> Vec<(u16, f64)> {
+fn miner_weights(miners: Vec<MinerTuple>, burn_uid: Option<u16>) -> ExplainedTuple {
     let miner = |(uid, score, coldkey, ip, fingerprint)| Miner { uid, score, coldkey, ip, fingerprint };
     let miners: Vec<Miner> = miners.into_iter().map(miner).collect();
-    weights::weights(&miners, burn_uid)
+    let found = weights::explain(&miners, burn_uid);
+    let share = |share: weights::Share| (share.earning, share.group, share.group_share, share.share);
+    (found.weights, found.shares.into_iter().map(share).collect(), found.cap, found.withheld)
+}
+
+/// The cluster of each miner by its latencies in rounds, None where it did not answer; None for a machine of its own.
+#[pyfunction]
+fn latency_clusters(latencies: Vec<Vec<Option<f64>>>) -> Vec<Option<u16>> {
+    fingerprint::clusters(&latencies)
+}
+
+/// How often a miner answered, and how often not.
+type TallyTuple = (u32, u32);
+
+/// Standard deviations by which miners answer less by the proxy's account than directly, for each pair of tallies and for
+/// all together, and whether the proxy is to be flagged.
+#[pyfunction]
+fn audit_proxy(accounts: Vec<(TallyTuple, TallyTuple)>) -> (Vec<f64>, f64, bool) {
+    let tally = |(good, bad)| Tally { good, bad };
+    let account = |(proxy, direct)| audit::Account { proxy: tally(proxy), direct: tally(direct) };
+    let accounts: Vec<audit::Account> = accounts.into_iter().map(account).collect();
+    let each = accounts.iter().map(|account| audit::disagreement([account])).collect();
+    (each, audit::disagreement(&accounts), audit::is_flagged(&accounts))
 }
 
 /// Weights as the chain takes them: the greatest becomes 65,535.

@@ -60,7 +60,7 @@ pub fn proven(weight: f64, work: Ema, direct: Ema) -> KindQuality {
     KindQuality { weight, confidence, quality }
 }
 
-/// A miner's score in [0, 1]: `S = A^0.5 * C^2.5 * sum_k w_k c_k s_k`.
+/// A miner's score in [0, 1]: `S = A^(1/3) * C^2.5 * sum_k w_k c_k s_k`.
 ///
 /// The parts multiply, so that no part can buy another: a miner that answers always and wrongly earns nothing.
 #[must_use]
@@ -87,7 +87,7 @@ pub fn reward(kinds: &[KindQuality], availability: f64, credibility: f64) -> Rew
         reward.part("credibility", credibility, || format!("passed {:.1} % of challenges", 100.0 * clip(credibility)));
     // C^2.5, by operations that every machine rounds alike.
     let trust = credibility * credibility * credibility.sqrt();
-    reward.value = clip(availability.sqrt() * trust * quality);
+    reward.value = clip(libm::cbrt(availability) * trust * quality);
     reward
 }
 
@@ -161,8 +161,8 @@ mod tests {
             KindQuality { weight: 0.75, confidence: 1.0, quality: 0.8 },
             KindQuality { weight: 0.25, confidence: 0.5, quality: 0.4 },
         ];
-        // 0.81^0.5 * 0.25^2.5 * (0.6 + 0.05)
-        assert!((score(&kinds, 0.81, 0.25) - 0.9 / 32.0 * 0.65).abs() < 1e-12);
+        // 0.729^(1/3) * 0.25^2.5 * (0.6 + 0.05)
+        assert!((score(&kinds, 0.729, 0.25) - 0.9 / 32.0 * 0.65).abs() < 1e-12);
     }
 
     proptest! {

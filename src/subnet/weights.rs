@@ -65,6 +65,32 @@ pub struct Miner {
     pub fingerprint: Option<u16>,
 }
 
+/// Why a miner gets what it gets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// What its score earns before it is shared and capped: `(S - 0.30)^2`.
+    pub earning: f64,
+    /// Number of its group, in the order of their first members.
+    pub group: usize,
+    /// Its group's share of what all groups earn, before the cap.
+    pub group_share: f64,
+    /// Its own share of all, before the rest is burned or shared out.
+    pub share: f64,
+}
+
+/// Weights, and how they came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// Each miner's, in the order given.
+    pub shares: Vec<Share>,
+    /// Most that one group may get.
+    pub cap: f64,
+    /// Share that is withheld because even the best score is low.
+    pub withheld: f64,
+    /// See [`weights`].
+    pub weights: Vec<(u16, f64)>,
+}
+
 /// Weights by uid, ascending; they sum to 1, or there are none when nobody earns and nothing can be burned.
 ///
 /// A group (miners linked by coldkey, address or fingerprint) earns what its members with a score would
@@ -74,6 +100,12 @@ pub struct Miner {
 /// order stays, and the cap limits what a group is counted for.
 #[must_use]
 pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
+    explain(miners, burn_uid).weights
+}
+
+/// [`weights`], with how they came about.
+#[must_use]
+pub fn explain(miners: &[Miner], burn_uid: Option<u16>) -> Explained {
     let raw: Vec<f64> = miners.iter().map(|miner| earning(miner.score)).collect();
     let groups = groups(miners);
     // The mean, not the best: the best of many equal members is only the luckiest.
@@ -86,15 +118,19 @@ pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
     let n_earning = groups.iter().filter(|group| mean(group) > 0.0).count();
     let burned = burn_uid.map_or(0.0, |_| low_quality_burn(miners));
 
+    #[allow(clippy::cast_precision_loss, reason = "a subnet has at most 65,536 groups")]
+    let cap = if n_earning > 0 { GROUP_CAP.max(1.0 / n_earning as f64) } else { GROUP_CAP };
     let mut weights: BTreeMap<u16, f64> = BTreeMap::new();
-    if total > 0.0 {
-        #[allow(clippy::cast_precision_loss, reason = "a subnet has at most 65,536 groups")]
-        let cap = GROUP_CAP.max(1.0 / n_earning as f64);
-        for group in &groups {
-            let share = (mean(group) / total).min(cap) * (1.0 - burned);
-            let sum: f64 = group.iter().map(|&index| raw[index]).sum();
-            for &index in group.iter().filter(|index| raw[**index] > 0.0) {
-                *weights.entry(miners[index].uid).or_default() += share * raw[index] / sum;
+    let mut shares = vec![Share { earning: 0.0, group: 0, group_share: 0.0, share: 0.0 }; miners.len()];
+    for (number, group) in groups.iter().enumerate() {
+        let group_share = if total > 0.0 { mean(group) / total } else { 0.0 };
+        let sum: f64 = group.iter().map(|&index| raw[index]).sum();
+        for &index in group {
+            let earning = raw[index];
+            let share = if earning > 0.0 { group_share.min(cap) * (1.0 - burned) * earning / sum } else { 0.0 };
+            shares[index] = Share { earning, group: number, group_share, share };
+            if share > 0.0 {
+                *weights.entry(miners[index].uid).or_default() += share;
             }
         }
     }
@@ -103,7 +139,8 @@ pub fn weights(miners: &[Miner], burn_uid: Option<u16>) -> Vec<(u16, f64)> {
         *weights.entry(uid).or_default() += (1.0 - given).max(0.0);
     }
     let sum: f64 = weights.values().sum();
-    weights.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(uid, weight)| (uid, weight / sum)).collect()
+    let weights = weights.into_iter().filter(|(_, weight)| *weight > 0.0);
+    Explained { shares, cap, withheld: burned, weights: weights.map(|(uid, weight)| (uid, weight / sum)).collect() }
 }
 
 /// Weights as the chain takes them: the greatest becomes 65,535, those that round to 0 are left out.
@@ -224,6 +261,23 @@ mod tests {
         let total = 0.25 + 0.15 + 1.0 / 3.0;
         let expected = [(1, 0.2 / total), (2, 0.05 / total), (4, 0.15 / total), (5, 1.0 / 3.0 / total)];
         assert_weights(&weights(&miners, None), &expected);
+    }
+
+    #[test]
+    fn what_a_group_gets_is_explained_by_its_earnings_and_the_cap() {
+        let miners = [miner(1, 1.0, "a"), miner(2, 0.65, "b"), miner(3, 0.65, "b"), miner(4, 0.1, "c")];
+        let found = explain(&miners, Some(9));
+        // 0.49 and 0.1225 of 0.6125; with two that earn, a half at most.
+        let of = |earning, group, group_share, share| Share { earning, group, group_share, share };
+        let expected = [of(0.49, 0, 0.8, 0.5), of(0.1225, 1, 0.2, 0.1), of(0.1225, 1, 0.2, 0.1), of(0.0, 2, 0.0, 0.0)];
+        for (got, expected) in found.shares.iter().zip(expected) {
+            assert_eq!(got.group, expected.group);
+            let pairs = [(got.earning, expected.earning), (got.group_share, expected.group_share)];
+            assert!(pairs.iter().chain(&[(got.share, expected.share)]).all(|(a, b)| (a - b).abs() < 1e-12), "{got:?}");
+        }
+        assert!((found.cap - 0.5).abs() < 1e-12 && found.withheld.abs() < 1e-12);
+        assert_weights(&found.weights, &[(1, 0.5), (2, 0.1), (3, 0.1), (9, 0.3)]);
+        assert!(explain(&[], None).weights.is_empty() && (explain(&[], None).cap - GROUP_CAP).abs() < 1e-12);
     }
 
     #[test]

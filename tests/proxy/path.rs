@@ -62,6 +62,12 @@ fn an_upload_becomes_a_verified_transcript() {
         miners.iter().find(|m| m["hotkey"] == miner.hotkey.as_str()).unwrap()["quality"].as_f64().unwrap()
     };
     assert!(quality(&network.miners[0]) > 0.5 && quality(&network.miners[2]) < 0.5);
+    let first = seen["miners"].as_array().unwrap().iter().find(|m| m["hotkey"] == network.miners[0].hotkey.as_str());
+    assert_eq!(first.unwrap()["account"], json!({"answered": 1, "silent": 0}));
+    for validator in seen["validators"].as_array().unwrap() {
+        // A newcomer's half, and 2 % of the way to full agreement.
+        assert!((validator["trust"].as_f64().unwrap() - 0.51).abs() < 1e-9, "{validator}");
+    }
     assert!(network.metric("violet_tasks_ended_total{state=\"verified\"}") >= 1.0);
     assert!(network.metric("violet_submits_total{outcome=\"submitted\"}") >= 3.0);
 }

@@ -59,24 +59,33 @@ fn a_miner_that_drains_gets_no_more_work_and_keeps_what_it_holds() {
 }
 
 #[test]
-fn what_validators_find_of_miners_is_shown_to_everybody() {
-    let network = Network::start(&[]);
-    let [miner, other, ..] = network.miners.as_slice() else { panic!() };
+fn what_validators_find_of_miners_is_shown_to_everybody_and_outlives_a_death() {
+    let mut network = Network::start(&[]);
     let about = json!({"kinds": ["transcription"], "capacity": 1});
-    miner.post(&network.peer, "/v1/miner/register", &about).expect(200);
-    assert_eq!(shown(&network, miner)["health"], json!({"asked": 0, "answered": 0}));
-    let report = |validator: usize, found: &[(&str, bool)]| {
-        let miners: serde_json::Map<String, Value> =
-            found.iter().map(|&(hotkey, answered)| (hotkey.to_owned(), json!(answered))).collect();
-        network.validators[validator].post(&network.peer, "/v1/validator/health", &json!({"miners": miners}))
+    let register = |network: &Network| network.miners[0].post(&network.peer, "/v1/miner/register", &about).expect(200);
+    register(&network);
+    let unknown = json!({"answers": null, "capacity": null});
+    assert_eq!(shown(&network, &network.miners[0])["checked"], unknown);
+    let report = |network: &Network, validator: usize, answered: u32| {
+        let seen = json!({"asked": 4, "answered": answered, "capacity": 3});
+        let stranger = Neuron::new(200);
+        let miners = json!({network.miners[0].hotkey.as_str(): seen, stranger.hotkey.as_str(): seen});
+        let body = json!({"miners": miners});
+        network.validators[validator].post(&network.peer, "/v1/validator/health", &body).expect(200)
     };
-    let stranger = Neuron::new(200);
-    let found = [(miner.hotkey.as_str(), true), (&other.hotkey, true), (&stranger.hotkey, true)];
-    assert_eq!(report(0, &found).expect(200)["noted"], 2, "nobody that is not registered");
-    report(1, &[(&miner.hotkey, false)]).expect(200);
-    assert_eq!(shown(&network, miner)["health"], json!({"asked": 2, "answered": 1}));
-    report(0, &[(&miner.hotkey, false)]).expect(200);
-    assert_eq!(shown(&network, miner)["health"], json!({"asked": 2, "answered": 0}), "the last word counts");
-    let said = json!({"miners": {miner.hotkey.as_str(): true}});
-    assert_eq!(miner.post(&network.peer, "/v1/validator/health", &said).error(403), "no_validator_permit");
+    for validator in 0..network.validators.len() {
+        assert_eq!(report(&network, validator, 4)["miners"], 1, "nobody that is not registered");
+    }
+    let found = json!({"answers": 1.0, "capacity": 3});
+    assert_eq!(shown(&network, &network.miners[0])["checked"], found);
+    network.crash_and_restart();
+    register(&network);
+    assert_eq!(shown(&network, &network.miners[0])["checked"], found);
+    for validator in 0..network.validators.len() {
+        report(&network, validator, 2);
+    }
+    assert_eq!(shown(&network, &network.miners[0])["checked"]["answers"], 0.5, "the last word counts");
+    let said = json!({"miners": {}});
+    let refused = network.miners[0].post(&network.peer, "/v1/validator/health", &said);
+    assert_eq!(refused.error(403), "no_validator_permit");
 }

@@ -10,7 +10,7 @@ import pytest
 
 import violet
 from violet import _core
-from violet.challenge import SPEECH_RATE, Maker, Seeds
+from violet.challenge import SPEECH_RATE, Maker, Seeds, draw_changes
 from violet.corpus import Clip, clips_in, clips_of, packaged_clips
 from violet.grammar import draw_name, draw_text
 from violet.protocol import INLINE_LIMIT_BYTES
@@ -43,6 +43,46 @@ def test_a_generator_that_repeats_itself_is_noticed() -> None:
     maker.sound(random.Random(1))
     with pytest.raises(ValueError, match="came out twice"):
         maker.sound(random.Random(1))
+
+
+def test_changes_are_ones_that_the_core_knows() -> None:
+    samples = (0.1 * np.sin(np.arange(SPEECH_RATE) / 7)).astype(np.float32)
+    for seed in range(12):
+        changed = _core.augment(samples, SPEECH_RATE, draw_changes(random.Random(seed)), seed)
+        assert np.abs(changed).max() <= 1.0
+        assert len(changed) > len(samples) / 1.05
+    with pytest.raises(ValueError, match=r"noise is 99; expected -20 to 80"):
+        _core.augment(samples, SPEECH_RATE, [("noise", 99.0)], 0)
+
+
+def test_noise_and_what_is_behind_have_the_ratio_that_was_asked_for() -> None:
+    samples = (0.1 * np.sin(np.arange(4 * SPEECH_RATE) / 7)).astype(np.float32)
+    noisy = _core.augment(samples, SPEECH_RATE, [("noise", 12.0)], 9)
+    assert violet.snr(samples, noisy, SPEECH_RATE) == pytest.approx(12.0, abs=0.01)
+    other = np.sin(np.arange(SPEECH_RATE) / 3).astype(np.float32)
+    mixed = _core.behind(samples, other, SPEECH_RATE, 24.0)
+    assert violet.snr(samples, mixed, SPEECH_RATE) == pytest.approx(24.0, abs=0.01)
+
+
+def test_a_part_of_a_long_recording_is_cut_out_with_its_own_words(tmp_path: Path) -> None:
+    t = np.arange(30 * SPEECH_RATE) / SPEECH_RATE
+    # 300 Hz for 20 s, then 2 kHz: what is heard says which part it is.
+    tone = np.where(t < 20, np.sin(2 * np.pi * 300 * t), np.sin(2 * np.pi * 2_000 * t))
+    violet.save(tmp_path / "long.flac", (0.3 * tone).astype(np.float32), SPEECH_RATE)
+    manifest = tmp_path / "manifest.jsonl"
+    line = {"audio_filepath": "long.flac", "offset": 21.0, "duration": 4.0, "text": "two thousand"}
+    manifest.write_text(json.dumps(line))
+    (clip,) = clips_of(manifest)
+    assert clip == Clip(tmp_path / "long.flac", "two thousand", "en", 21.0, 4.0)
+    speech = Maker([clip], None).speech(random.Random(1))
+    assert speech.text == "two thousand"
+    assert 3.5 < speech.duration_s < 6.5
+    samples, _ = violet.load(speech.audio, SPEECH_RATE)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert 1_800 < spectrum.argmax() * SPEECH_RATE / len(samples) < 2_200
+    manifest.write_text(json.dumps({**line, "offset": -1.0}))
+    with pytest.raises(ValueError, match=r"line 1: a part from -1.0 s"):
+        clips_of(manifest)
 
 
 def test_seeds_depend_on_the_secret_and_the_block_and_are_kept(tmp_path: Path) -> None:

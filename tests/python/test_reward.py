@@ -158,7 +158,7 @@ def test_measurements_by_hand() -> None:
 
 def test_a_miners_score_multiplies_its_parts() -> None:
     found = reward.miner([(0.75, 1.0, 0.8), (0.25, 0.5, 0.4)], reward.availability(4, 4), reward.credibility(1, 2))
-    assert found.value == pytest.approx(0.8**0.5 * 0.5**2.5 * 0.65)
+    assert found.value == pytest.approx(0.8 ** (1 / 3) * 0.5**2.5 * 0.65)
     assert set(found.parts) == {"quality", "availability", "credibility"}
 
 

@@ -1,13 +1,14 @@
 """A validator's scoreboard: what is kept across restarts, and the weights that follow."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
 from violet._core import MAX_TALLY
 from violet.chain import Coldkey, Hotkey, Metagraph, Neuron
-from violet.scoreboard import Scoreboard, StateError
+from violet.scoreboard import Health, Scoreboard, StateError
 
 GOOD, BAD, NEW = Hotkey("good"), Hotkey("bad"), Hotkey("new")
 
@@ -81,12 +82,12 @@ def test_an_outage_is_noticed_after_any_number_of_good_probes(tmp_path: Path) ->
     for _ in range(10 * MAX_TALLY):
         board.add_probe(GOOD, answered=True)
     before = board.score(GOOD)
-    for _ in range(MAX_TALLY):
+    for _ in range(2 * MAX_TALLY):
         board.add_probe(GOOD, answered=False)
-    assert board.score(GOOD) < before / 2  # the root of the availability counts
+    assert board.score(GOOD) < before / 2  # the cube root of the availability counts
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2}', '{"version": 1, "miners": {"a": {}}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 3}', '{"version": 1, "miners": {"a": {}}}'])
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "scores.json"
     path.write_text(text)
@@ -108,6 +109,65 @@ def test_a_damaged_file_is_passed_over_for_its_backup(tmp_path: Path, caplog: py
     assert Scoreboard.open(path).score(GOOD) == board.score(GOOD)
 
 
+def test_the_file_of_the_version_before_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    board = measured(path)
+    board.save()
+    value = json.loads(path.read_text())
+    for record in value["miners"].values():
+        del record["proxy_answered"], record["proxy_silent"], record["proofs"]
+    del value["rounds"]
+    path.write_text(json.dumps({**value, "version": 1}))
+    assert Scoreboard.open(path).score(GOOD) == board.score(GOOD)
+
+
+def test_hotkeys_before_one_machine_are_found_by_their_times_and_earn_as_one(tmp_path: Path) -> None:
+    board = Scoreboard.open(tmp_path / "scores.json")
+    neurons = tuple(Neuron(uid, Hotkey(f"m{uid}"), Coldkey(f"c{uid}"), 0.0) for uid in range(4))
+    for now_s in range(50):
+        for neuron in neurons:
+            board.add_quality(neuron.hotkey, "transcription", 0.9, float(now_s))
+            board.add_probe(neuron.hotkey, answered=True)
+    draw = random.Random(4)
+    for _ in range(40):
+        machine = draw.uniform(0.3, 3.0)
+        paces = {Hotkey("m0"): machine, Hotkey("m1"): machine * draw.uniform(0.99, 1.01)}
+        board.add_round(paces | {Hotkey("m2"): draw.uniform(0.3, 3.0), Hotkey("m3"): draw.uniform(0.3, 3.0)})
+    board.save()
+    board, metagraph = Scoreboard.open(tmp_path / "scores.json"), Metagraph(1, "localnet", 1, 20, neurons, 0)
+    assert board.weights(metagraph) == pytest.approx({0: 1 / 6, 1: 1 / 6, 2: 1 / 3, 3: 1 / 3})
+    first = board.weigh(metagraph).miners[0]
+    assert first.group_uids == (0, 1)
+    assert any("answering times that rise and fall together with uid 1" in reason for reason in first.reasons)
+
+
+def test_a_proxy_that_denies_answers_is_flagged_and_one_that_does_not_is_not(tmp_path: Path) -> None:
+    board = Scoreboard.open(tmp_path / "scores.json")
+    for _ in range(60):
+        for hotkey in (GOOD, BAD):
+            board.add_probe(hotkey, answered=True)
+            board.add_account(hotkey, answered=1, silent=0)
+    assert not board.audit().is_flagged
+    board.add_account(GOOD, answered=0, silent=30)
+    audit = board.audit()
+    assert audit.is_flagged
+    assert audit.by_miner[GOOD] > 3.5 > audit.by_miner[BAD]
+    board.save()
+    assert Scoreboard.open(tmp_path / "scores.json").audit() == audit
+
+
+def test_a_capacity_is_the_better_of_the_last_two_tries(tmp_path: Path) -> None:
+    board = Scoreboard.open(tmp_path / "scores.json")
+    board.add_probe(GOOD, answered=True)
+    board.add_probe(GOOD, answered=False)
+    assert board.health([GOOD, NEW]) == {GOOD: Health(2, 1, None)}
+    for in_time, capacity in ((8, 8), (2, 8), (3, 3), (4, 4)):
+        board.add_proof(GOOD, in_time)
+        assert board.health([GOOD])[GOOD].capacity == capacity
+    board.save()
+    assert Scoreboard.open(tmp_path / "scores.json").health([GOOD])[GOOD].capacity == 4
+
+
 def test_each_weight_is_explained_by_its_parts(tmp_path: Path) -> None:
     board = measured(tmp_path / "scores.json")
     weighing = board.weigh(metagraph(GOOD, BAD, NEW))
@@ -119,8 +179,9 @@ def test_each_weight_is_explained_by_its_parts(tmp_path: Path) -> None:
     # S = A^a C^2.5 sum w c s
     assert good.credibility == 1.0
     assert (kind.share, kind.quality, kind.through_proxy, kind.direct) == (1.0, 1.0, 1.0, None)
-    assert bad.weight == 0.0
-    assert any("too low to earn" in reason for reason in bad.reasons)
+    assert good.earning == pytest.approx((good.score - 0.3) ** 2)
+    assert (bad.weight, bad.earning) == (0.0, 0.0)
+    assert any("is not above 0.3: it earns nothing" in reason for reason in bad.reasons)
     assert json.loads(json.dumps(weighing.to_dict()))["weights"] == {"0": 1.0}
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from bittensor_wallet import Keypair
 
-from violet.chain.types import Hotkey
+from violet.chain import Hotkey
 from violet.download import Downloader
 from violet.errors import DownloadError, ProtocolError, ProxyError, ProxyUnreachableError
 from violet.protocol import (
@@ -132,12 +132,6 @@ async def test_a_miner_registers_drains_and_asks_how_it_stands(proxy: FakeProxy,
     proxy.replies = [{**standing, "draining": "perhaps"}]
     with pytest.raises(ProtocolError, match="draining"):
         await client.me()
-
-
-async def test_a_validator_reports_which_miners_answered(proxy: FakeProxy, client: ProxyClient) -> None:
-    proxy.replies = [{"noted": 1}]
-    assert await client.report_health({Hotkey("5A"): True, Hotkey("5B"): False}) == 1
-    assert proxy.bodies == [{"miners": {"5A": True, "5B": False}}]
 
 
 async def test_audio_is_declared_and_stored_under_the_url_that_the_proxy_gives(
@@ -404,3 +398,15 @@ async def test_a_local_network_is_fetched_from_where_it_is_allowed(proxy: FakePr
     await downloader.fetch(replace(REF, url=proxy.url), tmp_path / "x", limit_bytes=2**20)
     assert (tmp_path / "x").read_bytes() == AUDIO
     await downloader.close()
+
+
+async def test_a_validators_report_is_signed_and_says_of_how_many_it_was_taken(
+    proxy: FakeProxy, client: ProxyClient
+) -> None:
+    proxy.replies = [{"miners": 1}]
+    miners: dict[Hotkey, dict[str, int | None]] = {
+        Hotkey("a"): {"asked": 4, "answered": 3, "capacity": None},
+        Hotkey("b"): {"asked": 2, "answered": 2, "capacity": 8},
+    }
+    assert await client.report(miners) == 1
+    assert proxy.bodies == [{"miners": miners}]

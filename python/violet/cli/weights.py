@@ -9,7 +9,7 @@ from pathlib import Path
 from violet.chain import connect
 from violet.cli.parsing import Parser, add_debug_flag, add_network_flags, read_network
 from violet.config import ENVIRONMENT, neuron_dir
-from violet.scoreboard import Scoreboard, StateError
+from violet.scoreboard import Audit, Scoreboard, StateError
 from violet.weighing import Weighed, Weighing
 
 CHAIN_TIMEOUT_S = 30.0
@@ -58,17 +58,18 @@ def main(argv: Sequence[str]) -> int:
         metagraph = chain.metagraph()
     finally:
         chain.close()
-    weighing = board.weigh(metagraph)
+    weighing, audit = board.weigh(metagraph), board.audit()
     if found.json:
         value = {"netuid": found.netuid, "network": found.network, "block": metagraph.block, **weighing.to_dict()}
-        print(json.dumps(value))
+        about_proxy = {"disagreement": audit.disagreement, "is_flagged": audit.is_flagged}
+        print(json.dumps({**value, "proxy": about_proxy}))
     else:
-        print("\n".join(_lines(weighing, explain=found.explain)))
+        print("\n".join(_lines(weighing, audit, explain=found.explain)))
     sys.stdout.flush()
     return 0
 
 
-def _lines(weighing: Weighing, *, explain: bool) -> list[str]:
+def _lines(weighing: Weighing, audit: Audit, *, explain: bool) -> list[str]:
     lines = [
         f"{'uid':>5}  {'weight':>7}  {'score':>6}  {'available':>9}  {'credible':>8}  {'group':<12}  quality by kind"
     ]
@@ -81,15 +82,19 @@ def _lines(weighing: Weighing, *, explain: bool) -> list[str]:
             f"  {miner.credibility:>8.3f}  {group:<12.12}  {kinds}"
         )
         if explain:
-            lines += _explained(miner)
+            lines += _explained(miner, weighing)
     if not weighing.weights:
         lines.append("nobody has earned a weight yet: nothing would be set")
     elif weighing.burned > 0:
         lines.append(f"burned: {weighing.burned:.4f}")
+    lines.append(
+        f"the proxy's account of miners: {audit.disagreement:+.1f} standard deviations from what was seen directly, "
+        + ("FLAGGED" if audit.is_flagged else "not flagged")
+    )
     return lines
 
 
-def _explained(miner: Weighed) -> list[str]:
+def _explained(miner: Weighed, weighing: Weighing) -> list[str]:
     lines = [f"       hotkey {miner.hotkey}"]
     for kind in miner.kinds:
         means = " and ".join(
@@ -101,7 +106,11 @@ def _explained(miner: Weighed) -> list[str]:
             f"{kind.quality:.3f} (the lesser of: {means})"
         )
     lines.append(
-        f"       score {miner.score:.3f}: the sum of these x the root of {miner.availability:.3f} available "
+        f"       score {miner.score:.3f}: the sum of these x the cube root of {miner.availability:.3f} available "
         f"x {miner.credibility:.3f} credible to the power of 2.5"
+    )
+    lines.append(
+        f"       which earns {miner.earning:.4f}; its group has {miner.group_share:.3f} of all "
+        f"that is earned, at most {weighing.group_cap:.2f}; its own share {miner.share:.4f}"
     )
     return lines + [f"       - {reason}" for reason in miner.reasons]

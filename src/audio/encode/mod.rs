@@ -12,8 +12,6 @@ use std::fs::File;
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::Path;
 
-pub(super) use quantize::uniform;
-
 use crate::{Error, Result};
 
 /// Highest sample rate that is written, Hz.

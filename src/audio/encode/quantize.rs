@@ -1,5 +1,7 @@
 //! Floats to integers, with dither where bits are lost.
 
+use crate::audio::random::uniform;
+
 /// Rounds samples to integers of `n_bits`, adding triangular noise of two steps to those that do not fit.
 ///
 /// Source: Lipshitz, Wannamaker and Vanderkooy, "Quantization and dither: a theoretical survey", JAES 40(5), 1992: noise
@@ -22,16 +24,6 @@ impl Quantizer {
         };
         wanted.round_ties_even().clamp(-self.scale, self.scale - 1.0) as i32
     }
-}
-
-/// The next number in [-0.5, 0.5). Source: Steele, Lea and Flood, `SplitMix64`, OOPSLA 2014.
-pub(in crate::audio) fn uniform(state: &mut u64) -> f32 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut bits = *state;
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^= bits >> 31;
-    (bits >> 40) as f32 / (1 << 24) as f32 - 0.5
 }
 
 #[cfg(test)]

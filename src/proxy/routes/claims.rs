@@ -78,6 +78,8 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
     let (quality, answered) = known.map_or((NEWCOMER_QUALITY, 0), |row| (row.quality, row.answered));
     let about = About { kinds: body.kinds, voices: body.voices, capacity: body.capacity, model: body.model };
     let seen = about.seen()?;
+    // Where validators tried it and it did less than it declares, it gets what it does.
+    let checked = app.notices.checked(&signed.hotkey, &app.committee(), clock::now_ms());
     let wanted = Wanted {
         miner: signed.hotkey.clone(),
         coldkey: signed.neuron.coldkey.clone(),
@@ -85,7 +87,7 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
         // Kinds that this proxy does not have are no error: a miner may be newer.
         kinds: about.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect(),
         voices: seen.voices.clone(),
-        capacity: assign::capacity(about.capacity, answered),
+        capacity: assign::capacity(about.capacity, answered).min(checked.capacity.unwrap_or(u32::MAX)),
         quality,
         was_draining: app.notices.is_draining(&signed.hotkey, clock::now_ms()),
     };

@@ -91,6 +91,9 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
         (true, None) => "submitted",
     };
     counter!("violet_submits_total", "outcome" => outcome).increment(1);
+    if receipt.is_new {
+        app.presence.count(&signed.hotkey, true);
+    }
     let state = if receipt.rejected.is_some() { "rejected" } else { "submitted" };
     let mut view = json!({"response_id": receipt.response_id, "state": state});
     if let Some(reason) = receipt.rejected {

@@ -4,6 +4,7 @@ mod admin;
 mod blobs;
 mod claims;
 mod events;
+mod health;
 mod miners;
 mod network;
 mod openai;
@@ -80,7 +81,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/validator/lease", post(validators::lease))
         .route("/v1/validator/commit", post(validators::commit))
         .route("/v1/validator/reveal", post(validators::reveal))
-        .route("/v1/validator/health", post(validators::report))
+        .route("/v1/validator/health", post(health::report))
         .route("/v1/validator/tasks/{id}", get(validators::show))
         .route("/v1/blobs/{sha256}", get(blobs::fetch).put(blobs::store))
         .route("/v1/network", get(network::show))

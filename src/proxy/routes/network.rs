@@ -20,14 +20,14 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
     let board = app.store.board();
     let rows = app.store.records().miners().await?;
     let rows: HashMap<Hotkey, MinerRow> = rows.into_iter().map(|row| (row.hotkey.clone(), row)).collect();
-    let now_ms = clock::now_ms();
+    let (now_ms, committee) = (clock::now_ms(), app.committee());
     let present = app.presence.present(now_ms);
     let miners: Vec<Value> = present
         .iter()
         .map(|(hotkey, seen)| {
             let row = rows.get(hotkey);
             let neuron = metagraph.as_ref().and_then(|m| m.neuron(hotkey.as_str()));
-            let reached = app.notices.reached(hotkey, now_ms);
+            let checked = app.notices.checked(hotkey, &committee, now_ms);
             let (latency_p50_s, latency_p95_s) = app.store.lately().latencies_s(hotkey);
             json!({
                 "uid": neuron.map(|neuron| neuron.uid),
@@ -36,8 +36,9 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
                 "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
+                "account": {"answered": seen.account.0, "silent": seen.account.1},
+                "checked": {"answers": checked.answers, "capacity": checked.capacity},
                 "last_seen_ms": seen.last_seen_ms, "draining": app.notices.is_draining(hotkey, now_ms),
-                "health": {"asked": reached.asked, "answered": reached.answered},
             })
         })
         .collect();
@@ -45,8 +46,9 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
         .iter()
         .flat_map(|metagraph| metagraph.validators(app.config.min_stake))
         .map(|neuron| {
+            let trust = app.trusts.of(&neuron.hotkey).value();
             json!({
-                "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake,
+                "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake, "trust": trust,
                 "dividends": neuron.dividends, "emission": neuron.emission,
             })
         })

@@ -182,6 +182,7 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
         hex::encode(Sha256::digest(format!("violet/commit/1\n{task_id}\n{}\n{salt}\n{text}", signed.hotkey)));
     let revealed = app.change(&task_id, |task, records| {
         let (now_ms, version) = (clock::now_ms(), task.version);
+        let had_verdict = task.verdict.is_some();
         let phase = task.reveal(&signed.hotkey, &commitment, scores.clone(), now_ms)?;
         if phase == Phase::Done {
             fault::point("before_verdict");
@@ -194,31 +195,17 @@ pub(super) async fn reveal(State(app): State<Arc<App>>, request: Request) -> Api
             scores: text.clone(),
             revealed_at_ms: now_ms,
         });
-        Ok(phase)
+        Ok((phase, had_verdict))
     });
-    let (_, phase) = revealed.await?;
+    let (task, (phase, had_verdict)) = revealed.await?;
     if phase == Phase::Done {
         fault::point("before_verdict_reply");
     }
     counter!("violet_reveals_total").increment(1);
+    if !had_verdict {
+        app.trusts.learn(&task);
+    }
     Ok(Json(json!({"phase": if phase == Phase::Done { Phase::Done } else { Phase::Reveal }})))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HealthBody {
-    miners: BTreeMap<Hotkey, bool>,
-}
-
-/// Takes what a validator found when it asked miners directly: whether each answered.
-pub(super) async fn report(State(app): State<Arc<App>>, request: Request) -> ApiResult<Json<Value>> {
-    let signed = request::signed_by_validator(&app, request).await?;
-    let mut report = signed.json::<HealthBody>()?.miners;
-    let metagraph = app.metagraph()?;
-    // Others are nobody's business here, and would let the record grow.
-    report.retain(|miner, _| metagraph.neuron(miner.as_str()).is_some());
-    app.notices.report(&app.store, &signed.hotkey, &report, clock::now_ms()).await?;
-    Ok(Json(json!({"noted": report.len()})))
 }
 
 /// Where an evaluation stands.
