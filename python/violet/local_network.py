@@ -72,6 +72,7 @@ class LocalNetwork:
         block_time_s: Time between two blocks.
         tempo: Blocks per epoch.
         kinds: Kinds of task that miners take; all that the models on this machine allow if None.
+        grace_s: How long the proxy waits for further miners after a task's first answer.
         commit_s: How long the proxy waits for a validator that does not judge.
         challenge_interval_s: Time between two rounds of each validator's direct challenges.
         start_timeout_s: Longest wait until every process answers.
@@ -89,6 +90,7 @@ class LocalNetwork:
         block_time_s: float = 0.25,
         tempo: int = 20,
         kinds: Sequence[str] | None = None,
+        grace_s: int = 40,
         commit_s: int = 120,
         challenge_interval_s: float = 20.0,
         start_timeout_s: float = START_TIMEOUT_S,
@@ -99,6 +101,7 @@ class LocalNetwork:
         self.tempo = tempo
         self._model = model
         self._kinds = kinds
+        self._grace_s = grace_s
         self._commit_s = commit_s
         self._challenge_interval_s = challenge_interval_s
         self._start_timeout_s = start_timeout_s
@@ -254,7 +257,8 @@ class LocalNetwork:
             "proxy",
             [
                 "proxy", *_NETWORK_FLAGS, "--host", host, "--port", port, "--data-dir", str(self.directory / "proxy"),
-                "--lease-s", "6", "--grace-s", "40", "--commit-s", str(self._commit_s), "--reveal-s", "20",
+                "--lease-s", "6", "--grace-s", str(self._grace_s), "--commit-s", str(self._commit_s),
+                "--reveal-s", "20",
             ],
         )  # fmt: skip
 
