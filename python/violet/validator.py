@@ -160,7 +160,7 @@ class Validator(Neuron):
             if known is not None:
                 self._note_challenge(response.miner, evaluation.kind, "proxy", passed=passes(evaluation.kind, score))
         covert.forget(evaluation.task_id)
-        await asyncio.to_thread(self._scores.save)
+        await self._save_scores()
         log.info(
             "%s (%s%s) judged: %s",
             evaluation.task_id,
@@ -171,6 +171,13 @@ class Validator(Neuron):
         if known is None and covert.is_due(self._n_validators):
             await covert.send(self._traded.intersection(evaluator.kinds))
         await self._reveal(client, evaluation, salt, text)
+
+    async def _save_scores(self) -> None:
+        """Saves them; a disk that cannot is said, and what was committed is revealed all the same."""
+        try:
+            await self._scores.save_in_background()
+        except OSError as error:
+            log.warning("scores not saved: %s", error)
 
     def _note_challenge(self, hotkey: Hotkey, kind: str, route: str, *, passed: bool) -> None:
         self._scores.add_challenge(hotkey, passed=passed)
@@ -194,7 +201,7 @@ class Validator(Neuron):
             try:
                 await self._challenge_all(challenger, dendrite)
                 await self._look_at_proxy(client)
-                await asyncio.to_thread(self._scores.save)
+                await self._save_scores()
             except (VioletError, OSError) as error:
                 log.warning("challenges: %s", error, exc_info=self.is_debug)
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
