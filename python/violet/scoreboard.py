@@ -33,7 +33,6 @@ class Scoreboard:
         self._writing = threading.Lock()
         self._texts = 0
         """Texts that were made."""
-        self._newest_written = 0
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -86,15 +85,14 @@ class Scoreboard:
     def _write(self, text: str, number: int) -> None:
         # Several evaluations end at one moment: their threads would make the backup under each other's hands.
         with self._writing:
-            if number < self._newest_written:
-                return
+            if number < self._texts:
+                return  # a newer one is on its way
             backup = _backup(self._path)
             if self._path.exists():
                 # A second name for the old text; the first is then given to the new one.
                 backup.unlink(missing_ok=True)
                 backup.hardlink_to(self._path)
             write_atomic(self._path, text)
-            self._newest_written = number
 
     def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float, *, direct: bool = False) -> None:
         """Counts the score of one response, in [0, 1]; `direct` when the validator asked the miner itself."""
