@@ -33,7 +33,7 @@ LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 CHECKED := $(wildcard python neurons tests/python benches)
 
-.PHONY: help demo build cuda develop models test docs fuzz lint format bench bench-load dist lock clean
+.PHONY: help demo build cuda develop models test soak docs fuzz lint format bench bench-load dist lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,9 @@ test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package
 	@$(RUN)/python -m mypy.stubtest violet._core
 	@set -o pipefail; $(RUN)/python -m pytest $(ARGS) 2>&1 | tee $(LOGS)/package.log
 	@.ci/tally $(LOGS)/*.log
+
+soak: models $(VENV)/.locked-dev ## A network of 20 miners and 3 validators does 500 tasks, and loses none (minutes)
+	@$(RUN)/python -m pytest -m soak -s tests/python/test_soak.py $(ARGS)
 
 docs: models $(VENV)/.locked-docs ## Run the notebook, draw the charts and build the documentation's site into site/
 	@$(RUN)/python .ci/notebook docs/research.ipynb

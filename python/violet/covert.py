@@ -73,9 +73,9 @@ class CovertChallenges:
         """Sends one of these kinds; None where the proxy does not take it now, which is logged."""
         if time.monotonic() < self._not_before_s or not kinds:
             return None
-        generator = self._seeds.draw(await asyncio.to_thread(self._block_hash))
-        kind = generator.choice(sorted(kinds))
         try:
+            generator = self._seeds.draw(await asyncio.to_thread(self._block_hash))
+            kind = generator.choice(sorted(kinds))
             known = await asyncio.to_thread(self._make, kind, generator)
             task_id = await self._submit(known)
         except (VioletError, OSError, ValueError) as error:

@@ -9,15 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import aiohttp
 
 from violet.corpus import packaged_clips
-from violet.demo_screen import Display, Job, Outcome, say, show_emission, show_outcome
+from violet.demo_screen import Display, Job, Outcome, say, show_emission, show_outcome, summary
 from violet.errors import VioletError
 from violet.local_network import LocalNetwork
 from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION
@@ -58,13 +58,17 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--port", type=int, metavar="PORT", help="port of the proxy (a free one)")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where its files go (a temporary directory)")
+    parser.add_argument(
+        "--json", action="store_true", help="print what came of it as one JSON object; the rest goes to standard error"
+    )
     arguments = parser.parse_args(argv)
     directory = arguments.directory or Path(tempfile.mkdtemp(prefix="violet-demo-"))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    succeeded = False
+    succeeded, output = False, sys.stdout
     try:
-        _run(directory, arguments)
+        with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
+            _run(directory, arguments, output)
         succeeded = True
     except (VioletError, OSError) as error:
         print(f"violet: error: {error}", file=sys.stderr)
@@ -84,7 +88,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(directory: Path, arguments: argparse.Namespace) -> None:
+def _run(directory: Path, arguments: argparse.Namespace, output: TextIO) -> None:
+    """Runs the network, says what happens, and writes the object of `--json` to `output`."""
     began = time.monotonic()
     say(f"Violet: a local chain, 1 proxy, 3 miners (one leaves words out), 2 validators. Logs: {directory / 'logs'}")
     port = arguments.port or (KEEP_PORT if arguments.keep and _is_free(KEEP_PORT) else None)
@@ -97,6 +102,8 @@ def _run(directory: Path, arguments: argparse.Namespace) -> None:
         show_emission(network)
         _check(network, outcomes)
         say(f"done in {time.monotonic() - began:.1f} s")
+        if arguments.json:
+            print(json.dumps(summary(network, outcomes)), file=output, flush=True)
         if arguments.keep:
             _keep(network)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from violet import wer, word_counts
+from violet.chain import Hotkey
 from violet.corpus import Clip
 from violet.local_network import LocalNetwork, Member
 from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION
@@ -141,6 +142,57 @@ def show_emission(network: LocalNetwork) -> None:
         )
         say(f"  {_label(member):14} {member.uid:3}{row}{neuron.incentive:12.3f}{neuron.emission:12.4f}")
     say("")
+
+
+def summary(network: LocalNetwork, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """What came of the tasks, and what every neuron earns, as JSON can write it."""
+    by_uid = {neuron.uid: neuron for neuron in network.chain.metagraph().neurons}
+    names = {member.hotkey: member.name for member in network.members if member.hotkey}
+    weights = network.chain.weights()
+    return {
+        "proxy": network.url,
+        "tasks": [_task_summary(outcome, names) for outcome in outcomes],
+        "neurons": [
+            {
+                "name": member.name,
+                "role": member.role,
+                "uid": member.uid,
+                "hotkey": member.hotkey,
+                "is_bad": member.is_bad,
+                "weights": {
+                    names[by_uid[v].hotkey]: row[member.uid] for v, row in weights.items() if member.uid in row
+                },
+                "incentive": by_uid[member.uid].incentive,
+                "dividends": by_uid[member.uid].dividends,
+                "emission": by_uid[member.uid].emission,
+            }
+            for member in network.members
+            if member.uid is not None
+        ],
+    }
+
+
+def _task_summary(outcome: Outcome, names: Mapping[Hotkey, str]) -> dict[str, Any]:
+    task, job = outcome.task, outcome.job
+    verdict = task.get("verdict") or {}
+    scores = verdict.get("scores", {})
+    answers = {
+        names[slot["miner"]]: {"latency_s": slot["latency_s"], "score": scores.get(slot["response_id"])}
+        for slot in task["slots"]
+        if slot.get("response_id") is not None
+    }
+    found = {
+        "name": job.name,
+        "id": task["id"],
+        "kind": job.kind,
+        "state": task["state"],
+        "duration_s": outcome.duration_s,
+        "answers": answers,
+    }
+    if job.kind == TRANSCRIPTION and job.clip is not None:
+        text = (task.get("answer") or {}).get("text", "").strip()
+        found |= {"text": text, "truth": job.clip.text, "wer": wer(job.clip.text, text, NORMALIZER)}
+    return found
 
 
 def say(text: str) -> None:

@@ -54,6 +54,8 @@ class Member:
     uid: int | None = None
     is_bad: bool = False
     """Whether it leaves words out on purpose."""
+    metrics_url: str | None = None
+    """Where a neuron serves `/metrics` and `/healthz`."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
 
@@ -69,6 +71,11 @@ class LocalNetwork:
         port: Port of the proxy; a free one if None.
         block_time_s: Time between two blocks.
         tempo: Blocks per epoch.
+        kinds: Kinds of task that miners take; all that the models on this machine allow if None.
+        grace_s: How long the proxy waits for further miners after a task's first answer.
+        commit_s: How long the proxy waits for a validator that does not judge.
+        challenge_interval_s: Time between two rounds of each validator's direct challenges.
+        start_timeout_s: Longest wait until every process answers.
     """
 
     def __init__(
@@ -82,23 +89,32 @@ class LocalNetwork:
         port: int | None = None,
         block_time_s: float = 0.25,
         tempo: int = 20,
+        kinds: Sequence[str] | None = None,
+        grace_s: int = 40,
+        commit_s: int = 120,
+        challenge_interval_s: float = 20.0,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self.directory = directory
         self.url = f"http://127.0.0.1:{port or _free_port()}"
         self.block_time_s = block_time_s
         self.tempo = tempo
         self._model = model
+        self._kinds = kinds
+        self._grace_s = grace_s
+        self._commit_s = commit_s
+        self._challenge_interval_s = challenge_interval_s
+        self._start_timeout_s = start_timeout_s
         self._chain_path = directory / "localnet.sqlite"
         self._ready_path = directory / "proxy.ready"
-        wallets = directory / "wallets"
         rules = Rules(netuid=NETUID, tempo=tempo, block_time_s=block_time_s, weights_rate_limit=tempo // 2)
         localnet.create(self._chain_path, rules)
         self.chain = localnet.LocalChain.open(self._chain_path, NETUID, None)
         self.members = [
             self._proxy(),
-            *(self._neuron("validator", index + 1, wallets) for index in range(n_validators)),
+            *(self._neuron("validator", index + 1) for index in range(n_validators)),
             *(
-                self._neuron("miner", index + 1, wallets, is_bad=has_bad_miner and index + 1 == n_miners)
+                self._neuron("miner", index + 1, is_bad=has_bad_miner and index + 1 == n_miners)
                 for index in range(n_miners)
             ),
         ]
@@ -148,7 +164,7 @@ class LocalNetwork:
         """
         for member in self.members:
             self.spawn(member.name)
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self._start_timeout_s
         wanted = {member.hotkey for member in self.members if member.role == "miner"}
         while True:
             self.check_alive()
@@ -156,9 +172,16 @@ class LocalNetwork:
             if network is not None and wanted <= {miner["hotkey"] for miner in network["miners"]}:
                 return
             if time.monotonic() > deadline:
-                message = f"the network is not up after {START_TIMEOUT_S:.0f} s; look at the logs in {self.logs}"
+                message = f"the network is not up after {self._start_timeout_s:.0f} s; look at the logs in {self.logs}"
                 raise NetworkError(message)
             time.sleep(0.05)
+
+    def join(self, role: Literal["miner", "validator"]) -> Member:
+        """Registers one more miner or validator while the network runs, and starts it."""
+        member = self._neuron(role, 1 + sum(member.role == role for member in self.members))
+        self.members.append(member)
+        self.spawn(member.name)
+        return member
 
     def spawn(self, name: str) -> None:
         """Starts (or starts again) the process called `name`."""
@@ -234,12 +257,14 @@ class LocalNetwork:
             "proxy",
             [
                 "proxy", *_NETWORK_FLAGS, "--host", host, "--port", port, "--data-dir", str(self.directory / "proxy"),
-                "--lease-s", "6", "--grace-s", "40", "--commit-s", "120", "--reveal-s", "20",
+                "--lease-s", "6", "--grace-s", str(self._grace_s), "--commit-s", str(self._commit_s),
+                "--reveal-s", "20",
             ],
         )  # fmt: skip
 
-    def _neuron(self, role: Role, number: int, wallets: Path, *, is_bad: bool = False) -> Member:
+    def _neuron(self, role: Role, number: int, *, is_bad: bool = False) -> Member:
         name = f"{role}-{number}"
+        wallets = self.directory / "wallets"
         wallet = create_wallet(name, "default", wallets)
         hotkey = Hotkey(wallet.hotkey.ss58_address)
         uid = localnet.register(self._chain_path, wallet.hotkey, wallet.coldkeypub.ss58_address).uid
@@ -251,15 +276,17 @@ class LocalNetwork:
             "--model", self._model, "--neuron.path", str(self.directory / name), "--neuron.sync_interval_s", "1",
             "--poll.wait_s", "5",
         ]  # fmt: skip
-        arguments += ["--metrics.port", str(_free_port())]
+        metrics_port = _free_port()
+        arguments += ["--metrics.port", str(metrics_port)]
         if role == "validator":
-            arguments += ["--challenge.interval_s", "20"]
+            arguments += ["--challenge.interval_s", str(self._challenge_interval_s)]
         else:
             # Miners that measure at the same time would measure each other.
             arguments += ["--capacity", "1"]
+            arguments += [] if self._kinds is None else ["--mine.kinds", ",".join(self._kinds)]
         if is_bad:
             arguments += ["--dev.drop_words", "0.3"]
-        return Member(name, role, arguments, hotkey, uid, is_bad)
+        return Member(name, role, arguments, hotkey, uid, is_bad, f"http://127.0.0.1:{metrics_port}")
 
 
 _NETWORK_FLAGS = ("--subtensor.network", "localnet", "--netuid", str(NETUID))

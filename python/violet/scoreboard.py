@@ -1,7 +1,9 @@
 """What one validator knows about each miner, kept across restarts, and the weights that follow from it."""
 
+import asyncio
 import json
 import logging
+import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -61,6 +63,9 @@ class Scoreboard:
         self._path = path
         self._records = records
         self._rounds = deque(rounds or [], maxlen=_core.MAX_ROUNDS)
+        self._writing = threading.Lock()
+        self._texts = 0
+        """Texts that were made."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -91,17 +96,37 @@ class Scoreboard:
         Raises:
             OSError: It cannot be written.
         """
+        self._write(*self._text())
+
+    async def save_in_background(self) -> None:
+        """As `save`, without holding the event loop up while the disk writes. Only from the loop that adds.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        await asyncio.to_thread(self._write, *self._text())
+
+    def _text(self) -> tuple[str, int]:
+        """What is to be written, with its number; made where nothing is added meanwhile."""
         value = {
             "version": VERSION,
             "miners": {hotkey: asdict(record) for hotkey, record in self._records.items()},
             "rounds": list(self._rounds),
         }
-        backup = _backup(self._path)
-        if self._path.exists():
-            # A second name for the old text; the first is then given to the new one.
-            backup.unlink(missing_ok=True)
-            backup.hardlink_to(self._path)
-        write_atomic(self._path, json.dumps(value))
+        self._texts += 1
+        return json.dumps(value), self._texts
+
+    def _write(self, text: str, number: int) -> None:
+        # Several evaluations end at one moment: their threads would make the backup under each other's hands.
+        with self._writing:
+            if number < self._texts:
+                return  # a newer one is on its way
+            backup = _backup(self._path)
+            if self._path.exists():
+                # A second name for the old text; the first is then given to the new one.
+                backup.unlink(missing_ok=True)
+                backup.hardlink_to(self._path)
+            write_atomic(self._path, text)
 
     def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float, *, direct: bool = False) -> None:
         """Counts the score of one response, in [0, 1]; `direct` when the validator asked the miner itself."""

@@ -164,7 +164,7 @@ class Validator(Neuron):
             if known is not None:
                 self._note_challenge(response.miner, evaluation.kind, "proxy", passed=passes(evaluation.kind, score))
         covert.forget(evaluation.task_id)
-        await asyncio.to_thread(self._scores.save)
+        await self._save_scores()
         log.info(
             "%s (%s%s) judged: %s",
             evaluation.task_id,
@@ -175,6 +175,13 @@ class Validator(Neuron):
         if known is None and covert.is_due(len(self._account.validators)):
             await covert.send(self._account.kinds.intersection(evaluator.kinds))
         await self._reveal(client, evaluation, salt, text)
+
+    async def _save_scores(self) -> None:
+        """Saves them; a disk that cannot is said, and what was committed is revealed all the same."""
+        try:
+            await self._scores.save_in_background()
+        except OSError as error:
+            log.warning("scores not saved: %s", error)
 
     def _note_challenge(self, hotkey: Hotkey, kind: str, route: str, *, passed: bool) -> None:
         self._scores.add_challenge(hotkey, passed=passed)
@@ -198,7 +205,7 @@ class Validator(Neuron):
             try:
                 await self._challenge_all(challenger, dendrite)
                 await self._compare_with_proxy(client)
-                await asyncio.to_thread(self._scores.save)
+                await self._save_scores()
                 await self._report(client)
             except (VioletError, OSError) as error:
                 log.warning("challenges: %s", error, exc_info=self.is_debug)

@@ -11,7 +11,10 @@ import pytest
 import violet
 from violet import _core
 from violet.challenge import SPEECH_RATE, Maker, Seeds, draw_changes
+from violet.client import AsyncClient
 from violet.corpus import Clip, clips_in, clips_of, packaged_clips
+from violet.covert import CovertChallenges
+from violet.errors import ChainUnreachableError
 from violet.grammar import draw_name, draw_text
 from violet.protocol import INLINE_LIMIT_BYTES
 from violet.transcriber import Transcriber
@@ -139,3 +142,19 @@ def _empty(tmp_path: Path) -> Path:
     path = tmp_path / "empty"
     path.mkdir()
     return path
+
+
+async def test_no_challenge_is_sent_while_the_chain_is_away() -> None:
+    asked = []
+
+    def away() -> str:
+        asked.append(1)
+        raise ChainUnreachableError("node is away")
+
+    async with AsyncClient("http://127.0.0.1:9") as client:
+        maker = Maker(packaged_clips(), None)
+        covert = CovertChallenges(client, maker, Seeds(b"secret"), away, 0.18)
+        # What the validator does besides, such as to reveal, must go on.
+        assert await covert.send({"analysis"}) is None
+        assert await covert.send({"analysis"}) is None
+    assert len(asked) == 1, "not for every task"

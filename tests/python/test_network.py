@@ -186,11 +186,20 @@ def demo_processes(directory: Path) -> list[str]:
 
 
 def test_demo_shows_a_verified_transcript_and_pays_the_honest_miners(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "violet", "demo", "--directory", str(tmp_path)]
+    command = [sys.executable, "-m", "violet", "demo", "--json", "--directory", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "every honest miner earns more than miner-3" in run.stdout
-    assert "WER    0.0%" in run.stdout
+    # For people on standard error, for programs on standard output.
+    assert "every honest miner earns more than miner-3" in run.stderr
+    assert "WER    0.0%" in run.stderr
+    found = json.loads(run.stdout)
+    assert {task["kind"] for task in found["tasks"]} == {"transcription", "analysis", "synthesis"}
+    assert {task["state"] for task in found["tasks"]} == {"verified"}
+    assert min(task["wer"] for task in found["tasks"] if "wer" in task) == 0.0
+    earned = {neuron["name"]: neuron["emission"] for neuron in found["neurons"]}
+    assert min(earned["miner-1"], earned["miner-2"]) > earned["miner-3"]
+    miner = next(neuron for neuron in found["neurons"] if neuron["name"] == "miner-1")
+    assert set(miner["weights"]) == {"validator-1", "validator-2"}
     assert demo_processes(tmp_path) == []
 
 

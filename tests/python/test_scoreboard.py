@@ -1,5 +1,6 @@
 """A validator's scoreboard: what is kept across restarts, and the weights that follow."""
 
+import asyncio
 import json
 import random
 from pathlib import Path
@@ -196,3 +197,18 @@ def test_a_group_is_explained_by_what_links_it(tmp_path: Path) -> None:
     weighing = board.weigh(Metagraph(1, "localnet", 1, 20, neurons, 0))
     assert [miner.group_uids for miner in weighing.miners] == [(0, 1, 2), (0, 1, 2), (0, 1, 2), (3,), (4,)]
     assert any("one coldkey with uid 0; one address with uid 2" in reason for reason in weighing.miners[1].reasons)
+
+
+async def test_evaluations_that_end_together_save_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    board = measured(path)
+    saves = []
+    for number in range(20):
+        board.add_quality(Hotkey(f"miner {number}"), "analysis", 1.0, float(number))
+        saves.append(asyncio.create_task(board.save_in_background()))
+        await asyncio.sleep(0)
+    await asyncio.gather(*saves)
+    # The newest is what is kept, whichever thread came last.
+    assert Scoreboard.open(path).score(Hotkey("miner 19")) == board.score(Hotkey("miner 19"))
+    assert set(json.loads(path.read_text())["miners"]) >= {f"miner {number}" for number in range(20)}
+    assert Scoreboard.open(path.with_name("scores.json.backup")).score(GOOD) == board.score(GOOD)

@@ -81,8 +81,12 @@ class Ledger:
         self.path = path
         self._clock = clock
         self._lock = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
         try:
-            uri = f"{path.absolute().as_uri()}?mode=rw"
+            uri = f"{self.path.absolute().as_uri()}?mode=rw"
+            self._file = self._identity()
             self._db = sqlite3.connect(
                 uri, uri=True, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
             )
@@ -90,9 +94,29 @@ class Ledger:
             self._db.row_factory = sqlite3.Row
             self._db.executescript(f"BEGIN IMMEDIATE; {LATER_SCHEMA} COMMIT;")
             self.rules = Rules(**json.loads(self._db.execute("SELECT rules FROM chain").fetchone()["rules"]))
-        except (sqlite3.Error, TypeError, ValueError) as error:
-            message = f"no localnet at {path} ({error}); make one with: violet localnet create"
+        except (sqlite3.Error, OSError, TypeError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            message = f"no localnet at {self.path} ({why}); make one with: violet localnet create"
             raise ChainUnreachableError(message) from error
+
+    def _identity(self) -> tuple[int, int]:
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
+
+    def _follow_file(self) -> None:
+        """Opens the file again if another one is in its place; it would go on in one that nobody else has.
+
+        Raises:
+            ChainUnreachableError: There is none now, as if the node were away.
+        """
+        try:
+            is_same = self._identity() == self._file
+        except OSError as error:
+            message = f"localnet at {self.path}: {error.strerror}"
+            raise ChainUnreachableError(message) from error
+        if not is_same:
+            self._db.close()
+            self._open()
 
     @classmethod
     def create(cls, path: Path, rules: Rules, clock: Callable[[], float] = time.time) -> Self:
@@ -293,6 +317,7 @@ class Ledger:
             ChainUnreachableError: The file is gone, damaged or locked for too long.
         """
         with self._lock:
+            self._follow_file()
             try:
                 if is_faulty:
                     self._suffer()

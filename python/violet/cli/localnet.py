@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from violet.chain.ledger import Rules
@@ -99,7 +99,6 @@ def main(argv: Sequence[str]) -> int:
     staking.add_argument("--hotkey", metavar="SS58", help="whose, instead of the wallet's")
     staking.set_defaults(run=_stake)
     showing = actions.add_parser("show", help="who is registered, and what each earned")
-    showing.add_argument("--json", action="store_true", help="print one JSON object")
     showing.set_defaults(run=_show)
     stepping = actions.add_parser("step", help="move the chain on, besides what time does")
     stepping.add_argument("blocks", nargs="?", type=number(int, 0, MAX_BLOCKS), default=1, metavar="BLOCKS", help="(1)")
@@ -119,6 +118,7 @@ def main(argv: Sequence[str]) -> int:
     breaking.add_argument("--count", type=number(int, 1, 1000), default=1, metavar="N", help="how many calls (1)")
     breaking.set_defaults(run=_fault)
     for action in (making, joining, staking, showing, stepping, breaking):
+        action.add_argument("--json", action="store_true", help="print one JSON object")
         action.add_argument(
             "--path", type=Path, metavar="FILE", help="the chain's file (VIOLET_LOCALNET, or the user's own)"
         )
@@ -151,7 +151,8 @@ def _add_wallet_flags(parser: argparse.ArgumentParser) -> None:
 
 def _fault(found: argparse.Namespace) -> None:
     inject(found.path, found.kind, found.value, found.count)
-    print(f"{found.kind} {found.value:g} x {found.count}")
+    value = {"kind": found.kind, "value": found.value, "count": found.count}
+    _say(found, f"{found.kind} {found.value:g} x {found.count}", value)
 
 
 def _create(found: argparse.Namespace) -> None:
@@ -169,14 +170,15 @@ def _create(found: argparse.Namespace) -> None:
         reveal_period=found.reveal_period or Rules().reveal_period,
     )
     create(found.path, rules)
-    print(f"{found.path}: subnet {rules.netuid}, a block every {rules.block_time_s:g} s, {rules.tempo} blocks an epoch")
+    text = f"{found.path}: subnet {rules.netuid}, a block every {rules.block_time_s:g} s, {rules.tempo} blocks an epoch"
+    _say(found, text, {"path": str(found.path), "rules": dataclasses.asdict(rules)})
 
 
 def _register(found: argparse.Namespace) -> None:
     opened = create_wallet if found.create_wallet else load_wallet
     wallet = opened(found.wallet_name, found.wallet_hotkey, found.wallet_path)
     neuron = register(found.path, wallet.hotkey, wallet.coldkeypub.ss58_address)
-    print(f"uid {neuron.uid}: hotkey {neuron.hotkey} of {neuron.coldkey}")
+    _say(found, f"uid {neuron.uid}: hotkey {neuron.hotkey} of {neuron.coldkey}", dataclasses.asdict(neuron))
 
 
 def _stake(found: argparse.Namespace) -> None:
@@ -184,7 +186,8 @@ def _stake(found: argparse.Namespace) -> None:
     if hotkey is None:
         hotkey = load_wallet(found.wallet_name, found.wallet_hotkey, found.wallet_path).hotkey.ss58_address
     neuron = add_stake(found.path, hotkey, found.amount)
-    print(f"uid {neuron.uid}: hotkey {neuron.hotkey} has a stake of {neuron.stake:g}")
+    text = f"uid {neuron.uid}: hotkey {neuron.hotkey} has a stake of {neuron.stake:g}"
+    _say(found, text, dataclasses.asdict(neuron))
 
 
 def _show(found: argparse.Namespace) -> None:
@@ -209,4 +212,9 @@ def _show(found: argparse.Namespace) -> None:
 
 
 def _step(found: argparse.Namespace) -> None:
-    print(f"block {step(found.path, found.blocks)}")
+    block = step(found.path, found.blocks)
+    _say(found, f"block {block}", {"block": block})
+
+
+def _say(found: argparse.Namespace, text: str, value: Mapping[str, object]) -> None:
+    print(json.dumps(value) if found.json else text)

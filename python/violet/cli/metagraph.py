@@ -88,6 +88,7 @@ def main(argv: Sequence[str]) -> int:
     )
     add_network_flags(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="replace this file again and again (print once)")
+    parser.add_argument("--json", action="store_true", help="changes nothing: it is JSON already")
     add_interval_flag(parser, "--interval")
     add_debug_flag(parser)
     found = parser.parse_args(argv)

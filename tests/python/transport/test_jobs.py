@@ -7,15 +7,13 @@ from dataclasses import replace
 import pytest
 from bittensor_wallet import Keypair, Wallet
 
-from test_transport import REQUEST, Miner, calling, validator, wallet
+from fixtures.axons import REQUEST, Miner, calling
 from violet.chain import Hotkey
 from violet.errors import BusyError, ProtocolError
 from violet.protocol import TaskId
 from violet.transport import ValidatorDendrite, VioletFetch
 from violet.transport import dendrite as dendrite_module
 from violet.transport.jobs import Jobs
-
-__all__ = ["validator", "wallet"]
 
 
 @pytest.fixture
