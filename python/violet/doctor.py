@@ -23,6 +23,7 @@ from violet import VioletError, _core, models
 from violet.cli.parsing import Parser, add_debug_flag, add_network_flags, number, read_network
 from violet.models.registry import TINY_EN
 from violet.progress import megabytes
+from violet.sdk import NO_AXONS, btcli_flags, has_axons, installed_sdk
 
 MIN_FREE_BYTES = 1_000_000_000
 """Free space below which the larger models no longer fit."""
@@ -42,17 +43,11 @@ CHAIN_TIMEOUT_S = 20.0
 MAX_AHEAD_S, MAX_BEHIND_S = 2.0, 10.0
 """How far a clock may differ before the proxy refuses its signatures (docs/protocol.md)."""
 
-NEEDED_DISTRIBUTIONS = (
-    "bittensor",
-    "bittensor-wallet",
-    "aiohttp",
-    "fastapi",
-    "numpy",
-    "prometheus-client",
-    "pydantic",
-    "uvicorn",
-)
+NEEDED_DISTRIBUTIONS = ("bittensor", "bittensor-wallet", "aiohttp", "numpy", "prometheus-client", "pydantic")
 """What neurons import besides Violet."""
+
+AXON_DISTRIBUTIONS = ("fastapi", "uvicorn")
+"""What they import besides for their axons, where the SDK has any."""
 
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "asimd")
 """Instructions that make the arithmetic faster."""
@@ -152,7 +147,7 @@ def extension() -> Finding:
 def packages() -> Finding:
     """The Python packages that neurons import."""
     versions, missing = [], []
-    for name in NEEDED_DISTRIBUTIONS:
+    for name in NEEDED_DISTRIBUTIONS + (AXON_DISTRIBUTIONS if has_axons() else ()):
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
@@ -160,6 +155,12 @@ def packages() -> Finding:
     if missing:
         command = f"{sys.executable} -m pip install -r requirements.txt"
         return Finding("packages", "broken", f"not installed: {', '.join(missing)}", command)
+    if not has_axons():
+        try:
+            installed_sdk()
+        except VioletError as error:
+            return Finding("packages", "broken", str(error), f"{sys.executable} -m pip install -r requirements.txt")
+        return Finding("packages", "note", f"{', '.join(versions)}: {NO_AXONS}", 'docs/operators.md, "SDK 11"')
     return Finding("packages", "ok", ", ".join(versions))
 
 
@@ -310,7 +311,7 @@ def chain(found: argparse.Namespace, hotkey: str | None) -> Finding:
     text = f"{where}: block {metagraph.block}, {len(metagraph.neurons)} neurons"
     neuron = next((neuron for neuron in metagraph.neurons if neuron.hotkey == hotkey), None)
     if hotkey is not None and neuron is None:
-        register = f"btcli subnet register --netuid {found.netuid} --subtensor.network {found.network}"
+        register = f"btcli subnet register --netuid {found.netuid} {btcli_flags(network=found.network)}"
         mend = "violet localnet register" if found.network == "localnet" else register
         return Finding("chain", "note", f"{text}; hotkey {hotkey} is not registered", mend)
     if neuron is not None:

@@ -1,4 +1,7 @@
-"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain."""
+"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain.
+
+Where the installed SDK has no dendrite (SDK 11), it asks nobody directly, and takes the proxy's word for who is there.
+"""
 
 import asyncio
 import contextlib
@@ -6,7 +9,8 @@ import hashlib
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from violet.chain import EpochInfo, Hotkey, Metagraph
 from violet.chain import Neuron as ChainNeuron
@@ -25,14 +29,21 @@ from violet.neuron import Neuron, log, run_neuron
 from violet.protocol import KINDS, Evaluation, commitment, member, new_salt, scores_text
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
+from violet.sdk import NO_AXONS, has_axons
 from violet.speaking import Voices, voices_here
-from violet.transport import Answer, Capabilities, ValidatorDendrite
+from violet.transport import Answer, Capabilities
+
+if TYPE_CHECKING:
+    from violet.transport import ValidatorDendrite
 
 MAX_EVALUATIONS = 8
 """Evaluations in hand at once: one is judged while others wait for their reveal."""
 
 RETRY_S = 2.0
 """Pause after a proxy or chain that did not answer or refused."""
+
+PRESENT_MS = 90_000
+"""A miner that the proxy heard from within this time is there: one without work asks at least every 30 s."""
 
 REVEAL_RETRY_S = 0.5
 """Pause while other validators may still commit."""
@@ -81,16 +92,15 @@ class Validator(Neuron):
             async with (
                 self.proxy_client() as client,
                 AsyncClient(config.proxy_url, self._api_key()) as user,
-                _closing(self._dendrite()) as dendrite,
+                self._dendrite() as dendrite,
             ):
                 evaluator = Evaluator(engine, client, listener)
                 maker = Maker(self._clips, voices)
                 covert = CovertChallenges(user, maker, self._seeds, self.chain.block_hash, config.challenge_share)
-                challenger = Challenger(dendrite, maker, listener)
                 background = [
                     asyncio.create_task(self.follow_chain()),
                     asyncio.create_task(self._evaluate_forever(evaluator, client, covert)),
-                    asyncio.create_task(self._challenge_forever(challenger, dendrite, client)),
+                    asyncio.create_task(self._challenge_forever(dendrite, maker, listener, client)),
                     asyncio.create_task(self._set_weights_forever()),
                 ]
                 await self.until_stopped(stop, background)
@@ -101,12 +111,24 @@ class Validator(Neuron):
             engine.close()
             self._scores.save()
 
-    def _dendrite(self) -> ValidatorDendrite:
-        return ValidatorDendrite(
+    @contextlib.asynccontextmanager
+    async def _dendrite(self) -> AsyncIterator["ValidatorDendrite | None"]:
+        """What calls miners; None where the installed SDK has no such thing."""
+        if not has_axons():
+            log.warning("%s; who is there, the proxy says alone", NO_AXONS)
+            yield None
+            return
+        from violet.transport import ValidatorDendrite
+
+        dendrite = ValidatorDendrite(
             self.wallet.hotkey,
             timeout_s=self._config.query_timeout_s,
             allow_private=self._config.network in PRIVATE_NETWORKS,
         )
+        try:
+            yield dendrite
+        finally:
+            await dendrite.close()
 
     def _api_key(self) -> str | None:
         path = self._config.challenge_api_key_file
@@ -188,19 +210,23 @@ class Validator(Neuron):
                 return
 
     async def _challenge_forever(
-        self, challenger: Challenger, dendrite: ValidatorDendrite, client: ProxyClient
+        self, dendrite: "ValidatorDendrite | None", maker: Maker, listener: Listener | None, client: ProxyClient
     ) -> None:
+        challenger = None if dendrite is None else Challenger(dendrite, maker, listener)
         while True:
             try:
-                await self._challenge_all(challenger, dendrite)
-                await self._look_at_proxy(client)
+                if dendrite is not None and challenger is not None:
+                    await self._challenge_all(challenger, dendrite)
+                miners = await self._look_at_proxy(client)
+                if dendrite is None:
+                    self._believe(miners, time.time_ns() // 1_000_000)
                 await asyncio.to_thread(self._scores.save)
             except (VioletError, OSError) as error:
                 log.warning("challenges: %s", error, exc_info=self.is_debug)
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> None:
+    async def _challenge_all(self, challenger: Challenger, dendrite: "ValidatorDendrite") -> None:
         """One round: every miner at one moment, each with a question of its own."""
         own = self.wallet.hotkey.ss58_address
         miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
@@ -238,12 +264,27 @@ class Validator(Neuron):
             "uid %d challenged (%s): %.2f in %.2f s", miner.uid, outcome.kind, outcome.score.score, outcome.latency_s
         )
 
-    async def _look_at_proxy(self, client: ProxyClient) -> None:
-        """Notes what the proxy says of its miners and validators."""
+    async def _look_at_proxy(self, client: ProxyClient) -> list[dict[str, Any]]:
+        """Notes what the proxy says of its miners and validators; its miners."""
         document = (await client.network()).document
-        kinds = {kind for miner in member(document, "miners", list) for kind in miner.get("kinds", ())}
+        miners: list[dict[str, Any]] = member(document, "miners", list)
+        kinds = {kind for miner in miners for kind in miner.get("kinds", ())}
         self._traded = frozenset(kinds.intersection(KINDS))
         self._n_validators = len(member(document, "validators", list))
+        return miners
+
+    def _believe(self, miners: Iterable[dict[str, Any]], now_ms: int) -> None:
+        """Counts who is there by the proxy's account, for who cannot ask the miners itself."""
+        here = {
+            member(miner, "hotkey", str)
+            for miner in miners
+            if now_ms - member(miner, "last_seen_ms", int) <= PRESENT_MS
+        }
+        asked = [n.hotkey for n in self.metagraph.now.neurons if n.hotkey in here or n.hotkey in self._scores]
+        for hotkey in asked:
+            self._scores.add_probe(hotkey, answered=hotkey in here)
+        self.metrics.asked.set(len(asked))
+        self.metrics.answering.set(len(here.intersection(asked)))
 
     async def _set_weights_forever(self) -> None:
         while True:
@@ -300,14 +341,6 @@ class Validator(Neuron):
         since = epoch.blocks_since_last_update
         has_set = since is not None and since <= window - left
         return left if has_set else 0
-
-
-@contextlib.asynccontextmanager
-async def _closing(dendrite: ValidatorDendrite) -> AsyncIterator[ValidatorDendrite]:
-    try:
-        yield dendrite
-    finally:
-        await dendrite.close()
 
 
 def main(argv: Sequence[str]) -> int:
