@@ -152,15 +152,16 @@ def packages() -> Finding:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
+    install = f"{sys.executable} -m pip install -r requirements.txt"
     if missing:
-        command = f"{sys.executable} -m pip install -r requirements.txt"
-        return Finding("packages", "broken", f"not installed: {', '.join(missing)}", command)
+        return Finding("packages", "broken", f"not installed: {', '.join(missing)}", install)
+    try:
+        installed_sdk()
+    except VioletError as error:
+        return Finding("packages", "broken", str(error), install)
     if not has_axons():
-        try:
-            installed_sdk()
-        except VioletError as error:
-            return Finding("packages", "broken", str(error), f"{sys.executable} -m pip install -r requirements.txt")
-        return Finding("packages", "note", f"{', '.join(versions)}: {NO_AXONS}", 'docs/operators.md, "SDK 11"')
+        mend = "docs/operators.md says what works: With Bittensor's SDK 11"
+        return Finding("packages", "note", f"{', '.join(versions)}: {NO_AXONS}", mend)
     return Finding("packages", "ok", ", ".join(versions))
 
 

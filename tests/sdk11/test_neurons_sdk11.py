@@ -1,5 +1,6 @@
 """Neurons where SDK 11 is installed: they start without axons, and the proxy is their only door."""
 
+import asyncio
 import importlib.metadata
 import json
 import os
@@ -18,13 +19,16 @@ from packaging.requirements import Requirement
 
 import violet
 from violet import doctor
-from violet.chain import Hotkey
+from violet.chain import Hotkey, localnet
+from violet.chain.ledger import Rules
+from violet.config import ValidatorConfig
 from violet.corpus import packaged_clips
 from violet.errors import WalletError
 from violet.local_network import LocalNetwork
 from violet.protocol import signed_headers
 from violet.scoreboard import Scoreboard
 from violet.sdk import CHAIN_ONLY, btcli_flags, has_axons, installed_sdk
+from violet.validator import PRESENT_MS, Validator
 from violet.wallet import create_wallet, load_wallet
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +107,31 @@ def test_the_doctor_says_what_is_missing_here() -> None:
     assert finding.state == "note"
     assert f"bittensor {bittensor.__version__}" in finding.text
     assert "no axons" in finding.text
+
+
+def test_who_is_there_is_the_proxys_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "localnet.sqlite"
+    monkeypatch.setenv("VIOLET_LOCALNET", str(path))
+    localnet.create(path, Rules())
+    wallets = {name: create_wallet(name, "default", tmp_path) for name in ("judge", "here", "away", "stranger")}
+    hotkeys = {name: Hotkey(wallet.hotkey.ss58_address) for name, wallet in wallets.items()}
+    for name in ("judge", "here", "away"):
+        localnet.register(path, wallets[name].hotkey, wallets[name].coldkeypub.ss58_address)
+    flags = ["--subtensor.network", "localnet", "--wallet.path", str(tmp_path), "--wallet.name", "judge"]
+    validator = Validator(ValidatorConfig.from_args([*flags, "--neuron.path", str(tmp_path / "state")], {}))
+    asyncio.run(validator.metagraph.refresh())
+
+    def probes(name: str) -> tuple[int, int] | None:
+        record = validator._scores._records.get(hotkeys[name])
+        return None if record is None else (record.answered, record.asked)
+
+    heard = {"here": 10_000, "away": 10_000 - PRESENT_MS - 1, "stranger": 10_000}
+    said = [{"hotkey": hotkeys[name], "last_seen_ms": at_ms} for name, at_ms in heard.items()]
+    validator._believe(said, 10_000)
+    assert [probes(name) for name in hotkeys] == [None, (1, 1), None, None], "who never was here is not missed"
+    validator._believe([], 70_000)
+    assert probes("here") == (1, 2)
+    validator.chain.close()
 
 
 def until[T](claim: Callable[[], T | None], what: str) -> T:
