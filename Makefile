@@ -169,7 +169,7 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.locked
 $(VENV11)/.locked: requirements-sdk11.lock $(VENV)/.interpreter
 	@echo "== installing the locked packages of SDK 11 into $(VENV11)"
 	@rm -rf $(VENV11) && "$$(cat $(VENV)/.interpreter)" -m venv --without-pip $(VENV11)
-	@$(RUN)/python -m pip --python $(VENV11)/bin/python install --quiet --no-compile --require-hashes -r $<
+	@$(RUN)/python -m pip --python $(VENV11)/bin/python install --quiet --no-compile --no-warn-conflicts --require-hashes -r $<
 	@touch $@
 
 # Without its dependencies, as SDK 10.5 is one of them.
