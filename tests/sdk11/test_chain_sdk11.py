@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import bittensor
 import pytest
@@ -15,6 +16,18 @@ from sdk11_node import NETUID, RAO, U16, Node, axon, differences, metagraph_reco
 from violet.chain import Chain, Hotkey, connect, sdk11
 from violet.chain.sdk11 import Sdk11Chain, to_metagraph, version_number
 from violet.errors import ChainError, ChainUnreachableError, NoPermitError, NotRegisteredError, WeightsTooSoonError
+from violet.wallet import create_wallet
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK keeps the subnets' symbols in a file of the user's, unless it is told another."""
+    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
+
+
+@pytest.fixture(scope="module")
+def wallet(tmp_path_factory: pytest.TempPathFactory) -> Wallet:
+    return create_wallet("w", "h", tmp_path_factory.mktemp("wallets"))
 
 
 @pytest.fixture

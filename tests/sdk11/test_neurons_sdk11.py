@@ -14,7 +14,7 @@ from typing import Any
 
 import bittensor
 import pytest
-from bittensor_wallet import Keypair, Wallet
+from bittensor_wallet import Keypair
 from packaging.requirements import Requirement
 
 import violet
@@ -78,15 +78,16 @@ def test_wallets_of_either_library_are_opened_by_the_other(tmp_path: Path) -> No
         load_wallet("a", "b", tmp_path)
 
 
-def test_requests_are_signed_as_the_sdk_checks_them(wallet: Wallet) -> None:
-    body, proxy = b'{"claim_id":"1"}', Keypair.create_from_uri("//Bob").ss58_address
-    headers = signed_headers(wallet.hotkey, "POST", "/v1/miner/claim?x=1", body, proxy)
+def test_requests_are_signed_as_the_sdk_checks_them() -> None:
+    hotkey, proxy = Keypair.create_from_uri("//Alice"), Keypair.create_from_uri("//Bob").ss58_address
+    body = b'{"claim_id":"1"}'
+    headers = signed_headers(hotkey, "POST", "/v1/miner/claim?x=1", body, proxy)
     asked: dict[str, Any] = {"method": "POST", "path": "/v1/miner/claim?x=1", "self_hotkey_ss58": proxy}
     caller = bittensor.http_auth.verify(headers, body, **asked)
-    assert caller.hotkey_ss58 == wallet.hotkey.ss58_address
+    assert caller.hotkey_ss58 == hotkey.ss58_address
     with pytest.raises(bittensor.http_auth.AuthError):
         bittensor.http_auth.verify(
-            signed_headers(wallet.hotkey, "POST", "/v1/miner/claim?x=1", body, proxy), body + b" ", **asked
+            signed_headers(hotkey, "POST", "/v1/miner/claim?x=1", body, proxy), body + b" ", **asked
         )
 
 
@@ -145,7 +146,10 @@ def until[T](claim: Callable[[], T | None], what: str) -> T:
 
 def test_a_network_without_axons_works_judges_and_pays(tmp_path: Path) -> None:
     clip = next(clip for clip in packaged_clips() if clip.path.name == "jfk.flac")
-    with LocalNetwork(tmp_path, n_miners=1, n_validators=1, has_bad_miner=False) as network:
+    network = LocalNetwork(tmp_path, n_miners=1, n_validators=1, has_bad_miner=False)
+    judge = network.member("validator-1")
+    judge.arguments = [*judge.arguments, "--challenge.interval_s", "3"]
+    with network:
         miner = network.member("miner-1")
         assert miner.uid is not None
         with violet.Client(network.url) as client:
@@ -153,7 +157,7 @@ def test_a_network_without_axons_works_judges_and_pays(tmp_path: Path) -> None:
             assert task.state == "verified"
             text = client.result(task.id)
         assert violet.wer(clip.text, text, "whisper-basic") == 0
-        weights = until(lambda: network.chain.weights().get(network.member("validator-1").uid or 0), "weights are set")
+        weights = until(lambda: network.chain.weights().get(judge.uid or 0), "weights are set")
         assert weights == {miner.uid: 1.0}
         logs = {name: (network.logs / f"{name}.log").read_text() for name in ("miner-1", "validator-1")}
         assert "no axon; work from" in logs["miner-1"]
