@@ -38,8 +38,9 @@ from violet.sdk import NO_AXONS, has_axons
 from violet.speaking import Spoken, Voices, own_seed, voices_here
 from violet.transport import AudioRequest, Capabilities, PriorityGate, TextRequest
 
-if TYPE_CHECKING:
-    from violet.transport import MinerAxon
+if TYPE_CHECKING or has_axons():
+    # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
+    from violet.transport import Forwards, MinerAxon
 
 HEARTBEATS_PER_LEASE = 4
 """A lease is extended this often before it would end, so that one lost request costs nothing."""
@@ -112,8 +113,6 @@ class Miner(Neuron):
 
     def _axon(self, kinds: Collection[str]) -> "MinerAxon":
         """The axon of a miner that does these kinds."""
-        from violet.transport import Forwards, MinerAxon
-
         config = self._config
         return MinerAxon(
             self.wallet,

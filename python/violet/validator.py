@@ -33,7 +33,8 @@ from violet.sdk import NO_AXONS, has_axons
 from violet.speaking import Voices, voices_here
 from violet.transport import Answer, Capabilities
 
-if TYPE_CHECKING:
+if TYPE_CHECKING or has_axons():
+    # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
     from violet.transport import ValidatorDendrite
 
 MAX_EVALUATIONS = 8
@@ -118,8 +119,6 @@ class Validator(Neuron):
             log.warning("%s; who is there, the proxy says alone", NO_AXONS)
             yield None
             return
-        from violet.transport import ValidatorDendrite
-
         dendrite = ValidatorDendrite(
             self.wallet.hotkey,
             timeout_s=self._config.query_timeout_s,

@@ -25,7 +25,6 @@ PER_U16 = 65_535
 NO_PERMIT = frozenset({"NeuronNoValidatorPermit", "NotEnoughStakeToSetWeights", "StakeAmountTooLow"})
 """Names of what is refused to hotkeys without a permit; a node says the last of too little stake, before any block."""
 
-
 WEIGHTS = "setting weights"
 """What is done that needs a permit and patience."""
 
