@@ -12,6 +12,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 
 VENV := .venv
+VENV11 := .venv-sdk11
 RUN := $(VENV)/bin
 ifdef VIOLET_BUILD_CACHE
 export CARGO_TARGET_DIR ?= $(VIOLET_BUILD_CACHE)
@@ -31,12 +32,12 @@ UNCHECKED := --config profile.dev.package.violet.debug-assertions=false --config
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
-CHECKED := $(wildcard python neurons tests/python benches)
+CHECKED := $(wildcard python neurons tests/python tests/sdk11 benches)
 
-.PHONY: help demo build cuda develop models test soak docs fuzz lint format bench bench-load dist lock clean
+.PHONY: help demo build cuda sdk11 develop models test soak docs fuzz lint format bench bench-load dist lock clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Run a whole network on this machine: chain, proxy, three miners, two validators (ARGS=--keep)
 	@$(call FETCH,tiny.en joe distillmos dnsmos ge2e silero-vad)
@@ -47,6 +48,8 @@ build: $(VENV)/.installed ## Compile the core and install the package into .venv
 cuda: $(VENV)/.locked-dev ## The same for NVIDIA GPUs, on a machine with or without one; says what it needs
 	@.ci/cuda
 
+sdk11: $(VENV11)/.installed ## Install the package into .venv-sdk11 with Bittensor's SDK 11 in place of 10.5 (no axons)
+
 develop: $(VENV)/.locked-dev ## Install the package so that edits to Python files count at once
 	@.ci/check-rust
 	@$(RUN)/maturin develop --release --locked
@@ -55,7 +58,7 @@ develop: $(VENV)/.locked-dev ## Install the package so that edits to Python file
 models: build ## Fetch the small models that the tests use
 	@$(call FETCH,tiny.en base silero-vad distillmos dnsmos ge2e joe)
 
-test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package
+test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package with either SDK
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
 	@.ci/check-rust
 	@$(MAKE) models
@@ -66,6 +69,9 @@ test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package
 	@$(RUN)/python -c 'import violet._core'
 	@$(RUN)/python -m mypy.stubtest violet._core
 	@set -o pipefail; $(RUN)/python -m pytest $(ARGS) 2>&1 | tee $(LOGS)/package.log
+	@$(MAKE) sdk11
+	@echo "== the package with Bittensor's SDK 11"
+	@set -o pipefail; $(VENV11)/bin/python -m pytest tests/sdk11 2>&1 | tee $(LOGS)/sdk11.log
 	@.ci/tally $(LOGS)/*.log
 
 soak: models $(VENV)/.locked-dev ## A network of 20 miners and 3 validators does 500 tasks, and loses none (minutes)
@@ -126,11 +132,12 @@ dist: $(VENV)/.locked ## Build the source distribution and the wheel into dist/,
 lock: ## Resolve the locked requirements again (needs uv)
 	uv pip compile pyproject.toml --group build $(UV_LOCK) -o requirements.lock
 	uv pip compile pyproject.toml --group dev -c requirements.lock $(UV_LOCK) -o requirements-dev.lock
+	uv pip compile --group sdk11 $(UV_LOCK) -o requirements-sdk11.lock
 	uv pip compile --group docs -c requirements-dev.lock $(UV_LOCK) -o requirements-docs.lock
 UV_LOCK := --universal --python-version 3.12 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean: ## Remove what these commands made here (models stay in the user's cache)
-	rm -rf $(VENV) .venv-bench target dist site python/violet/*.so .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV11) .venv-bench target dist site python/violet/*.so .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.interpreter:
 	@python="$$(.ci/find-python)" && echo "== Python: $$python" && rm -rf $(VENV) \
@@ -158,4 +165,16 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.locked
 	@rm -rf $(VENV)/wheels
 	@CARGO_PROFILE_DEV_DEBUG=0 $(RUN)/maturin build --profile $(PROFILE) $(UNCHECKED) --locked --compatibility linux --interpreter "$$(cat $(VENV)/.interpreter)" --out $(VENV)/wheels
 	@$(RUN)/python -m pip install --quiet --no-deps --force-reinstall $(VENV)/wheels/*.whl
+	@touch $@
+
+# By the first environment's pip, and without compiling what may never be imported: seconds count in CI.
+$(VENV11)/.locked: requirements-sdk11.lock $(VENV)/.interpreter
+	@echo "== installing the locked packages of SDK 11 into $(VENV11)"
+	@rm -rf $(VENV11) && "$$(cat $(VENV)/.interpreter)" -m venv --without-pip $(VENV11)
+	@$(RUN)/python -m pip --python $(VENV11)/bin/python install --quiet --no-compile --no-warn-conflicts --require-hashes -r $<
+	@touch $@
+
+# Without its dependencies, as SDK 10.5 is one of them.
+$(VENV11)/.installed: $(VENV)/.installed $(VENV11)/.locked
+	@$(RUN)/python -m pip --python $(VENV11)/bin/python install --quiet --no-compile --no-deps --force-reinstall $(VENV)/wheels/*.whl
 	@touch $@

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from violet import _core
 from violet.analysis import analyze
@@ -18,7 +19,10 @@ from violet.challenge import Maker, Sound, Speech
 from violet.judge import NOTHING, score_measures, score_speech, score_text
 from violet.listener import Listener, about_audio
 from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION, Options, Score, TaskId, sha256_hex
-from violet.transport import Answer, AudioRequest, Capabilities, TextRequest, ValidatorDendrite
+from violet.transport import Answer, AudioRequest, Capabilities, TextRequest
+
+if TYPE_CHECKING:
+    from violet.transport import ValidatorDendrite
 
 PASSING_ERROR_RATE = 0.35
 """A transcript, or what is heard in speech, with more errors than this is no honest work: the zero of the curve."""
@@ -55,7 +59,7 @@ class Challenger:
         listener: Judges speech; None for a validator that cannot.
     """
 
-    def __init__(self, dendrite: ValidatorDendrite, maker: Maker, listener: Listener | None = None) -> None:
+    def __init__(self, dendrite: "ValidatorDendrite", maker: Maker, listener: Listener | None = None) -> None:
         self._dendrite = dendrite
         self._maker = maker
         self._listener = listener

@@ -59,6 +59,6 @@ def begin(level: str, directory: Path | None) -> None:
         handlers.append(file)
     logging.basicConfig(level=LEVELS[level], handlers=handlers, force=True)
     if level != "trace":
-        # aiohttp and the event loop tell their own story at debug level.
-        for name in ("asyncio", "aiohttp", "urllib3", "websockets"):
+        # aiohttp, the event loop and the SDK 11's transport tell their own story at debug level.
+        for name in ("asyncio", "aiohttp", "urllib3", "websockets", "bittensor.transport"):
             logging.getLogger(name).setLevel(logging.INFO)

@@ -16,6 +16,7 @@ from violet.errors import NotRegisteredError, PortError, VioletError
 from violet.metrics import MetricsServer, NeuronMetrics
 from violet.monitor import WandbMonitor, WandbSettings
 from violet.proxy_client import ProxyClient
+from violet.sdk import btcli_flags
 from violet.transcriber import Transcriber
 from violet.wallet import load_wallet
 
@@ -144,15 +145,16 @@ class Neuron(ABC):
 
     def _unregistered(self) -> str:
         settings = self._settings
+        name, hotkey, path = settings.wallet_name, settings.wallet_hotkey, settings.wallet_path
         how = (
-            "violet localnet register"
+            f"violet localnet register --wallet.name {name} --wallet.hotkey {hotkey} --wallet.path {path}"
             if settings.network == "localnet"
-            else f"btcli subnet register --netuid {settings.netuid} --subtensor.network {settings.network}"
+            else f"btcli subnet register --netuid {settings.netuid} "
+            + btcli_flags(network=settings.network, name=name, hotkey=hotkey, path=path)
         )
         return (
             f"hotkey {self.wallet.hotkey.ss58_address} is not registered on netuid {settings.netuid} of "
-            f"{settings.network}; register it with: {how} --wallet.name {settings.wallet_name} "
-            f"--wallet.hotkey {settings.wallet_hotkey} --wallet.path {settings.wallet_path}"
+            f"{settings.network}; register it with: {how}"
         )
 
     async def follow_chain(self) -> None:

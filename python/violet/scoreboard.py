@@ -128,6 +128,10 @@ class Scoreboard:
                 backup.hardlink_to(self._path)
             write_atomic(self._path, text)
 
+    def __contains__(self, hotkey: Hotkey) -> bool:
+        """Whether anything is known of a miner."""
+        return hotkey in self._records
+
     def add_quality(self, hotkey: Hotkey, kind: str, score: float, now_s: float, *, direct: bool = False) -> None:
         """Counts the score of one response, in [0, 1]; `direct` when the validator asked the miner itself."""
         record = self._record(hotkey)

@@ -1,4 +1,7 @@
-"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain."""
+"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain.
+
+Where the installed SDK has no dendrite (SDK 11), it asks nobody directly, and takes the proxy's word for who is there.
+"""
 
 import asyncio
 import contextlib
@@ -8,6 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from violet.chain import EpochInfo, Hotkey, Metagraph
 from violet.chain import Neuron as ChainNeuron
@@ -27,8 +31,13 @@ from violet.protocol import Evaluation, commitment, new_salt, scores_text
 from violet.proxy_account import ProxyAccount
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
+from violet.sdk import NO_AXONS, has_axons
 from violet.speaking import Voices, voices_here
-from violet.transport import Answer, Capabilities, ValidatorDendrite
+from violet.transport import Answer, Capabilities
+
+if TYPE_CHECKING or has_axons():
+    # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
+    from violet.transport import ValidatorDendrite
 
 MAX_EVALUATIONS = 8
 """Evaluations in hand at once: one is judged while others wait for their reveal."""
@@ -38,6 +47,9 @@ PROOF_SHARE = 0.25
 
 RETRY_S = 2.0
 """Pause after a proxy or chain that did not answer or refused."""
+
+PRESENT_MS = 90_000
+"""A miner that the proxy heard from within this time is there: one without work asks at least every 30 s."""
 
 REVEAL_RETRY_S = 0.5
 """Pause while other validators may still commit."""
@@ -85,16 +97,15 @@ class Validator(Neuron):
             async with (
                 self.proxy_client() as client,
                 AsyncClient(config.proxy_url, self._api_key()) as user,
-                _closing(self._dendrite()) as dendrite,
+                self._dendrite() as dendrite,
             ):
                 evaluator = Evaluator(engine, client, listener)
                 maker = Maker(self._clips, voices)
                 covert = CovertChallenges(user, maker, self._seeds, self.chain.block_hash, config.challenge_share)
-                challenger = Challenger(dendrite, maker, listener)
                 background = [
                     asyncio.create_task(self.follow_chain()),
                     asyncio.create_task(self._evaluate_forever(evaluator, client, covert)),
-                    asyncio.create_task(self._challenge_forever(challenger, dendrite, client)),
+                    asyncio.create_task(self._challenge_forever(dendrite, maker, listener, client)),
                     asyncio.create_task(self._set_weights_forever()),
                 ]
                 await self.until_stopped(stop, background)
@@ -105,12 +116,22 @@ class Validator(Neuron):
             engine.close()
             self._scores.save()
 
-    def _dendrite(self) -> ValidatorDendrite:
-        return ValidatorDendrite(
+    @contextlib.asynccontextmanager
+    async def _dendrite(self) -> AsyncIterator["ValidatorDendrite | None"]:
+        """What calls miners; None where the installed SDK has no such thing."""
+        if not has_axons():
+            log.warning("%s; who is there, the proxy says alone", NO_AXONS)
+            yield None
+            return
+        dendrite = ValidatorDendrite(
             self.wallet.hotkey,
             timeout_s=self._config.query_timeout_s,
             allow_private=self._config.network in PRIVATE_NETWORKS,
         )
+        try:
+            yield dendrite
+        finally:
+            await dendrite.close()
 
     def _api_key(self) -> str | None:
         path = self._config.challenge_api_key_file
@@ -199,12 +220,16 @@ class Validator(Neuron):
                 return
 
     async def _challenge_forever(
-        self, challenger: Challenger, dendrite: ValidatorDendrite, client: ProxyClient
+        self, dendrite: "ValidatorDendrite | None", maker: Maker, listener: Listener | None, client: ProxyClient
     ) -> None:
+        challenger = None if dendrite is None else Challenger(dendrite, maker, listener)
         while True:
             try:
-                await self._challenge_all(challenger, dendrite)
+                if dendrite is not None and challenger is not None:
+                    await self._challenge_all(challenger, dendrite)
                 await self._compare_with_proxy(client)
+                if dendrite is None:
+                    self._believe(self._account.last_seen_ms, time.time_ns() // 1_000_000)
                 await self._save_scores()
                 await self._report(client)
             except (VioletError, OSError) as error:
@@ -212,8 +237,8 @@ class Validator(Neuron):
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge_all(self, challenger: Challenger, dendrite: ValidatorDendrite) -> None:
-        """One round: every miner at one moment, each with a question of its own. Who answered at all."""
+    async def _challenge_all(self, challenger: Challenger, dendrite: "ValidatorDendrite") -> None:
+        """One round: every miner at one moment, each with a question of its own."""
         own = self.wallet.hotkey.ss58_address
         miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
         capabilities = await dendrite.capabilities(miners)
@@ -311,6 +336,15 @@ class Validator(Neuron):
             )
         self._was_flagged = audit.is_flagged
 
+    def _believe(self, last_seen_ms: Mapping[Hotkey, int], now_ms: int) -> None:
+        """Counts who is there by the proxy's account, for who cannot ask the miners itself."""
+        here = {hotkey for hotkey, at_ms in last_seen_ms.items() if now_ms - at_ms <= PRESENT_MS}
+        asked = [n.hotkey for n in self.metagraph.now.neurons if n.hotkey in here or n.hotkey in self._scores]
+        for hotkey in asked:
+            self._scores.add_probe(hotkey, answered=hotkey in here)
+        self.metrics.asked.set(len(asked))
+        self.metrics.answering.set(len(here.intersection(asked)))
+
     async def _set_weights_forever(self) -> None:
         while True:
             wait_s = RETRY_S
@@ -366,14 +400,6 @@ class Validator(Neuron):
         since = epoch.blocks_since_last_update
         has_set = since is not None and since <= window - left
         return left if has_set else 0
-
-
-@contextlib.asynccontextmanager
-async def _closing(dendrite: ValidatorDendrite) -> AsyncIterator[ValidatorDendrite]:
-    try:
-        yield dendrite
-    finally:
-        await dendrite.close()
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ from typing import Protocol
 from bittensor_wallet import Keypair, Wallet
 
 from violet.errors import WalletError
+from violet.sdk import btcli_flags
 
 DEFAULT_WALLET_PATH = Path("~/.bittensor/wallets")
 """Where `btcli` keeps wallets."""
@@ -37,14 +38,14 @@ def load_wallet(name: str, hotkey: str, path: Path = DEFAULT_WALLET_PATH) -> Wal
         WalletError: A key file is missing, encrypted or damaged.
     """
     directory = path.expanduser()
-    where = f"--wallet.name {name} --wallet.path {directory}"
+    where = btcli_flags(name=name, path=directory)
     public = directory / name / "coldkeypub.txt"
     if not public.is_file():
         message = f"no wallet at {public}; make one with: btcli wallet new_coldkey {where}"
         raise WalletError(message)
     private = directory / name / "hotkeys" / hotkey
     if not private.is_file():
-        message = f"no hotkey at {private}; make one with: btcli wallet new_hotkey {where} --wallet.hotkey {hotkey}"
+        message = f"no hotkey at {private}; make one with: btcli wallet new_hotkey {where} {btcli_flags(hotkey=hotkey)}"
         raise WalletError(message)
     wallet = Wallet(name=name, hotkey=hotkey, path=str(directory))
     if wallet.hotkey_file.is_encrypted():

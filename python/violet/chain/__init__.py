@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from violet.chain.types import NO_IP, Chain, Coldkey, EpochInfo, Hotkey, Metagraph, Neuron
+from violet.sdk import CHAIN_ONLY, installed_sdk
 from violet.sdk_logging import log_levels_kept
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def connect(
     localnet_path: Path | None = None,
     timeout_s: float = 60.0,
 ) -> Chain:
-    """A connection to the chain of `network`.
+    """A connection to the chain of `network`, through whichever of Bittensor's SDKs is installed.
 
     Args:
         network: `localnet`, or a network of the SDK (`finney`, `test`, `local`).
@@ -39,12 +40,16 @@ def connect(
 
     Raises:
         ChainUnreachableError: The node does not answer, or the localnet's file does not exist.
-        ChainError: The localnet's file is of another subnet.
+        ChainError: The localnet's file is of another subnet, or no SDK that Violet knows is installed.
     """
     if network == LOCALNET:
         from violet.chain.localnet import LocalChain, default_path
 
         return LocalChain.open(localnet_path or default_path(), netuid, None if wallet is None else wallet.hotkey)
+    if installed_sdk() == CHAIN_ONLY:
+        from violet.chain.sdk11 import Sdk11Chain
+
+        return Sdk11Chain.connect(network, netuid, wallet, chain_endpoint=chain_endpoint, timeout_s=timeout_s)
     with log_levels_kept():
         from violet.chain.sdk import SdkChain
 

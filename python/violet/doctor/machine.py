@@ -15,6 +15,7 @@ from violet.doctor.finding import ANSWER_TIMEOUT_S, Finding, Role
 from violet.models.registry import TINY_EN
 from violet.models.voices import VOICES
 from violet.progress import megabytes
+from violet.sdk import NO_AXONS, has_axons, installed_sdk
 
 PYTHONS = ((3, 12), (3, 14))
 """The oldest and the newest Python that Violet is made for."""
@@ -28,17 +29,11 @@ MIN_MEMORY_BYTES = 2_000_000_000
 PIP_TIMEOUT_S = 30.0
 """How long pip may take to ask its index for one name."""
 
-NEEDED_DISTRIBUTIONS = (
-    "bittensor",
-    "bittensor-wallet",
-    "aiohttp",
-    "fastapi",
-    "numpy",
-    "prometheus-client",
-    "pydantic",
-    "uvicorn",
-)
+NEEDED_DISTRIBUTIONS = ("bittensor", "bittensor-wallet", "aiohttp", "numpy", "prometheus-client", "pydantic")
 """What neurons import besides Violet."""
+
+AXON_DISTRIBUTIONS = ("fastapi", "uvicorn")
+"""What they import besides for their axons, where the SDK has any."""
 
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "asimd")
 """Instructions that make the arithmetic faster."""
@@ -83,14 +78,21 @@ def extension() -> Finding:
 def packages() -> Finding:
     """The Python packages that neurons import."""
     versions, missing = [], []
-    for name in NEEDED_DISTRIBUTIONS:
+    for name in NEEDED_DISTRIBUTIONS + (AXON_DISTRIBUTIONS if has_axons() else ()):
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
+    install = f"{sys.executable} -m pip install -r requirements.txt"
     if missing:
-        command = f"{sys.executable} -m pip install -r requirements.txt"
-        return Finding("packages", "broken", f"not installed: {', '.join(missing)}", command)
+        return Finding("packages", "broken", f"not installed: {', '.join(missing)}", install)
+    try:
+        installed_sdk()
+    except VioletError as error:
+        return Finding("packages", "broken", str(error), install)
+    if not has_axons():
+        mend = "docs/operators.md says what works: With Bittensor's SDK 11"
+        return Finding("packages", "note", f"{', '.join(versions)}: {NO_AXONS}", mend)
     return Finding("packages", "ok", ", ".join(versions))
 
 

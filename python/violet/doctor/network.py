@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from violet import VioletError
 from violet.chain import Hotkey, Metagraph, Neuron, connect
 from violet.doctor.finding import ANSWER_TIMEOUT_S, Finding, Role
+from violet.sdk import btcli_flags
 
 CHAIN_TIMEOUT_S = 20.0
 """How long a chain may take to answer."""
@@ -80,8 +81,9 @@ def chain(found: argparse.Namespace) -> tuple[Finding, Metagraph | None]:
 def place(found: argparse.Namespace, metagraph: Metagraph, hotkey: str) -> Iterator[Finding]:
     """The hotkey's place on the subnet: registration, permit, stake and axon."""
     is_local = found.network == "localnet"
-    name = f"--wallet.name {found.wallet_name or 'default'} --wallet.hotkey {found.wallet_hotkey or 'default'}"
-    on = f"--netuid {found.netuid} --subtensor.network {found.network} {name}"
+    wallet = {"name": found.wallet_name or "default", "hotkey": found.wallet_hotkey or "default"}
+    name = f"--wallet.name {wallet['name']} --wallet.hotkey {wallet['hotkey']}"
+    on = f"--netuid {found.netuid} {btcli_flags(network=found.network, **wallet)}"
     neuron = metagraph.by_hotkey.get(Hotkey(hotkey))
     if neuron is None:
         mend = f"violet localnet register {name}" if is_local else f"btcli subnet register {on}"

@@ -1,25 +1,39 @@
 """Validators call miners directly: the SDK's axon and dendrite, hardened.
 
 What is hardened, and against what, stands at the place that does it; `docs/protocol.md` says what travels. Importing
-this imports the SDK.
+this imports no SDK; the names in `_MODULES` import SDK 10.5 when they are first asked for, and where another one is
+installed they are not there (`violet.sdk.has_axons`).
 """
 
-from violet.sdk_logging import log_levels_kept
+import importlib
+from typing import TYPE_CHECKING
 
-with log_levels_kept():
+from violet.sdk_logging import log_levels_kept
+from violet.transport.gate import PriorityGate
+from violet.transport.messages import Answer, AudioRequest, Capabilities, TextRequest
+
+if TYPE_CHECKING:
     from violet.transport.axon import Forwards, MinerAxon
-    from violet.transport.dendrite import Answer, ValidatorDendrite
-    from violet.transport.gate import PriorityGate
+    from violet.transport.dendrite import ValidatorDendrite
     from violet.transport.synapses import (
-        AudioRequest,
-        Capabilities,
-        TextRequest,
         VioletAnalyze,
         VioletCapabilities,
         VioletFetch,
         VioletSynthesize,
         VioletTranscribe,
     )
+
+_MODULES = {
+    "Forwards": "axon",
+    "MinerAxon": "axon",
+    "ValidatorDendrite": "dendrite",
+    "VioletAnalyze": "synapses",
+    "VioletCapabilities": "synapses",
+    "VioletFetch": "synapses",
+    "VioletSynthesize": "synapses",
+    "VioletTranscribe": "synapses",
+}
+"""Where the names are that need SDK 10.5."""
 
 __all__ = [
     "Answer",
@@ -36,3 +50,13 @@ __all__ = [
     "VioletSynthesize",
     "VioletTranscribe",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """One of the names that need SDK 10.5."""
+    module = _MODULES.get(name)
+    if module is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    with log_levels_kept():
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)

@@ -25,12 +25,10 @@ from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, sign_re
 from violet.sdk_logging import SDK_LOGGER
 from violet.transport.gate import PriorityGate
 from violet.transport.jobs import Jobs
+from violet.transport.messages import AudioRequest, Capabilities, TextRequest
 from violet.transport.synapses import (
-    AudioRequest,
     AudioSynapse,
-    Capabilities,
     SignedSynapse,
-    TextRequest,
     VioletAnalyze,
     VioletCapabilities,
     VioletFetch,

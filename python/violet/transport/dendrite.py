@@ -6,7 +6,6 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -18,11 +17,9 @@ from bittensor_wallet import Keypair
 from violet.chain.types import Hotkey, Neuron
 from violet.errors import ProtocolError
 from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, verify_response
+from violet.transport.messages import Answer, AudioRequest, Capabilities, TextRequest
 from violet.transport.synapses import (
-    AudioRequest,
-    Capabilities,
     SignedSynapse,
-    TextRequest,
     VioletCapabilities,
     VioletFetch,
     to_analyze,
@@ -47,21 +44,6 @@ CONNECT_WAIT_S = 5.0
 
 RETRY_ERRORS = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError)
 """Errors of the transport, after which a call is made once more before anything counts against the miner."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer[T]:
-    """What became of one call to a miner."""
-
-    ok: bool
-    """Whether there is a value, signed by the miner."""
-    busy: bool
-    """Whether the miner said that it has no room now."""
-    value: T | None
-    latency_s: float
-    """From sending to the last byte of the answer, of the last try."""
-    error: str | None
-    """Why there is no value."""
 
 
 class ValidatorDendrite(DendriteMixin):  # type: ignore[misc]  # the SDK ships no types

@@ -1,100 +1,21 @@
-"""The messages between validators and miners, and the plain data that they carry.
+"""The messages between validators and miners, as the SDK's synapses.
 
 No `from __future__ import annotations` here: the SDK reads the annotations of synapses at run time.
 """
 
 import base64
 import binascii
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from bittensor.core.synapse import Synapse
 from pydantic import Field
 
 from violet.errors import ProtocolError
-from violet.protocol import INLINE_LIMIT_BYTES, InputRef, Options, TaskId, canonical_json, member, texts
+from violet.protocol import INLINE_LIMIT_BYTES, InputRef, Options, TaskId
+from violet.transport.messages import TEXT_LIMIT, AudioRequest, TextRequest
 
 ID_LIMIT = 128
 """Longest id of a task, characters."""
-
-TEXT_LIMIT = 4096
-"""Longest prompt or URL, characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a miner says about itself."""
-
-    kinds: tuple[str, ...]
-    model: str
-    capacity: int
-    """Tasks at once."""
-    free: int
-    """Tasks that it could begin now."""
-    version: str
-    voices: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        """The JSON text that the miner signs."""
-        return canonical_json(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """What a miner's answer says.
-
-        Raises:
-            ProtocolError: A member is missing or of the wrong kind.
-        """
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            message = f"capabilities are not JSON: {error}"
-            raise ProtocolError(message) from error
-        return cls(
-            texts(member(value, "kinds", list), "kinds"),
-            member(value, "model", str),
-            member(value, "capacity", int),
-            member(value, "free", int),
-            member(value, "version", str),
-            texts(value.get("voices") or [], "voices"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class AudioRequest:
-    """Audio to transcribe or to analyse: a reference, or (small) the bytes themselves."""
-
-    task_id: TaskId
-    input: InputRef | None
-    """Where to fetch the audio; None when it is inline."""
-    inline: bytes | None = None
-    """The audio itself, at most `INLINE_LIMIT_BYTES`."""
-    options: Options = field(default_factory=Options)
-
-    def __post_init__(self) -> None:
-        """Refuses what may not travel."""
-        if (self.input is None) == (self.inline is None):
-            message = "a request carries either a reference or inline audio"
-            raise ProtocolError(message)
-        if self.inline is not None and not 0 < len(self.inline) <= INLINE_LIMIT_BYTES:
-            message = f"inline audio has {len(self.inline)} bytes; expected 1 to {INLINE_LIMIT_BYTES}"
-            raise ProtocolError(message)
-
-
-@dataclass(frozen=True, slots=True)
-class TextRequest:
-    """A short text to speak."""
-
-    task_id: TaskId
-    text: str
-    options: Options = field(default_factory=Options)
-
-    def __post_init__(self) -> None:
-        """Refuses what may not travel."""
-        if not 0 < len(self.text) <= TEXT_LIMIT:
-            message = f"the text has {len(self.text)} characters; expected 1 to {TEXT_LIMIT}"
-            raise ProtocolError(message)
 
 
 class SignedSynapse(Synapse):  # type: ignore[misc]  # the SDK ships no types
