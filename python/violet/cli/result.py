@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from violet.cli.parsing import Parser, add_client_flags, add_debug_flag, number, open_client
+from violet.cli.parsing import RESULT_FORMATS, Parser, add_client_flags, add_debug_flag, number, open_client
 
 MAX_WAIT_S = 86_400
 """Longest wait that can be asked for."""
@@ -18,7 +18,7 @@ def main(argv: Sequence[str]) -> int:
         "  violet result task_01.. --format srt\n  violet result task_01.. --wait 600 --output hello.flac",
     )
     parser.add_argument("task", metavar="TASK", help="the task's name, as `violet submit` printed it")
-    parser.add_argument("--format", metavar="NAME", help="text, srt, vtt or json (text; json of an analysis)")
+    parser.add_argument("--format", choices=RESULT_FORMATS, help="of a transcript (text)")
     parser.add_argument("--wait", type=number(float, 0, MAX_WAIT_S), default=0.0, metavar="S", help="for an answer (0)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write it; needed for audio")
     add_client_flags(parser)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from violet.cli.parsing import Parser, add_client_flags, add_debug_flag, number, open_client
+from violet.cli.parsing import RESULT_FORMATS, Parser, add_client_flags, add_debug_flag, number, open_client
 from violet.client import Client, Task
 from violet.progress import Bar, megabytes
 
@@ -41,7 +41,7 @@ def _parser() -> Parser:
     parser.add_argument("--kind", choices=KINDS, help="what to do (transcription; synthesis with --text)")
     parser.add_argument("--watch", action="store_true", help="wait, show the progress, print the answer")
     parser.add_argument("--verified", action="store_true", help="with --watch: wait for the validators' verdict too")
-    parser.add_argument("--format", default="text", metavar="NAME", help="of the answer: text, srt, vtt, json (text)")
+    parser.add_argument("--format", default="text", choices=RESULT_FORMATS, help="of a transcript (text)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="with --watch: write the answer here")
     parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
