@@ -30,7 +30,7 @@ PROFILE ?= release
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
-CHECKED := $(wildcard python neurons tests/python benches)
+CHECKED := $(wildcard python neurons tests/python benches deploy)
 
 .PHONY: help demo build cuda develop models test docs fuzz lint format bench bench-load dist lock clean
 
