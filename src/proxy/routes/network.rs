@@ -31,6 +31,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
                 "uid": neuron.map(|neuron| neuron.uid),
                 "incentive": neuron.and_then(|neuron| neuron.incentive), "emission": neuron.and_then(|neuron| neuron.emission),
                 "latency_p50_s": latency_p50_s, "latency_p95_s": latency_p95_s,
+                "availability": app.store.lately().availability(hotkey),
                 "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),
@@ -42,9 +43,11 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
         .iter()
         .flat_map(|metagraph| metagraph.validators(app.config.min_stake))
         .map(|neuron| {
+            let (verdicts, agreement) = app.store.lately().verdicts(&neuron.hotkey);
             json!({
                 "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake,
                 "dividends": neuron.dividends, "emission": neuron.emission,
+                "verdicts": verdicts, "agreement": agreement,
             })
         })
         .collect();
