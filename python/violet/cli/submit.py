@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from violet.cli.parsing import RESULT_FORMATS, Parser, add_client_flags, add_debug_flag, number, open_client
+from violet.cli.result import FORMAT_HELP, fetch_text
 from violet.client import Client, Task
 from violet.progress import Bar, megabytes
-
-KINDS = ("transcription", "synthesis", "analysis")
+from violet.protocol import KINDS
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def _parser() -> Parser:
     parser.add_argument("--kind", choices=KINDS, help="what to do (transcription; synthesis with --text)")
     parser.add_argument("--watch", action="store_true", help="wait, show the progress, print the answer")
     parser.add_argument("--verified", action="store_true", help="with --watch: wait for the validators' verdict too")
-    parser.add_argument("--format", default="text", choices=RESULT_FORMATS, help="of a transcript (text)")
+    parser.add_argument("--format", choices=RESULT_FORMATS, help=f"with --watch: {FORMAT_HELP}")
     parser.add_argument("--output", type=Path, metavar="FILE", help="with --watch: write the answer here")
     parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
@@ -86,7 +86,8 @@ def _submit(client: Client, source: Path | None, found: argparse.Namespace) -> b
 
         # One bad file does not cost the others their answers.
         progress.end()
-        print(f"violet: error: {label}: {describe(error)}", file=sys.stderr)
+        text = describe(error)
+        print(f"violet: error: {text if label in text else f'{label}: {text}'}", file=sys.stderr)
         return False
     return True
 
@@ -112,7 +113,7 @@ def _finish(client: Client, task: Task, found: argparse.Namespace) -> None:
     if found.json:
         print(json.dumps(task.document))
         return
-    answer = client.result(task.id, "json" if task.kind == "analysis" else found.format)
+    answer = fetch_text(client, task, found.format, found.output)
     if found.output is None:
         print(answer.rstrip("\n"), flush=True)
     else:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from violet._core import Transcript
+from violet.analysis import Analysis
 from violet.client.asynchronous import AsyncClient
 from violet.client.task import Event, Task
 from violet.client.upload import Source, UploadProgress
@@ -107,6 +109,14 @@ class Client:
     def result(self, task_id: str, format: str = "text") -> str:
         """See `AsyncClient.result`."""
         return self._run(self._client.result(task_id, format))
+
+    def transcript(self, task_id: str) -> Transcript:
+        """See `AsyncClient.transcript`."""
+        return self._run(self._client.transcript(task_id))
+
+    def analysis(self, task_id: str) -> Analysis:
+        """See `AsyncClient.analysis`."""
+        return self._run(self._client.analysis(task_id))
 
     def audio(self, task_id: str, format: str | None = None) -> bytes:
         """See `AsyncClient.audio`."""
