@@ -254,7 +254,7 @@ mod tests {
 
         lent.tick(7_000, &TERMS, &[]).unwrap();
         let news = board.publish(std::iter::once(Arc::new(lent)));
-        assert_eq!(news[0].lost, [miner.clone()], "its lease ran out");
+        assert_eq!(news[0].lost, std::slice::from_ref(&miner), "its lease ran out");
         assert_eq!(
             claimable(&board),
             ["urgent", "old", "fresh", "late"],

@@ -3,15 +3,15 @@
 import { make, short } from "/web/dom.js";
 
 const isThere = (value) => value !== null && value !== undefined;
-export const percent = (value) => (isThere(value) ? `${(100 * value).toFixed(1)} %` : "");
-export const seconds = (value) => (isThere(value) ? `${value.toFixed(2)} s` : "");
+export const percent = (value) => (isThere(value) ? `${(100 * value).toFixed(1)}\u00a0%` : "");
+export const seconds = (value) => (isThere(value) ? `${value.toFixed(2)}\u00a0s` : "");
 export const number = (value, digits = 0) => (isThere(value) ? value.toLocaleString(undefined, { maximumFractionDigits: digits }) : "");
 
 /** Columns: heading, value to sort by, text. */
 export const MINERS = [
   ["uid", (miner) => miner.uid ?? -1, (miner) => miner.uid ?? ""],
   ["hotkey", (miner) => miner.hotkey, (miner) => make("a", { href: `#/miner/${miner.hotkey}`, textContent: short(miner.hotkey), title: miner.hotkey })],
-  ["kinds", (miner) => miner.kinds.join(), (miner) => miner.kinds.join(", ")],
+  ["kinds", (miner) => miner.kinds.join(), (miner) => make("span", { className: "wrap", textContent: miner.kinds.join(", ") })],
   ["model", (miner) => miner.model ?? "", (miner) => miner.model ?? ""],
   ["quality", (miner) => miner.quality, (miner) => percent(miner.quality)],
   ["p50", (miner) => miner.latency_p50_s ?? -1, (miner) => seconds(miner.latency_p50_s)],
