@@ -73,6 +73,13 @@ def task(network: LocalNetwork, task_id: str) -> Mapping[str, Any]:
     return network.get(f"/v1/tasks/{task_id}") or {"state": "unreachable", "slots": []}
 
 
+def violet_command(network: LocalNetwork, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a user's command does here, where nothing is a terminal."""
+    command = [sys.executable, "-m", "violet", *words]
+    environment = os.environ | {"VIOLET_PROXY_URL": network.url}
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=environment)
+
+
 def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwork, long_clip: Path) -> None:
     miners = {str(member.hotkey): member.name for member in network.members if member.role == "miner"}
     task_id = submit(network, long_clip)
@@ -135,6 +142,8 @@ def test_an_analysis_is_measured_verified_and_delivered(network: LocalNetwork) -
     own = violet.analyze(JFK.path, fields)
     assert found.loudness["integrated_lufs"] == pytest.approx(own.loudness["integrated_lufs"], abs=0.05)
     assert found.pitch["median_hz"] == pytest.approx(own.pitch["median_hz"], rel=0.05)
+    assert "integrated" in violet_command(network, "result", made.id).stdout, "a table for people"
+    assert json.loads(violet_command(network, "result", made.id, "--json").stdout)["loudness"] == found.loudness
     verdict = task(network, made.id)["verdict"]
     # Nobody measured wrong; a right measurement that comes late is worth 0.8.
     assert min(verdict["scores"].values()) >= 0.799
@@ -176,13 +185,6 @@ def test_words_have_times_and_a_stream_tells_the_text_as_it_comes(client: openai
     assert done.type == "transcript.text.done"
     assert "ask not what your country" in done.text
     assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
-
-
-def violet_command(network: LocalNetwork, *words: str) -> subprocess.CompletedProcess[str]:
-    """What a user's command does here, where nothing is a terminal."""
-    command = [sys.executable, "-m", "violet", *words]
-    environment = os.environ | {"VIOLET_PROXY_URL": network.url}
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=environment)
 
 
 def test_the_command_line_submits_watches_lists_and_fetches(network: LocalNetwork, tmp_path: Path) -> None:
