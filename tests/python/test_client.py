@@ -251,8 +251,9 @@ async def test_a_task_has_one_input(running: Running, sources: dict[str, str]) -
 
 
 async def test_an_address_where_nobody_answers_is_named() -> None:
+    told = r"http://127\.0\.0\.1:9 is not reachable: Connection refused; check"
     async with AsyncClient("http://127.0.0.1:9") as client:
-        with pytest.raises(ProxyUnreachableError, match=r"http://127\.0\.0\.1:9 is not reachable: Connection refused; check"):
+        with pytest.raises(ProxyUnreachableError, match=told):
             await client.task("task_1")
 
 
