@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from violet.cli.parsing import RESULT_FORMATS, Parser, add_client_flags, add_debug_flag, number, open_client
 from violet.cli.result import FORMAT_HELP, fetch_text
 from violet.client import Client, Task
+from violet.errors import UploadInterruptedError
 from violet.progress import Bar, megabytes
 from violet.protocol import KINDS
 
@@ -21,6 +23,8 @@ def main(argv: Sequence[str]) -> int:
         parser.error("expected FILE.. or --text, one of them")
     if found.text is not None and found.kind not in {None, "synthesis"}:
         parser.error(f"--kind {found.kind} takes a FILE, not --text")
+    if found.resume is not None and len(found.files) != 1:
+        parser.error("--resume goes on with one FILE")
     with open_client(found) as client:
         sources = [None] if found.text is not None else found.files
         return 1 if sum(not _submit(client, source, found) for source in sources) else 0
@@ -43,6 +47,7 @@ def _parser() -> Parser:
     parser.add_argument("--verified", action="store_true", help="with --watch: wait for the validators' verdict too")
     parser.add_argument("--format", choices=RESULT_FORMATS, help=f"with --watch: {FORMAT_HELP}")
     parser.add_argument("--output", type=Path, metavar="FILE", help="with --watch: write the answer here")
+    parser.add_argument("--resume", metavar="UPLOAD", help="go on with an upload of FILE that broke off")
     parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
     parser.add_argument("--voice", metavar="NAME", help="voice of a synthesis (the miner's own)")
@@ -63,9 +68,13 @@ def _submit(client: Client, source: Path | None, found: argparse.Namespace) -> b
         progress.update(f"{label}: upload", sent, total, megabytes(sent))
 
     try:
+        upload_id = None
+        if found.resume is not None and source is not None:
+            upload_id = client.upload(source, progress=uploaded, resume=found.resume)
         task = client.submit(
-            source,
+            source if upload_id is None else None,
             text=found.text,
+            upload_id=upload_id,
             kind=found.kind,
             progress=uploaded,
             language=found.language,
@@ -88,6 +97,8 @@ def _submit(client: Client, source: Path | None, found: argparse.Namespace) -> b
         progress.end()
         text = describe(error)
         print(f"violet: error: {text if label in text else f'{label}: {text}'}", file=sys.stderr)
+        if isinstance(error, UploadInterruptedError):
+            print(f"go on with: violet submit {shlex.quote(str(source))} --resume {error.upload_id}", file=sys.stderr)
         return False
     return True
 
