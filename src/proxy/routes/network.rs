@@ -31,7 +31,6 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
                 "uid": neuron.map(|neuron| neuron.uid),
                 "incentive": neuron.and_then(|neuron| neuron.incentive), "emission": neuron.and_then(|neuron| neuron.emission),
                 "latency_p50_s": latency_p50_s, "latency_p95_s": latency_p95_s,
-                "availability": app.store.lately().availability(hotkey),
                 "hotkey": hotkey, "model": seen.model, "kinds": seen.kinds, "voices": seen.voices, "capacity": seen.capacity, "leases": board.leases_of(hotkey),
                 "quality": row.map_or(NEWCOMER_QUALITY, |row| row.quality),
                 "answered": row.map_or(0, |row| row.answered), "accepted": row.map_or(0, |row| row.accepted),

@@ -15,8 +15,6 @@ pub(crate) struct Change {
     pub(crate) task: Arc<Task>,
     /// Whether it has an event that was not known; else only progress or a lease's end changed.
     pub(crate) has_event: bool,
-    /// The miners whose lease ended without an answer that counts: it ran out, they gave it back or were refused.
-    pub(crate) lost: Vec<Hotkey>,
 }
 
 /// The open tasks as last known; cheap to clone, bounded by the proxy's limit on open tasks.
@@ -71,7 +69,6 @@ impl Tasks {
             return None;
         }
         let has_event = known.is_none_or(|known| known.last_event < task.last_event);
-        let lost = known.map_or_else(Vec::new, |known| lost(known, &task));
         if let Some(known) = known.cloned() {
             self.let_go(&known);
         }
@@ -92,7 +89,7 @@ impl Tasks {
         } else if self.open.insert(task.id.clone(), Arc::clone(&task)).is_none() {
             *self.of_owners.entry(task.owner.clone()).or_default() += 1;
         }
-        Some(Change { task, has_event, lost })
+        Some(Change { task, has_event })
     }
 
     /// Its miners hold no lease of it.
@@ -124,18 +121,6 @@ impl Tasks {
 /// The miners that hold a lease of the task.
 fn holders(task: &Task) -> impl Iterator<Item = &Hotkey> {
     task.leases().map(|(_, lease)| &lease.miner)
-}
-
-/// The holders of leases of `before` that are gone from `now`. One that the task's own end cut short is still in its slot.
-fn lost(before: &Task, now: &Task) -> Vec<Hotkey> {
-    let is_lost = |index: u8, token: u64| {
-        now.slots.iter().find(|slot| slot.index == index).is_some_and(|slot| {
-            let is_answered = slot.submission.as_ref().is_some_and(|submission| submission.token == token);
-            !is_answered && (slot.lease.is_none() || slot.token != token)
-        })
-    };
-    let leases = before.leases().filter(|(slot, _)| is_lost(slot.index, slot.token));
-    leases.map(|(_, lease)| lease.miner.clone()).collect()
 }
 
 impl Board {
@@ -222,7 +207,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subnet::task::{Claim, Coldkey, Holding, NewTask, ResponseId, Submit, Terms};
+    use crate::subnet::task::{Claim, Coldkey, NewTask, Terms};
 
     const TERMS: Terms = Terms { lease_ms: 1_000, grace_ms: 1_000, commit_ms: 1_000, reveal_ms: 1_000 };
 
@@ -253,43 +238,12 @@ mod tests {
         assert_eq!((board.leases_of(&miner), board.held_by(&miner)[0].id.as_str()), (1, "old"));
 
         lent.tick(7_000, &TERMS, &[]).unwrap();
-        let news = board.publish(std::iter::once(Arc::new(lent)));
-        assert_eq!(news[0].lost, std::slice::from_ref(&miner), "its lease ran out");
+        board.publish(std::iter::once(Arc::new(lent)));
         assert_eq!(
             claimable(&board),
             ["urgent", "old", "fresh", "late"],
             "the lease ran out: its place is the old one"
         );
         assert_eq!((board.leases_of(&miner), board.held_by(&miner).len()), (0, 0));
-    }
-
-    #[test]
-    fn a_lease_is_lost_by_silence_failure_and_refusal_but_not_by_an_answer_or_the_tasks_end() {
-        type Then = fn(&mut Task, &Holding<'_>);
-        let cases: [(Then, bool); 6] = [
-            (|task, _| assert!(task.tick(7_000, &TERMS, &[]).is_some()), true),
-            (|task, holding| task.fail(holding, "no room", 5_500).unwrap(), true),
-            (|task, holding| assert!(task.submit(holding, refused_submit(), 5_500).is_ok()), true),
-            (|task, holding| assert!(task.submit(holding, sample_submit(), 5_500).is_ok()), false),
-            (|task, holding| assert!(task.heartbeat(holding, 0.5, None, 5_500, &TERMS).is_ok()), false),
-            (|task, _| task.cancel(5_500).unwrap(), false),
-        ];
-        for (number, (then, is_lost)) in cases.into_iter().enumerate() {
-            let mut before = task("one", 5, 0);
-            let miner = Hotkey::from("m");
-            let claim = Claim { slot: 0, miner: miner.clone(), coldkey: Coldkey::from("c"), claim_id: "x".to_owned() };
-            let token = before.claim(claim, 5_000, &TERMS).unwrap();
-            let mut after = before.clone();
-            then(&mut after, &Holding { slot: 0, token, miner: &miner });
-            assert_eq!(lost(&before, &after).len(), usize::from(is_lost), "case {number}");
-        }
-    }
-
-    fn refused_submit() -> Submit {
-        Submit { checked: Err("empty".to_owned()), ..sample_submit() }
-    }
-
-    fn sample_submit() -> Submit {
-        Submit { response_id: ResponseId::from("resp_1"), digest: "d".to_owned(), checked: Ok(None) }
     }
 }

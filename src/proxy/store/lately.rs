@@ -11,8 +11,8 @@ use crate::subnet::task::{Hotkey, Score, Task, TaskState, seconds};
 /// Ended tasks that are looked back at.
 const TASKS: usize = 1_000;
 
-/// Latest leases of a miner that are looked back at.
-const LEASES: usize = 200;
+/// Latest answers of a miner whose times are kept.
+const ANSWERS: usize = 200;
 
 /// What is kept of an ended task.
 struct Ended {
@@ -35,8 +35,7 @@ struct Judged {
 #[derive(Default)]
 struct Memory {
     tasks: VecDeque<Ended>,
-    /// How long each miner's last leases took until the answer, ms; `None` for one that got none.
-    leases: BTreeMap<Hotkey, VecDeque<Option<i64>>>,
+    latencies_ms: BTreeMap<Hotkey, VecDeque<i64>>,
 }
 
 /// The last tasks; cheap to clone. Miners are registered ones, so their number is bounded.
@@ -54,14 +53,9 @@ impl Lately {
         let ended = Ended { state: task.state, at_ms: task.updated_at_ms, answer_ms, judged: judged(task) };
         push(&mut memory.tasks, ended, TASKS);
         for submission in task.submissions() {
-            let leases = memory.leases.entry(submission.miner.clone()).or_default();
-            push(leases, Some(submission.latency_ms), LEASES);
+            let latencies_ms = memory.latencies_ms.entry(submission.miner.clone()).or_default();
+            push(latencies_ms, submission.latency_ms, ANSWERS);
         }
-    }
-
-    /// Notes a lease that its miner did not answer.
-    pub(super) fn lose(&self, miner: &Hotkey) {
-        push(self.memory().leases.entry(miner.clone()).or_default(), None, LEASES);
     }
 
     /// The `lately` of `/v1/network`: how many tasks, since when, how they ended, and how fast they were answered.
@@ -81,15 +75,8 @@ impl Lately {
     /// Half of the miner's last answers came within the first time, 95 % within the second; seconds.
     pub(crate) fn latencies_s(&self, miner: &Hotkey) -> (Option<f64>, Option<f64>) {
         let memory = self.memory();
-        let latencies_ms: Vec<i64> = memory.leases.get(miner).into_iter().flatten().flatten().copied().collect();
+        let latencies_ms: Vec<i64> = memory.latencies_ms.get(miner).into_iter().flatten().copied().collect();
         (percentile_s(&latencies_ms, 50), percentile_s(&latencies_ms, 95))
-    }
-
-    /// Share of the miner's last leases that it answered; `None` before the first.
-    pub(crate) fn availability(&self, miner: &Hotkey) -> Option<f64> {
-        let memory = self.memory();
-        let leases = memory.leases.get(miner)?;
-        share(leases.iter().flatten().count(), leases.len())
     }
 
     /// How many verdicts the validator took part in, and the share of its scores that agreed with them.
@@ -174,7 +161,7 @@ mod tests {
         assert_eq!(lately.summary()["tasks"], 0);
         assert!(lately.summary()["answer_p50_s"].is_null() && lately.summary()["agreement"].is_null());
         assert_eq!(lately.latencies_s(&Hotkey::from("M")), (None, None));
-        assert_eq!((lately.availability(&Hotkey::from("M")), lately.verdicts(&Hotkey::from("V"))), (None, (0, None)));
+        assert_eq!(lately.verdicts(&Hotkey::from("V")), (0, None));
     }
 
     #[test]
@@ -193,10 +180,6 @@ mod tests {
         assert_eq!((&summary["tasks"], &summary["verified"], &summary["failed"]), (&json!(2), &json!(1), &json!(1)));
         assert_eq!(summary["answer_p95_s"], 2.0, "the first of its two answers");
         assert_eq!(lately.latencies_s(&Hotkey::from("M")), (Some(1.0), Some(3.0)));
-        assert_eq!(lately.availability(&Hotkey::from("M")), Some(1.0));
-        lately.lose(&Hotkey::from("M"));
-        assert_eq!(lately.availability(&Hotkey::from("M")), Some(2.0 / 3.0), "two of three leases");
-        assert_eq!(lately.latencies_s(&Hotkey::from("M")), (Some(1.0), Some(3.0)), "what was lost took no time");
     }
 
     #[test]
@@ -232,6 +215,6 @@ mod tests {
             lately.note(&ended(TaskState::Verified, &[1_000]));
         }
         assert_eq!(lately.summary()["tasks"], TASKS);
-        assert_eq!(lately.memory().leases[&Hotkey::from("M")].len(), LEASES);
+        assert_eq!(lately.memory().latencies_ms[&Hotkey::from("M")].len(), ANSWERS);
     }
 }

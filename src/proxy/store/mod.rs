@@ -288,11 +288,8 @@ impl Store {
     /// Shows tasks as they are now; older than what is known changes nothing.
     fn show(&self, tasks: impl Iterator<Item = Arc<Task>>) {
         let news = self.board.publish(tasks);
-        for change in &news {
-            change.lost.iter().for_each(|miner| self.lately.lose(miner));
-            if change.task.state.is_final() {
-                self.lately.note(&change.task);
-            }
+        for change in news.iter().filter(|change| change.task.state.is_final()) {
+            self.lately.note(&change.task);
         }
         self.hub.publish(&news);
     }
