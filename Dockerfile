@@ -38,9 +38,12 @@ ENV PATH=/opt/violet/bin:$PATH PYTHONUNBUFFERED=1 HOME=/data \
 WORKDIR /data
 VOLUME /data
 USER 10001
+COPY deploy/healthcheck.py /opt/healthcheck.py
 # 8080: the proxy; 8091: a miner's axon.
 EXPOSE 8080 8091
-ENTRYPOINT ["violet"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=180s CMD ["python", "/opt/healthcheck.py"]
+# `docker run violet proxy ..`; a host that gives the whole command (`violet proxy ..`) is understood as well.
+ENTRYPOINT ["/bin/sh", "-c", "test \"$0\" = violet || set -- \"$0\" \"$@\"; exec violet \"$@\""]
 CMD ["--help"]
 
 FROM runtime AS cpu

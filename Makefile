@@ -32,7 +32,7 @@ UNCHECKED := --config profile.dev.package.violet.debug-assertions=false --config
 FETCH = $(RUN)/violet models fetch $(1) || $(RUN)/violet models fetch --timeout 120 $(1)
 LOGS := $(VENV)/logs
 SOURCES := $(shell find src python/violet -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
-CHECKED := $(wildcard python neurons tests/python tests/sdk11 benches)
+CHECKED := $(wildcard python neurons tests/python tests/sdk11 benches deploy)
 
 .PHONY: help demo build cuda sdk11 develop models test soak docs fuzz lint format bench bench-load dist lock clean
 

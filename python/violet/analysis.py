@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -43,15 +43,15 @@ FIELDS: tuple[str, ...] = (*MEASURED, *MODELS)
 class Tracks:
     """What a recording does over time; empty where it was not asked for."""
 
-    outline: npt.NDArray[np.float32]
+    outline: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((2, 0), np.float32))
     """Least and greatest sample of equal parts, `[2, n]`."""
-    momentary_lufs: npt.NDArray[np.float64]
+    momentary_lufs: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """Momentary loudness every 0.1 s from 0.4 s on; NaN or -inf in silence."""
-    short_term_lufs: npt.NDArray[np.float64]
+    short_term_lufs: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """Short-term loudness every 0.1 s from 3 s on."""
-    f0_hz: npt.NDArray[np.float64]
+    f0_hz: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """Pitch every 10 ms, Hz; NaN where unvoiced."""
-    voiced_probability: npt.NDArray[np.float64]
+    voiced_probability: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """Probability of voice every 10 ms."""
     frames: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """Spectral features of every frame, `[n_rows, n_frames]`, by name."""
@@ -88,6 +88,12 @@ class Analysis:
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401
         return self.values[name]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], name: str = "") -> Self:
+        """The analysis that `to_dict` was, without its tracks: such as a miner's, as a proxy hands it out."""
+        own = dict(values)
+        return cls(own, Tracks(), own.pop("missing", {}), name=name)
 
     def to_dict(self) -> dict[str, Any]:
         """All values as plain Python objects."""

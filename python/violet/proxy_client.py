@@ -350,9 +350,9 @@ def _json(body: object) -> bytes:
 
 def refusal(response: aiohttp.ClientResponse, raw: bytes, path: str) -> ProxyError:
     """The error that a refusal is, whoever refused (a gateway in front of the proxy answers without our JSON)."""
-    message, code = raw[:120].decode("utf-8", "replace"), f"http_{response.status}"
+    message, code = f"{path}: {raw[:120].decode('utf-8', 'replace')}", f"http_{response.status}"
     with contextlib.suppress(ValueError, ProtocolError):
         error = member(json.loads(raw), "error", dict)
         message, code = member(error, "message", str), optional(error, "code", str) or code
-    text = " ".join(f"{path}: {message} ({response.status} {code})".split())
+    text = " ".join(f"{message} ({response.status} {code})".split())
     return ProxyError(text, status=response.status, code=code, retry_after_s=retry_after_s(response.headers))

@@ -1,6 +1,7 @@
 """When to ask again, and how long to wait before: shared by everything that talks to the proxy."""
 
 import contextlib
+import os
 import random
 from collections.abc import Mapping
 
@@ -32,5 +33,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def cause(error: BaseException) -> str:
-    """An error's text in one line, or its name where it has none."""
+    """An error's text in one line, or its name where it has none; of a failed connection, the system's word for why."""
+    system = getattr(error, "os_error", None)
+    if isinstance(system, OSError):
+        # Names have errors of their own, with negative numbers.
+        number = system.errno or 0
+        return os.strerror(number) if number > 0 else system.strerror or str(system)
     return " ".join(str(error).split()) or type(error).__name__

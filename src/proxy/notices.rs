@@ -37,9 +37,9 @@ impl Notices {
         let draining = records.entries(EntryKind::Drain, i64::MAX, MOST).await?;
         let draining = draining.into_iter().map(|entry| (Hotkey::from(entry.name), entry.due_ms)).collect();
         let reports = records.entries(EntryKind::Report, i64::MAX, MOST).await?;
-        let reports = reports.into_iter().map(|entry| {
-            Ok((Hotkey::from(entry.name), (entry.due_ms, serde_json::from_str(&entry.record)?)))
-        });
+        let reports = reports
+            .into_iter()
+            .map(|entry| Ok((Hotkey::from(entry.name), (entry.due_ms, serde_json::from_str(&entry.record)?))));
         let reports = reports.collect::<Result<_, store::Error>>()?;
         *self.said.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Said { draining, reports });
         Ok(())

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from violet.cli import submit
 from violet.client import AsyncClient, Client, TaskFailedError
 from violet.errors import ProtocolError, ProxyError, ProxyUnreachableError, UploadInterruptedError
 
@@ -187,6 +188,23 @@ async def test_an_upload_that_breaks_off_too_often_is_taken_up_by_its_name(
     assert await running.client.upload(bytes(2_500), resume="upload_1") == "upload_1", "it is complete"
 
 
+async def test_the_command_says_how_to_go_on_with_an_upload_and_does(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"PART_BYTES": 1_000, "PARTS_FROM_BYTES": 1_000, "backoff_s": lambda *_: 0.0}.items():
+        monkeypatch.setattr(f"violet.client.asynchronous.{name}", value)
+    path = tmp_path / "talk.wav"
+    path.write_bytes(bytes(range(250)) * 10)
+    command = [str(path), "--url", running.url]
+    running.proxy.taken = [1_000] + [0] * 20
+    assert await asyncio.to_thread(submit.main, command) == 1
+    assert f"go on with: violet submit {path} --resume upload_1" in capsys.readouterr().err
+    running.proxy.taken = []
+    assert await asyncio.to_thread(submit.main, [*command, "--resume", "upload_1"]) == 0
+    assert capsys.readouterr().out == "task_1\n"
+    assert bytes(running.proxy.kept) == path.read_bytes()
+
+
 async def test_events_go_on_after_the_connection_broke(running: Running) -> None:
     first = event(3, "state", document("running")) + event(None, "progress", {"progress": 0.5, "partial": "hel"})
     # The second half of an event that broke off is lost; the stream is taken up after the last whole one.
@@ -251,8 +269,9 @@ async def test_a_task_has_one_input(running: Running, sources: dict[str, str]) -
 
 
 async def test_an_address_where_nobody_answers_is_named() -> None:
+    told = r"http://127\.0\.0\.1:9 is not reachable: Connection refused; check"
     async with AsyncClient("http://127.0.0.1:9") as client:
-        with pytest.raises(ProxyUnreachableError, match=r"http://127\.0\.0\.1:9 is not reachable"):
+        with pytest.raises(ProxyUnreachableError, match=told):
             await client.task("task_1")
 
 

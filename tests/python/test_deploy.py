@@ -4,15 +4,20 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from fixtures.servers import serving
 from violet import _core
+from violet.chain import localnet
 from violet.config import ENVIRONMENT, MinerConfig, ValidatorConfig
 from violet.metrics import MinerMetrics, NeuronMetrics, ValidatorMetrics
 
@@ -89,6 +94,86 @@ def test_every_variable_that_is_set_is_read_by_something() -> None:
     assert named - read == set()
 
 
+def test_every_setting_of_the_compose_file_and_the_units_is_explained() -> None:
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    units = [unit.read_text(encoding="utf-8") for unit in UNITS]
+    used = set(re.findall(r"\$\{(\w+)", "".join([compose, *units])))
+    example = (ROOT / "deploy/env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) - {"VIOLET_PROXY_URL"} <= used
+    assert used - set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) == set()
+    set_here = {name for unit in units for line in re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)
+                for name in re.findall(r"(\w+)=", line)}  # fmt: skip
+    known = {variable for variable, _ in ENVIRONMENT.values()} | {"HOME", "XDG_DATA_HOME", "VIOLET_CACHE"}
+    assert {name for name in set_here - known if name not in proxy_help()} == set()
+
+
+def test_the_hosted_proxy_starts_a_command_that_is_understood() -> None:
+    (service,) = yaml.safe_load((ROOT / "render.yaml").read_text(encoding="utf-8"))["services"]
+    program, *command = shlex.split(service["dockerCommand"])
+    assert program == "violet"
+    check(command, {})
+    port = command[command.index("--port") + 1]
+    assert {"key": "PORT", "value": port} in service["envVars"]
+
+
+def entrypoint() -> list[str]:
+    """What every container of the image runs its command with."""
+    found = re.search(r"^ENTRYPOINT (.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found is not None
+    words: list[str] = json.loads(found[1])
+    return words
+
+
+@pytest.mark.parametrize("command", [["proxy", "--port", "80"], ["violet", "proxy", "--port", "80"]])
+def test_the_image_takes_a_role_and_a_whole_command(command: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "violet"
+    program.write_text('#!/bin/sh\nprintf "%s " "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    words = [*entrypoint(), *command]
+    run = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    assert run.stdout == "proxy --port 80 "
+
+
+def test_the_chains_container_makes_a_chain_once(tmp_path: Path) -> None:
+    service = COMPOSE["services"]["chain"]
+    script = service["command"][0].replace("$$", "$").replace("/data/wallets", str(tmp_path / "wallets"))
+    chain = tmp_path / "localnet.sqlite3"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"VIOLET_LOCALNET": str(chain), "PATH": path}
+    for _ in range(2):
+        subprocess.run([*service["entrypoint"], script], env=environment, check=True, capture_output=True)
+    neurons = localnet.LocalChain.open(chain, 1, None).metagraph().neurons
+    assert len(neurons) >= 3
+    assert sum(neuron.stake > 0 for neuron in neurons) == 1
+    names = {path.name for path in (tmp_path / "wallets").iterdir()}
+    used = {
+        word for name in SERVICES for word in SERVICES[name]["command"] if re.fullmatch(r"(miner|validator)-\d", word)
+    }
+    assert names == used
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [pytest.param(200, 0, id="well"), pytest.param(503, 1, id="wrong"), pytest.param(0, 1, id="away")],
+)
+def test_a_containers_health_is_the_word_of_its_role(status: int, code: int) -> None:
+    class Role(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"told so")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    command = [sys.executable, str(ROOT / "deploy/healthcheck.py"), "http://127.0.0.1:9/healthz"]
+    with serving(Role) as url:
+        run = subprocess.run([*command, f"{url}/readyz"] if status else command, capture_output=True, text=True)
+    assert run.returncode == code
+    assert ("told so" if status else "nothing answers") in run.stdout
+
+
 def test_what_a_container_keeps_is_in_a_volume() -> None:
     volumes = set(COMPOSE["volumes"])
     for service in COMPOSE["services"].values():
@@ -121,6 +206,8 @@ def test_the_images_build_gets_every_file_that_it_reads() -> None:
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {"Cargo.toml", "Cargo.lock", "pyproject.toml", "requirements.lock", "build.rs", project["readme"]}
+    copied = re.findall(r"^COPY (?!--)(\S+) ", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    needed |= set(copied) - {"."}
     needed |= set(project["license-files"]) | {binary["path"] for binary in cargo["bin"]}
     needed |= {f"benches/{bench['name']}.rs" for bench in cargo["bench"]}
     for source in (ROOT / "src").rglob("*.rs"):

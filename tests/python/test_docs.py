@@ -14,7 +14,7 @@ import pytest
 import violet
 from test_deploy import proxy_help
 from violet.cli import COMMANDS
-from violet.config import MinerConfig, ValidatorConfig
+from violet.config import ENVIRONMENT, MinerConfig, ValidatorConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -114,6 +114,18 @@ def test_a_message_that_is_explained_is_printed_somewhere(message: str) -> None:
     # What differs from case to case is `..` on the page and a placeholder in the source.
     parts = [part.strip(" :;") for part in message.split("..")]
     assert all(part in SOURCES for part in parts), message
+
+
+def test_every_variable_and_every_command_is_explained() -> None:
+    told = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    environment = r"""env(?:iron)?(?:\.get\(|\[)["']([A-Z_]+)["']"""
+    read = {variable for variable, _ in ENVIRONMENT.values()}
+    for path in (ROOT / "python/violet").rglob("*.py"):
+        read |= set(re.findall(environment, path.read_text(encoding="utf-8")))
+    assert len(read) > 15
+    assert sorted(variable for variable in read if variable not in told) == []
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", readme)] == []
 
 
 def test_every_link_between_files_leads_somewhere() -> None:

@@ -73,6 +73,13 @@ def task(network: LocalNetwork, task_id: str) -> Mapping[str, Any]:
     return network.get(f"/v1/tasks/{task_id}") or {"state": "unreachable", "slots": []}
 
 
+def violet_command(network: LocalNetwork, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a user's command does here, where nothing is a terminal."""
+    command = [sys.executable, "-m", "violet", *words]
+    environment = os.environ | {"VIOLET_PROXY_URL": network.url}
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=environment)
+
+
 def test_task_survives_the_death_of_a_miner_and_of_the_proxy(network: LocalNetwork, long_clip: Path) -> None:
     miners = {str(member.hotkey): member.name for member in network.members if member.role == "miner"}
     task_id = submit(network, long_clip)
@@ -127,16 +134,17 @@ def test_the_official_client_gets_an_error_that_it_knows(client: openai.OpenAI, 
 
 def test_an_analysis_is_measured_verified_and_delivered(network: LocalNetwork) -> None:
     fields = ("level", "loudness", "pitch")
-    command = ["curl", "-sS", "--fail-with-body", f"{network.url}/v1/tasks", "-F", f"file=@{JFK.path}"]
-    command += ["-F", "kind=analysis", "-F", f"fields={','.join(fields)}"]
-    task_id = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["id"]
-    until(lambda: task(network, task_id)["state"] == "verified", "the analysis is verified")
-    result = network.get(f"/v1/tasks/{task_id}/result?format=json")
+    with violet.Client(network.url) as client:
+        made = client.submit(JFK.path, kind="analysis", fields=fields)
+        states = [event.task.state for event in client.events(made.id) if event.kind == "state"]
+        found = client.analysis(made.id)
+    assert (states[0], states[-1]) == ("queued", "verified")
     own = violet.analyze(JFK.path, fields)
-    assert result is not None
-    assert result["loudness"]["integrated_lufs"] == pytest.approx(own.loudness["integrated_lufs"], abs=0.05)
-    assert result["pitch"]["median_hz"] == pytest.approx(own.pitch["median_hz"], rel=0.05)
-    verdict = task(network, task_id)["verdict"]
+    assert found.loudness["integrated_lufs"] == pytest.approx(own.loudness["integrated_lufs"], abs=0.05)
+    assert found.pitch["median_hz"] == pytest.approx(own.pitch["median_hz"], rel=0.05)
+    assert "integrated" in violet_command(network, "result", made.id).stdout, "a table for people"
+    assert json.loads(violet_command(network, "result", made.id, "--json").stdout)["loudness"] == found.loudness
+    verdict = task(network, made.id)["verdict"]
     # Nobody measured wrong; a right measurement that comes late is worth 0.8.
     assert min(verdict["scores"].values()) >= 0.799
 
@@ -177,6 +185,31 @@ def test_words_have_times_and_a_stream_tells_the_text_as_it_comes(client: openai
     assert done.type == "transcript.text.done"
     assert "ask not what your country" in done.text
     assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
+
+
+def test_the_command_line_submits_watches_lists_and_fetches(network: LocalNetwork, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear all,\n")
+    run = violet_command(network, "submit", str(tmp_path / "letter.txt"), str(JFK.path), "--watch", "--verified")
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1, "one line about the file that is no audio, and no bars"
+    assert "letter.txt" in run.stderr
+    assert "ask not what your country" in run.stdout.lower()
+    listed = violet_command(network, "tasks", "--kind", "transcription", "--state", "verified", "--limit", "1").stdout
+    task_id = listed.split()[0]
+    assert "ask not what your country" in listed.lower()
+    assert violet_command(network, "result", task_id, "--format", "srt").stdout.startswith("1\n00:00:0")
+    with violet.Client(network.url) as client:
+        transcript = client.transcript(task_id)
+    assert transcript.text.strip() == run.stdout.strip()
+    assert transcript.duration_s == pytest.approx(11.0, abs=0.1)
+    spoken = violet_command(
+        network, "submit", "--text", "Good morning.", "--watch", "--output", str(tmp_path / "a.mp3")
+    )
+    assert (spoken.returncode, violet.info(tmp_path / "a.mp3").codec) == (0, "mp3")
+    absent = violet_command(network, "result", "task_nobody")
+    assert (absent.returncode, absent.stderr) == (
+        1, "violet: error: there is no task task_nobody (404 no_such_task)\n"
+    )  # fmt: skip
 
 
 def demo_processes(directory: Path) -> list[str]:

@@ -314,12 +314,18 @@ def test_what_is_no_audio_is_refused_in_words_while_other_files_go_on(visit: Vis
     visit.go("transcribe")
     (tmp_path / "letter.txt").write_text("Dear all,\n")
     (tmp_path / "empty.wav").touch()
-    paths = (tmp_path / "letter.txt", tmp_path / "empty.wav", CLIPS["cold.m4a"].path)
-    drop = """files => { const data = new DataTransfer();
+    give = """({ files, isPasted }) => { const data = new DataTransfer();
       for (const { name, bytes } of files) data.items.add(new File([new Uint8Array(bytes)], name));
-      const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
-      document.querySelector(".drop").dispatchEvent(event); }"""
-    visit.page.evaluate(drop, [{"name": path.name, "bytes": list(path.read_bytes())} for path in paths])
+      const how = { bubbles: true, cancelable: true };
+      if (isPasted) document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, ...how }));
+      else document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, ...how })); }"""
+
+    def hand(*paths: Path, is_pasted: bool) -> None:
+        files = [{"name": path.name, "bytes": list(path.read_bytes())} for path in paths]
+        visit.page.evaluate(give, {"files": files, "isPasted": is_pasted})
+
+    hand(CLIPS["cold.m4a"].path, is_pasted=True)
+    hand(tmp_path / "letter.txt", tmp_path / "empty.wav", is_pasted=False)
     expect(visit.page.get_by_role("alert")).to_have_text("empty.wav is empty. Choose a file with sound in it.")
     card = visit.page.get_by_role("region", name="letter.txt")
     expect(card.locator(".state")).to_contain_text("audio")
@@ -373,7 +379,7 @@ def test_dashboard_sorts_grows_and_knows_each_miner(visit: Visit) -> None:
     assert uids == sorted(uids, reverse=True)
     expect(table.locator("th").first).to_have_attribute("aria-sort", "descending")
     heads = [text.split()[0] for text in table.locator("th").all_inner_texts()]
-    assert {"quality", "p50", "p95", "weight", "emission", "answered"} <= set(heads), heads
+    assert {"quality", "p50", "p95", "availability", "weight", "emission", "answered"} <= set(heads), heads
     column = heads.index("answered")
 
     def answered() -> int:
@@ -384,7 +390,16 @@ def test_dashboard_sorts_grows_and_knows_each_miner(visit: Visit) -> None:
     until(lambda: answered() > before, "the answers of a new task")
     await_painted(page.get_by_role("img", name="answers a minute"), "a chart")
     expect(page.locator("main > p").nth(1)).to_contain_text("were verified")
+    # These are told once a task has ended.
+    for row in table.locator("tbody tr").all():
+        expect(row.locator("td").nth(heads.index("availability"))).to_have_text(re.compile(r"\d+\.\d %"))
+    validator = page.get_by_role("table", name="Validators").locator("tbody tr td")
+    expect(validator.nth(3)).to_have_text(re.compile(r"[1-9]\d*"))
+    expect(validator.nth(4)).to_have_text("100.0 %")
     assert_accessible(page, "the network")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "nothing is cut on a phone"
+    page.set_viewport_size({"width": 1280, "height": 900})
     table.get_by_role("link").first.click()
     expect(page.locator("h1")).to_contain_text("Miner 5")
     expect(page.get_by_role("row", name="p95")).to_contain_text(re.compile(r"\d s"))

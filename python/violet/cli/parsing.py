@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from violet.client import Client
 
 
+RESULT_FORMATS = ("text", "srt", "vtt", "json", "verbose_json")
+"""Forms in which a proxy gives a transcript."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser of one command; a wrong flag is one line and exit code 2."""
 

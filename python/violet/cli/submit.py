@@ -2,15 +2,17 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from violet.cli.parsing import Parser, add_client_flags, add_debug_flag, number, open_client
+from violet.cli.parsing import RESULT_FORMATS, Parser, add_client_flags, add_debug_flag, number, open_client
+from violet.cli.result import FORMAT_HELP, fetch_text
 from violet.client import Client, Task
+from violet.errors import UploadInterruptedError
 from violet.progress import Bar, megabytes
-
-KINDS = ("transcription", "synthesis", "analysis")
+from violet.protocol import KINDS
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,6 +23,8 @@ def main(argv: Sequence[str]) -> int:
         parser.error("expected FILE.. or --text, one of them")
     if found.text is not None and found.kind not in {None, "synthesis"}:
         parser.error(f"--kind {found.kind} takes a FILE, not --text")
+    if found.resume is not None and len(found.files) != 1:
+        parser.error("--resume goes on with one FILE")
     with open_client(found) as client:
         sources = [None] if found.text is not None else found.files
         return 1 if sum(not _submit(client, source, found) for source in sources) else 0
@@ -41,8 +45,9 @@ def _parser() -> Parser:
     parser.add_argument("--kind", choices=KINDS, help="what to do (transcription; synthesis with --text)")
     parser.add_argument("--watch", action="store_true", help="wait, show the progress, print the answer")
     parser.add_argument("--verified", action="store_true", help="with --watch: wait for the validators' verdict too")
-    parser.add_argument("--format", default="text", metavar="NAME", help="of the answer: text, srt, vtt, json (text)")
+    parser.add_argument("--format", choices=RESULT_FORMATS, help=f"with --watch: {FORMAT_HELP}")
     parser.add_argument("--output", type=Path, metavar="FILE", help="with --watch: write the answer here")
+    parser.add_argument("--resume", metavar="UPLOAD", help="go on with an upload of FILE that broke off")
     parser.add_argument("--language", metavar="CODE", help="language spoken, such as en (detected)")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
     parser.add_argument("--voice", metavar="NAME", help="voice of a synthesis (the miner's own)")
@@ -63,9 +68,13 @@ def _submit(client: Client, source: Path | None, found: argparse.Namespace) -> b
         progress.update(f"{label}: upload", sent, total, megabytes(sent))
 
     try:
+        upload_id = None
+        if found.resume is not None and source is not None:
+            upload_id = client.upload(source, progress=uploaded, resume=found.resume)
         task = client.submit(
-            source,
+            source if upload_id is None else None,
             text=found.text,
+            upload_id=upload_id,
             kind=found.kind,
             progress=uploaded,
             language=found.language,
@@ -86,7 +95,10 @@ def _submit(client: Client, source: Path | None, found: argparse.Namespace) -> b
 
         # One bad file does not cost the others their answers.
         progress.end()
-        print(f"violet: error: {label}: {describe(error)}", file=sys.stderr)
+        text = describe(error)
+        print(f"violet: error: {text if label in text else f'{label}: {text}'}", file=sys.stderr)
+        if isinstance(error, UploadInterruptedError):
+            print(f"go on with: violet submit {shlex.quote(str(source))} --resume {error.upload_id}", file=sys.stderr)
         return False
     return True
 
@@ -112,7 +124,7 @@ def _finish(client: Client, task: Task, found: argparse.Namespace) -> None:
     if found.json:
         print(json.dumps(task.document))
         return
-    answer = client.result(task.id, "json" if task.kind == "analysis" else found.format)
+    answer = fetch_text(client, task, found.format, found.output)
     if found.output is None:
         print(answer.rstrip("\n"), flush=True)
     else:

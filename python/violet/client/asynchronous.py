@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import aiohttp
 
+from violet._core import Transcript
+from violet.analysis import Analysis
 from violet.client.task import Event, Task, TaskFailedError
 from violet.client.upload import (
     CHUNK_BYTES,
@@ -255,9 +257,17 @@ class AsyncClient:
                 return
 
     async def result(self, task_id: str, format: str = "text") -> str:
-        """The answer as `text`, `srt`, `vtt`, `json` or `verbose_json`."""
+        """The answer as a file has it: `text`, `srt`, `vtt`, `verbose_json` of a transcription, `json` of any kind."""
         raw = await self._bytes("GET", f"/v1/tasks/{quote(task_id)}/result?format={quote(format)}")
         return raw.decode()
+
+    async def transcript(self, task_id: str) -> Transcript:
+        """The answer of a transcription, with its segments and words."""
+        return Transcript.from_json(await self.result(task_id, "json"))
+
+    async def analysis(self, task_id: str) -> Analysis:
+        """The answer of an analysis."""
+        return Analysis.from_dict(json.loads(await self.result(task_id, "json")))
 
     async def audio(self, task_id: str, format: str | None = None) -> bytes:
         """The speech that a synthesis gave, as a file of `format` (the one that was asked for)."""

@@ -1,4 +1,7 @@
-"""The proxy for programs without an event loop."""
+"""The proxy for programs without an event loop.
+
+Its methods are `AsyncClient`'s, which has their documentation; `help(violet.Client.submit)` shows it too.
+"""
 
 import asyncio
 import threading
@@ -6,13 +9,24 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from violet._core import Transcript
+from violet.analysis import Analysis
 from violet.client.asynchronous import AsyncClient
 from violet.client.task import Event, Task
 from violet.client.upload import Source, UploadProgress
 
 
+def _documented[T: type](cls: T) -> T:
+    """The class with the documentation of `AsyncClient`'s methods at its own, which only refer to them."""
+    for name, method in vars(cls).items():
+        if (getattr(method, "__doc__", None) or "").startswith("See `AsyncClient."):
+            method.__doc__ = getattr(AsyncClient, name).__doc__
+    return cls
+
+
+@_documented
 class Client:
-    """The same for programs without an event loop; any number of threads may use one.
+    """A proxy, for programs without an event loop; any number of threads may use one. Use it with `with`, or close it.
 
     Args:
         base_url: Address of the proxy, such as `http://127.0.0.1:8080`.
@@ -53,9 +67,30 @@ class Client:
         """See `AsyncClient.upload`."""
         return self._run(self._client.upload(source, name=name, progress=progress, resume=resume))
 
-    def submit(self, source: Source | None = None, **how: Any) -> Task:  # noqa: ANN401 - AsyncClient.submit's
+    def submit(
+        self,
+        source: Source | None = None,
+        *,
+        text: str | None = None,
+        upload_id: str | None = None,
+        kind: Literal["transcription", "synthesis", "analysis"] | None = None,
+        idempotency_key: str | None = None,
+        name: str | None = None,
+        progress: UploadProgress | None = None,
+        **options: object,
+    ) -> Task:
         """See `AsyncClient.submit`."""
-        return self._run(self._client.submit(source, **how))
+        work = self._client.submit(
+            source,
+            text=text,
+            upload_id=upload_id,
+            kind=kind,
+            idempotency_key=idempotency_key,
+            name=name,
+            progress=progress,
+            **options,
+        )
+        return self._run(work)
 
     def task(self, task_id: str, *, wait_s: float = 0.0) -> Task:
         """See `AsyncClient.task`."""
@@ -74,6 +109,14 @@ class Client:
     def result(self, task_id: str, format: str = "text") -> str:
         """See `AsyncClient.result`."""
         return self._run(self._client.result(task_id, format))
+
+    def transcript(self, task_id: str) -> Transcript:
+        """See `AsyncClient.transcript`."""
+        return self._run(self._client.transcript(task_id))
+
+    def analysis(self, task_id: str) -> Analysis:
+        """See `AsyncClient.analysis`."""
+        return self._run(self._client.analysis(task_id))
 
     def audio(self, task_id: str, format: str | None = None) -> bytes:
         """See `AsyncClient.audio`."""

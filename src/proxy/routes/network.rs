@@ -47,9 +47,11 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
         .flat_map(|metagraph| metagraph.validators(app.config.min_stake))
         .map(|neuron| {
             let trust = app.trusts.of(&neuron.hotkey).value();
+            let (verdicts, agreement) = app.store.lately().verdicts(&neuron.hotkey);
             json!({
                 "uid": neuron.uid, "hotkey": neuron.hotkey, "stake": neuron.stake, "trust": trust,
                 "dividends": neuron.dividends, "emission": neuron.emission,
+                "verdicts": verdicts, "agreement": agreement,
             })
         })
         .collect();

@@ -76,7 +76,7 @@ pub(super) async fn serve(app: &App, source: Source, headers: &HeaderMap) -> Api
 }
 
 /// Whether a list of entity tags names this one.
-fn names(list: &str, etag: &str) -> bool {
+pub(super) fn names(list: &str, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 

@@ -1,15 +1,20 @@
 //! The page for people: `/` and what it is made of, compiled in.
 
 use axum::extract::Path;
-use axum::http::{HeaderName, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
 
 use super::no_route;
+use super::ranges::names;
 
 /// What the page may do: its own scripts and styles, this proxy's routes, audio that it holds itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; \
                       media-src 'self' blob:; manifest-src 'self'; worker-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -53,49 +58,86 @@ const FILES: [(&str, &[u8]); 31] = files![
 ];
 
 /// The page.
-pub(super) async fn index() -> Response {
-    file("text/html; charset=utf-8", include_bytes!("../web/index.html"))
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    document(&headers, HTML, include_bytes!("../web/index.html"))
 }
 
 /// The page of the API.
-pub(super) async fn docs() -> Response {
-    file("text/html; charset=utf-8", include_bytes!("../web/docs.html"))
+pub(super) async fn docs(headers: HeaderMap) -> Response {
+    document(&headers, HTML, include_bytes!("../web/docs.html"))
 }
 
 /// The worker that keeps the page's shell; it lies at the root because it may serve only what lies below it.
-pub(super) async fn worker() -> Response {
-    file("text/javascript; charset=utf-8", include_bytes!("../web/sw.js"))
+pub(super) async fn worker(headers: HeaderMap) -> Response {
+    document(&headers, JAVASCRIPT, include_bytes!("../web/sw.js"))
 }
 
 /// One of the page's files.
-pub(super) async fn asset(method: axum::http::Method, uri: Uri, Path(name): Path<String>) -> Response {
+pub(super) async fn asset(method: Method, uri: Uri, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let Some((_, bytes)) = FILES.iter().find(|(known, _)| *known == name) else {
         return no_route(method, uri).await.into_response();
     };
     let media_type = match name.rsplit('.').next() {
-        Some("js") => "text/javascript; charset=utf-8",
+        Some("js") => JAVASCRIPT,
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         _ => "application/manifest+json",
     };
-    file(media_type, bytes)
+    file(&headers, media_type, bytes)
 }
 
 /// The routes as `OpenAPI` 3.1; `tests/proxy/openapi.rs` holds the document against the router.
-pub(super) async fn openapi() -> Response {
-    file("application/json", include_bytes!("../../../docs/openapi.json"))
+pub(super) async fn openapi(headers: HeaderMap) -> Response {
+    file(&headers, "application/json", include_bytes!("../../../docs/openapi.json"))
 }
 
-fn file(media_type: &'static str, bytes: &'static [u8]) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, media_type),
-        // Short: a new version of the proxy has a new page, and its files belong together.
-        (header::CACHE_CONTROL, "no-cache"),
+/// What a browser opens or runs by itself, with what it may do; what a page loads is ruled by that page.
+fn document(asked: &HeaderMap, media_type: &'static str, bytes: &'static [u8]) -> Response {
+    let rules = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (HeaderName::from_static("referrer-policy"), "no-referrer"),
+        (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("permissions-policy"), "microphone=(self), camera=(), geolocation=()"),
     ];
-    (headers, bytes).into_response()
+    (rules, file(asked, media_type, bytes)).into_response()
+}
+
+/// A file, unless the browser has it: the page and then its worker ask for the same ones.
+fn file(asked: &HeaderMap, media_type: &'static str, bytes: &'static [u8]) -> Response {
+    let etag = format!("\"{}\"", hex::encode(Sha256::digest(bytes)));
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let is_known = known.is_some_and(|tags| names(tags, &etag));
+    // Asked for at every visit: a new version of the proxy has a new page, and its files belong together.
+    let common = [(header::ETAG, etag), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    let own = [(header::CONTENT_TYPE, media_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (common, own, bytes).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_comes_once_and_a_page_says_what_it_may_do_each_time() {
+        let none = HeaderMap::new();
+        let (page, script) = (index(none.clone()).await, self::script(none).await);
+        assert_eq!((page.status(), script.status()), (StatusCode::OK, StatusCode::OK));
+        assert!(page.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+        assert!(!script.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+        assert_ne!(page.headers()[header::ETAG], script.headers()[header::ETAG]);
+        let known = |response: &Response| {
+            HeaderMap::from_iter([(header::IF_NONE_MATCH, response.headers()[header::ETAG].clone())])
+        };
+        let (page_again, script_again) = (index(known(&page)).await, self::script(known(&script)).await);
+        assert_eq!((page_again.status(), script_again.status()), (StatusCode::NOT_MODIFIED, StatusCode::NOT_MODIFIED));
+        assert!(page_again.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+        assert_eq!(self::script(known(&page)).await.status(), StatusCode::OK, "the page's tag is not the script's");
+    }
+
+    async fn script(headers: HeaderMap) -> Response {
+        asset(Method::GET, Uri::from_static("/web/app.js"), Path("app.js".to_owned()), headers).await
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::subnet::consensus::AGREES_WITHIN;
-use crate::subnet::task::{Hotkey, Task, TaskState, seconds};
+use crate::subnet::consensus::{AGREES_WITHIN, Judgement};
+use crate::subnet::task::{Hotkey, Score, Task, TaskState, seconds};
 
 /// Ended tasks that are looked back at.
 const TASKS: usize = 1_000;
@@ -20,8 +20,16 @@ struct Ended {
     at_ms: i64,
     /// Time until the first answer, ms.
     answer_ms: Option<i64>,
-    /// Scores that agreed with the verdict, and all scores.
-    agreed: (usize, usize),
+    /// What each validator said of it, where there was a quorum.
+    judged: Vec<Judged>,
+}
+
+/// A validator's scores of one task.
+struct Judged {
+    validator: Hotkey,
+    /// Scores that agreed with the verdict.
+    n_agreed: usize,
+    n_scores: usize,
 }
 
 #[derive(Default)]
@@ -42,7 +50,7 @@ impl Lately {
         let mut memory = self.memory();
         let first_ms = task.submissions().map(|submission| submission.submitted_at_ms).min();
         let answer_ms = first_ms.map(|at_ms| at_ms - task.created_at_ms);
-        let ended = Ended { state: task.state, at_ms: task.updated_at_ms, answer_ms, agreed: agreed(task) };
+        let ended = Ended { state: task.state, at_ms: task.updated_at_ms, answer_ms, judged: judged(task) };
         push(&mut memory.tasks, ended, TASKS);
         for submission in task.submissions() {
             let latencies_ms = memory.latencies_ms.entry(submission.miner.clone()).or_default();
@@ -54,15 +62,13 @@ impl Lately {
     pub(crate) fn summary(&self) -> Value {
         let memory = self.memory();
         let count = |state| memory.tasks.iter().filter(|ended| ended.state == state).count();
-        let (agreed, scores) =
-            memory.tasks.iter().fold((0, 0), |(a, n), ended| (a + ended.agreed.0, n + ended.agreed.1));
         let answers_ms: Vec<i64> = memory.tasks.iter().filter_map(|ended| ended.answer_ms).collect();
         json!({
             "tasks": memory.tasks.len(), "since_ms": memory.tasks.front().map(|ended| ended.at_ms),
             "verified": count(TaskState::Verified), "unverified": count(TaskState::Unverified),
             "failed": count(TaskState::Failed), "cancelled": count(TaskState::Cancelled),
             "answer_p50_s": percentile_s(&answers_ms, 50), "answer_p95_s": percentile_s(&answers_ms, 95),
-            "agreement": share(agreed, scores),
+            "agreement": agreement(memory.tasks.iter().flat_map(|ended| &ended.judged)),
         })
     }
 
@@ -71,6 +77,14 @@ impl Lately {
         let memory = self.memory();
         let latencies_ms: Vec<i64> = memory.latencies_ms.get(miner).into_iter().flatten().copied().collect();
         (percentile_s(&latencies_ms, 50), percentile_s(&latencies_ms, 95))
+    }
+
+    /// How many verdicts the validator took part in, and the share of its scores that agreed with them.
+    pub(crate) fn verdicts(&self, validator: &Hotkey) -> (usize, Option<f64>) {
+        let memory = self.memory();
+        let all =
+            || memory.tasks.iter().flat_map(|ended| &ended.judged).filter(|judged| &judged.validator == validator);
+        (all().count(), agreement(all()))
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -85,12 +99,21 @@ fn push<T>(values: &mut VecDeque<T>, value: T, limit: usize) {
     values.push_back(value);
 }
 
-/// How many of the validators' scores agreed with the verdict, and how many there were; none without a quorum.
-fn agreed(task: &Task) -> (usize, usize) {
-    let Some(verdict) = task.verdict.as_ref().filter(|verdict| verdict.quorum) else { return (0, 0) };
-    let scores = verdict.evaluations.iter().flat_map(|judgement| &judgement.scores);
-    let distances = scores.filter_map(|(id, score)| Some((score.score - verdict.scores.get(id)?).abs()));
-    distances.fold((0, 0), |(agreed, all), distance| (agreed + usize::from(distance <= AGREES_WITHIN), all + 1))
+/// How many scores of each validator agreed with the verdict; nothing without a quorum.
+fn judged(task: &Task) -> Vec<Judged> {
+    let Some(verdict) = task.verdict.as_ref().filter(|verdict| verdict.quorum) else { return Vec::new() };
+    let of = |judgement: &Judgement| {
+        let distance = |(id, score): (_, &Score)| Some((score.score - verdict.scores.get(id)?).abs());
+        let distances: Vec<f64> = judgement.scores.iter().filter_map(distance).collect();
+        let n_agreed = distances.iter().filter(|&&distance| distance <= AGREES_WITHIN).count();
+        Judged { validator: judgement.validator.clone(), n_agreed, n_scores: distances.len() }
+    };
+    verdict.evaluations.iter().map(of).collect()
+}
+
+fn agreement<'a>(judged: impl Iterator<Item = &'a Judged>) -> Option<f64> {
+    let (n_agreed, n_scores) = judged.fold((0, 0), |(a, n), one| (a + one.n_agreed, n + one.n_scores));
+    share(n_agreed, n_scores)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "at most some thousands")]
@@ -110,8 +133,8 @@ fn percentile_s(values_ms: &[i64], percent: usize) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::proxy::store::conformance::new_task;
-    use crate::subnet::consensus::{Judgement, Verdict};
-    use crate::subnet::task::{ResponseId, Score, Submission};
+    use crate::subnet::consensus::Verdict;
+    use crate::subnet::task::{ResponseId, Submission};
 
     fn ended(state: TaskState, latencies_ms: &[i64]) -> Task {
         let n_slots = u8::try_from(latencies_ms.len()).unwrap();
@@ -138,6 +161,7 @@ mod tests {
         assert_eq!(lately.summary()["tasks"], 0);
         assert!(lately.summary()["answer_p50_s"].is_null() && lately.summary()["agreement"].is_null());
         assert_eq!(lately.latencies_s(&Hotkey::from("M")), (None, None));
+        assert_eq!(lately.verdicts(&Hotkey::from("V")), (0, None));
     }
 
     #[test]
@@ -162,18 +186,22 @@ mod tests {
     fn a_score_far_from_the_verdict_does_not_agree() {
         let lately = Lately::default();
         let (response, score) = (ResponseId::from("r0"), |score| Score { score, error_rate: None });
-        let judgement =
-            |value| Judgement { validator: Hotkey::from("V"), scores: [(response.clone(), score(value))].into() };
+        let judgement = |validator: &str, value| Judgement {
+            validator: Hotkey::from(validator),
+            scores: [(response.clone(), score(value))].into(),
+        };
         let verdict = Verdict {
             quorum: true,
             scores: [(response.clone(), 0.9)].into(),
             best: Some(response.clone()),
-            evaluations: vec![judgement(0.8), judgement(0.9), judgement(0.2)],
+            evaluations: vec![judgement("V", 0.8), judgement("W", 0.9), judgement("X", 0.2)],
         };
         let mut task = ended(TaskState::Verified, &[1_000]);
         task.verdict = Some(verdict.clone());
         lately.note(&task);
         assert_eq!(lately.summary()["agreement"], 2.0 / 3.0);
+        let verdicts = ["V", "X"].map(|validator| lately.verdicts(&Hotkey::from(validator)));
+        assert_eq!(verdicts, [(1, Some(1.0)), (1, Some(0.0))]);
         task.verdict = Some(Verdict { quorum: false, ..verdict });
         let other = Lately::default();
         other.note(&task);

@@ -2,8 +2,12 @@
 
 import { colour, drawn, make } from "/web/dom.js";
 
-/** Points of a chart: ten minutes, one every three seconds. */
+/** Points of a chart: ten minutes, one every three seconds; at first a minute fills it. */
 const POINTS = 200;
+const FIRST_POINTS = 20;
+
+/** Room above and below the line, for the dot at its end; pixels. */
+const MARGIN_PX = 4;
 
 /** Values over time that stay through a visit. */
 export class Series {
@@ -22,11 +26,13 @@ export function chart(name, series, format, top = 1) {
   const paint = drawn(canvas, (context, width, height) => {
     const { values } = series;
     const highest = Math.max(top, ...values.filter((value) => value !== null));
-    const place = (value, index) => [((POINTS - values.length + index) / (POINTS - 1)) * width, height - 2 - (value / highest) * (height - 4)];
+    const points = Math.max(FIRST_POINTS, values.length);
+    const base = height - MARGIN_PX;
+    const place = (value, index) => [((points - values.length + index) / (points - 1)) * width, base - (value / highest) * (base - MARGIN_PX)];
     context.strokeStyle = colour("line");
     context.beginPath();
-    context.moveTo(0, height - 1.5);
-    context.lineTo(width, height - 1.5);
+    context.moveTo(0, base + 0.5);
+    context.lineTo(width, base + 0.5);
     context.stroke();
     context.strokeStyle = colour("accent");
     context.lineWidth = 2;
@@ -39,7 +45,7 @@ export function chart(name, series, format, top = 1) {
     if (end >= 0) {
       const [x, y] = place(values[end], end);
       context.beginPath();
-      context.arc(Math.min(x, width - 3), y, 3, 0, 2 * Math.PI);
+      context.arc(Math.min(x, width - MARGIN_PX), y, 3, 0, 2 * Math.PI);
       context.fill();
     }
   });

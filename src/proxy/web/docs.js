@@ -1,7 +1,7 @@
 // Shows /openapi.json, and sends a request on wish. Everything from the document is set as text, never as markup.
 "use strict";
 
-const METHODS = ["get", "post", "put", "delete"];
+const METHODS = ["get", "post", "patch", "put", "delete"];
 
 function make(name, properties = {}, ...children) {
   const node = Object.assign(document.createElement(name), properties);

@@ -33,8 +33,8 @@ export function remembered() {
 }
 
 function row(id, kind, name, at, state) {
-  return make("tr", {}, make("td", {}, make("a", { href: `#/task/${id}`, textContent: name || id })), make("td", { textContent: kind }),
-    make("td", { textContent: new Date(at).toLocaleString() }), make("td", { textContent: state ?? "" }));
+  return make("tr", {}, make("td", {}, make("a", { className: "wrap", href: `#/task/${id}`, textContent: name || id })), make("td", { textContent: kind }),
+    make("td", { textContent: new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }) }), make("td", { textContent: state ?? "" }));
 }
 
 export async function history(main) {

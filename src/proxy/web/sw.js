@@ -1,5 +1,5 @@
 // The shell of the page without a network: the files of the page, never an answer of the API.
-const CACHE = "violet-2";
+const CACHE = "violet-3";
 const FILES = ["api.js", "app.css", "app.js", "chart.js", "dom.js", "edits.js", "history.js", "icon-192.png", "icon.svg", "job.js", "manifest.webmanifest", "measurements.js",
   "network.js", "neurons.js", "pages.js", "pictures.js", "player.js", "queue.js", "recorder.js", "search.js", "snippets.js", "sortable.js", "sound.js", "speakers.js", "stream.js",
   "subtitles.js", "transcript.js", "verdict.js"];

@@ -28,7 +28,9 @@ export function details(task) {
     const score = task.verdict?.scores?.[slot.response_id];
     const is = task.answer && slot.response_id === task.answer.response_id ? "this answer" : "";
     const given = evaluations.map(({ scores }) => scores[slot.response_id]);
-    return [miner(slot.miner), slot.state, slot.latency_s === null ? "" : `${slot.latency_s.toFixed(1)} s`, score === undefined ? "" : of100(score),
+    // A place that nobody took is no answer that was refused.
+    const state = slot.state === "rejected" && !slot.miner ? "not used" : slot.state;
+    return [miner(slot.miner), state, slot.latency_s === null ? "" : `${slot.latency_s.toFixed(1)} s`, score === undefined ? "" : of100(score),
       ...given.map((one) => (one === undefined ? "" : of100(one.score ?? one))), [is, slot.reason].filter(Boolean).join("; ")];
   });
   const heads = ["Miner", "State", "Time", "Score", ...judges.map((judge) => `by ${judge}`), ""];
