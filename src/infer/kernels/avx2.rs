@@ -165,14 +165,14 @@ unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *m
     }
 }
 
-/// Asks for the lines of the step [`AHEAD`] of `panel`, which may be past the end: of the next panel, or of nothing.
+/// Asks for the lines of the step [`AHEAD`] of `panel`, which may be past the end: of the next panel, or of nothing, for it is a
+/// hint, and reads nothing.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn fetch(panel: *const i8) {
     for line in 0..LINES {
         let wanted = panel.wrapping_add((AHEAD * LINES + line) * size_of::<Line>());
-        // SAFETY: a hint, which reads nothing, may be of any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(wanted) };
+        _mm_prefetch::<_MM_HINT_T0>(wanted);
     }
 }
 

@@ -49,6 +49,7 @@ impl About {
             capacity: self.capacity.min(MAX_CAPACITY),
             model: self.model.as_ref().map(|model| start(model, MAX_MODEL_CHARS)),
             last_seen_ms: clock::now_ms(),
+            account: (0, 0),
         })
     }
 }

@@ -1,6 +1,5 @@
 //! `/v1/validator`: responses out, judgements in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
