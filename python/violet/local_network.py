@@ -26,7 +26,7 @@ NETUID = 1
 VALIDATOR_STAKE = 1000.0
 """Stake of each validator, in the local chain's units."""
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 """Longest wait until every process answers."""
 
 STOP_TIMEOUT_S = 5.0
