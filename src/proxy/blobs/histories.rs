@@ -26,7 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
     let (content, is_stale) = (0..4u8, prop::bool::weighted(0.3));
     prop_oneof![
         4 => (content.clone(), 0..2u8).prop_map(|(content, owner)| Step::Put { content, owner }),
-        2 => (content.clone(), is_stale.clone()).prop_map(|(content, is_stale)| Step::Condemn { content, is_stale }),
+        2 => (content.clone(), is_stale).prop_map(|(content, is_stale)| Step::Condemn { content, is_stale }),
         2 => (content.clone(), is_stale).prop_map(|(content, is_stale)| Step::Delete { content, is_stale }),
         2 => (content.clone(), 0..30u64, 1..70u64).prop_map(|(content, start, len)| Step::Read { content, start, len }),
         1 => (content, 1..4usize).prop_map(|(after, limit)| Step::List { after, limit }),
