@@ -32,6 +32,12 @@ COMPARED_S = 4.0
 COMPARED_HZ = 4_000
 """How much of two recordings is compared, and at which rate."""
 
+WINDOW_S = 7.68
+"""What DistillMOS hears at once. It takes the silence behind shorter speech for a fault of the speech."""
+
+PAUSE_S = 0.3
+"""Between repetitions of short speech."""
+
 SAME_FROM = 0.9
 """Likeness from which two recordings are one; the proxy's."""
 
@@ -68,7 +74,8 @@ class Listener:
         samples, sample_rate = audio.load(path)
         level = analyze(samples, ["level"], sample_rate=sample_rate).level
         at_16_khz, _ = audio.load(path, SAMPLE_RATE)
-        scores = quality.mos(np.clip(at_16_khz, -1.0, 1.0))
+        filled = repeated(np.clip(at_16_khz, -1.0, 1.0))
+        scores = quality.mos(filled)
         normalizer = "whisper-en" if (options.language or "en") == "en" else "whisper-basic"
         return reward.Speech(
             sample_rate=sample_rate,
@@ -79,7 +86,7 @@ class Listener:
             cer=_core.cer(text, heard, normalizer),
             distill_mos=scores.distillmos,
             dnsmos=None if scores.dnsmos is None else scores.dnsmos.ovr,
-            speaker_cosine=None if options.voice is None else self._cosine(at_16_khz, options.voice),
+            speaker_cosine=None if options.voice is None else self._cosine(filled, options.voice),
             clipped_share=level["clipped_samples"] / max(len(samples), 1),
         )
 
@@ -95,6 +102,15 @@ class Listener:
         except ValueError:  # nobody speaks
             return 0.0
         return float(np.clip(np.dot(own, self._embeddings[voice]), -1.0, 1.0))
+
+
+def repeated(samples: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":
+    """Speech at 16 kHz, said again with pauses until it lasts 7.68 s: of one word nothing can be told otherwise.
+
+    "No." of a good voice has 2.7 DistillMOS alone and 4.2 repeated; longer sentences change by less than 0.1.
+    """
+    once = np.concatenate([samples, np.zeros(int(PAUSE_S * SAMPLE_RATE), samples.dtype)])
+    return np.tile(once, max(1, math.ceil(WINDOW_S * SAMPLE_RATE / len(once))))
 
 
 def duplicates(paths: Sequence[Path]) -> list[bool]:

@@ -98,3 +98,12 @@ def test_good_speech_earns_and_left_out_words_do_not(
     path.write_bytes(voices.speak(drop_words(TEXT, 0.5, random.Random(2))).flac())
     lacking = asyncio.run(listener.listen(path, TEXT, Options()))
     assert score_speech(TEXT, lacking, "en", 1.0).score < 0.2
+
+
+def test_one_word_said_well_is_verified(voices: Voices, listener: Listener, tmp_path: Path) -> None:
+    path = tmp_path / "speech.flac"
+    for text in ("No.", "Thank you."):
+        path.write_bytes(voices.speak(text, seed=1).flac())
+        heard = asyncio.run(listener.listen(path, text, Options(voice="joe")))
+        # The quality from which the proxy verifies.
+        assert score_speech(text, heard, "en", 1.0).score >= 0.5, heard
