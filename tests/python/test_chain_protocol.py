@@ -156,9 +156,10 @@ def test_the_rules_of_reward_are_there() -> None:
     assert _core.availability(4, 4) == pytest.approx(0.8)
     assert _core.credibility(1, 2) == pytest.approx(0.5)
     assert _core.miner_score([(1.0, 1.0, 0.5)], 1.0, 1.0) == pytest.approx(0.5)
-    weights = _core.miner_weights([(1, 1.0, "a", None, None), (2, 1.0, "b", "ip", None), (3, 1.0, "c", "ip", None)])
+    weights, *_ = _core.miner_weights([(1, 1.0, "a", None, None), (2, 1.0, "b", "ip", None), (3, 1.0, "c", "ip", None)])
     assert dict(weights) == pytest.approx({1: 0.5, 2: 0.25, 3: 0.25})
-    assert dict(_core.miner_weights([(1, 0.45, "a", None, None)], burn_uid=0)) == pytest.approx({0: 0.5, 1: 0.5})
+    burnt, *_ = _core.miner_weights([(1, 0.45, "a", None, None)], burn_uid=0)
+    assert dict(burnt) == pytest.approx({0: 0.5, 1: 0.5})
     assert _core.weights_to_u16(weights) == [(1, 65_535), (2, 32_768), (3, 32_768)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from violet import doctor
+from violet.doctor import machine
 from violet.errors import ChainError
 from violet.sdk import btcli_flags, has_axons, installed_sdk
 
@@ -59,7 +59,7 @@ def test_another_sdk_or_none_is_said_in_one_line(
         installed_sdk()
     assert str(refused.value) == said
     assert not has_axons()
-    assert doctor.packages().state == "broken"
+    assert machine.packages().state == "broken"
 
 
 def test_flags_are_those_that_were_asked_for() -> None:

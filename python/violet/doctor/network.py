@@ -81,9 +81,9 @@ def chain(found: argparse.Namespace) -> tuple[Finding, Metagraph | None]:
 def place(found: argparse.Namespace, metagraph: Metagraph, hotkey: str) -> Iterator[Finding]:
     """The hotkey's place on the subnet: registration, permit, stake and axon."""
     is_local = found.network == "localnet"
-    wallet = {"name": found.wallet_name or "default", "hotkey": found.wallet_hotkey or "default"}
-    name = f"--wallet.name {wallet['name']} --wallet.hotkey {wallet['hotkey']}"
-    on = f"--netuid {found.netuid} {btcli_flags(network=found.network, **wallet)}"
+    coldkey, own = found.wallet_name or "default", found.wallet_hotkey or "default"
+    name = f"--wallet.name {coldkey} --wallet.hotkey {own}"
+    on = f"--netuid {found.netuid} {btcli_flags(network=found.network, name=coldkey, hotkey=own)}"
     neuron = metagraph.by_hotkey.get(Hotkey(hotkey))
     if neuron is None:
         mend = f"violet localnet register {name}" if is_local else f"btcli subnet register {on}"
