@@ -90,6 +90,7 @@ fuzz: ## Decode 102,000 damaged files (ROUNDS=3000 of each of 34), write 3,000: 
 lint: $(VENV)/.locked-dev ## Check formatting, lints, types and licences
 	@.ci/check-rust
 	@.ci/bare-core
+	@.ci/one-tree $(FULL)
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets --no-default-features -- -D warnings
 	cargo clippy --locked --all-targets --features python -- -D warnings
