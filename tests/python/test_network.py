@@ -138,7 +138,9 @@ def test_an_analysis_is_measured_verified_and_delivered(network: LocalNetwork) -
         made = client.submit(JFK.path, kind="analysis", fields=fields)
         states = [event.task.state for event in client.events(made.id) if event.kind == "state"]
         found = client.analysis(made.id)
-    assert (states[0], states[-1]) == ("queued", "verified")
+    # The first event is how the task stands, and a miner may have it by then.
+    assert states[0] in {"queued", "running"}
+    assert states[-1] == "verified"
     own = violet.analyze(JFK.path, fields)
     assert found.loudness["integrated_lufs"] == pytest.approx(own.loudness["integrated_lufs"], abs=0.05)
     assert found.pitch["median_hz"] == pytest.approx(own.pitch["median_hz"], rel=0.05)
