@@ -146,12 +146,12 @@ $(VENV)/.interpreter:
 
 $(VENV)/.locked: requirements.lock $(VENV)/.interpreter
 	@echo "== installing the locked packages into $(VENV)"
-	@$(RUN)/python -m pip install --quiet --require-hashes -r $<
+	@$(RUN)/python -m pip install --quiet --no-compile --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.locked-dev: requirements-dev.lock $(VENV)/.locked
 	@echo "== installing the locked development packages into $(VENV)"
-	@$(RUN)/python -m pip install --quiet --require-hashes -r $<
+	@$(RUN)/python -m pip install --quiet --no-compile --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.locked-docs: requirements-docs.lock $(VENV)/.locked-dev
