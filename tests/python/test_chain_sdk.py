@@ -17,39 +17,21 @@ from bittensor.core.subtensor import Subtensor
 from bittensor.core.types import ExtrinsicResponse
 from bittensor_wallet import Wallet
 
+from fixtures.subnet import axon, metagraph_record
 from violet.chain import Chain, Hotkey
 from violet.chain import sdk as sdk_module
 from violet.chain.sdk import SdkChain, to_metagraph
 from violet.errors import ChainError, ChainUnreachableError, NoPermitError, NotRegisteredError, WeightsTooSoonError
 from violet.wallet import create_wallet
 
-U16 = 65_535
-RAO = 1_000_000_000
-
-
-def axon(ip: int, port: int, ip_type: int = 4) -> dict[str, int]:
-    """An axon as the chain says it, and as `MetagraphInfo` leaves it."""
-    return {
-        "block": 1, "version": 10_005_000, "ip": ip, "port": port, "ip_type": ip_type, "protocol": 4,
-        "placeholder1": 0, "placeholder2": 0,
-    }  # fmt: skip
-
 
 def chain_answer() -> dict[str, Any]:
     """What the runtime call `get_selective_mechagraph` decodes to, for three neurons."""
-    known: dict[str, Any] = {
-        "netuid": 49, "name": list(b"violet"), "symbol": list(b"v"), "owner_hotkey": "5Owner", "block": 7_000_000,
-        "tempo": 360, "hotkeys": ["5Owner", "5Validator", "5Miner"], "coldkeys": ["5a", "5b", "5c"],
-        "axons": [axon(0, 0), axon(0x0808_0404, 8091), axon(0x2001_0DB8 << 96 | 1, 8092, ip_type=6)],
-        "validator_permit": [False, True, False], "last_update": [1, 6_999_900, 3],
-        "total_stake": [0, 2500 * RAO, RAO // 2], "emission": [0, 41 * RAO, 3 * RAO],
-        "dividends": [0, U16, 0], "incentives": [0, 0, U16], "consensus": [0, 0, U16 // 5],
-    }  # fmt: skip
     lists = {"identities", "active", "pruning_score", "trust", "rank", "block_at_registration"}
     nothing: dict[str, Any] = {field.name: [] if field.name in lists else 0 for field in fields(MetagraphInfo)}
     optional = dict.fromkeys(("identity", "moving_price", "alpha_stake", "tao_stake", "commitments", "validators"))
     dividends: dict[str, Any] = {"tao_dividends_per_hotkey": [], "alpha_dividends_per_hotkey": []}
-    return nothing | optional | dividends | known
+    return nothing | optional | dividends | metagraph_record()
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from fixtures.waiting import until
 from violet.chain import Metagraph
 from violet.cli.metagraph import Reader
 from violet.errors import ChainUnreachableError
@@ -37,16 +37,6 @@ def output(*arguments: str | Path, env: Mapping[str, str]) -> str:
     done = run(*arguments, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def until[T](claim: Callable[[], T | None], what: str, deadline_s: float = 30.0) -> T:
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        value = claim()
-        if value:
-            return value
-        time.sleep(0.05)
-    pytest.fail(f"not within {deadline_s:.0f} s: {what}")
 
 
 @pytest.fixture

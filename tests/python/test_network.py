@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ import pytest
 from openai.types.audio import TranscriptionVerbose
 
 import violet
+from fixtures.waiting import until
 from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
@@ -24,17 +24,6 @@ CLIPS = packaged_clips()
 JFK = next(clip for clip in CLIPS if clip.path.name.startswith("jfk"))
 REPEATS = 2
 DEADLINE_S = 120.0
-
-
-def until[T](claim: Callable[[], T | Literal[False] | None], what: str, deadline_s: float = DEADLINE_S) -> T:
-    """The first true value of `claim`; fails after the deadline."""
-    end = time.monotonic() + deadline_s
-    while time.monotonic() < end:
-        value = claim()
-        if value:
-            return value
-        time.sleep(0.1)
-    pytest.fail(f"not within {deadline_s:.0f} s: {what}")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.networks import FINAL, chain_away, curl, metrics, settings_of_weights, shares, task, tone, until
+from fixtures.networks import FINAL, chain_away, curl, metrics, settings_of_weights, shares, task, tone
+from fixtures.waiting import until
 from violet.local_network import LocalNetwork, Member
 
 GRACE_S, COMMIT_S = 5, 20

@@ -8,12 +8,10 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,6 +22,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 import violet
 from fixtures.browser import chromium, find_chromium, serve_checkout
+from fixtures.waiting import until
 from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
@@ -155,15 +154,6 @@ def assert_accessible(page: Page, what: str) -> None:
     serious = [one for one in found if one["impact"] in {"serious", "critical"}]
     told = [f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:3]}" for one in serious]
     assert told == [], what
-
-
-def until[T](claim: Callable[[], T | Literal[False] | None], what: str) -> T:
-    end = time.monotonic() + PATIENCE_MS / 1000
-    while time.monotonic() < end:
-        if value := claim():
-            return value
-        time.sleep(0.1)
-    pytest.fail(f"not in time: {what}")
 
 
 def await_painted(canvas: Locator, what: str) -> None:

@@ -12,29 +12,7 @@ from typing import Any
 import bittensor
 from bittensor.sp_core import verify
 
-NETUID = 49
-U16 = 65_535
-RAO = 1_000_000_000
-
-
-def axon(ip: int, port: int, ip_type: int = 4) -> dict[str, int]:
-    """An axon as the chain says it."""
-    return {
-        "block": 1, "version": 10_005_000, "ip": ip, "port": port, "ip_type": ip_type, "protocol": 4,
-        "placeholder1": 0, "placeholder2": 0,
-    }  # fmt: skip
-
-
-def metagraph_record() -> dict[str, Any]:
-    """What the runtime call `get_metagraph` decodes to, for three neurons; without what Violet does not read."""
-    return {
-        "netuid": NETUID, "name": list(b"violet"), "symbol": list(b"v"), "owner_hotkey": "5Owner", "block": 7_000_000,
-        "tempo": 360, "hotkeys": ["5Owner", "5Validator", "5Miner"], "coldkeys": ["5a", "5b", "5c"],
-        "axons": [axon(0, 0), axon(0x0808_0404, 8091), axon(0x2001_0DB8 << 96 | 1, 8092, ip_type=6)],
-        "validator_permit": [False, True, False], "last_update": [1, 6_999_900, 3],
-        "total_stake": [0, 2500 * RAO, RAO // 2], "emission": [0, 41 * RAO, 3 * RAO],
-        "dividends": [0, U16, 0], "incentives": [0, 0, U16], "consensus": [0, 0, U16 // 5],
-    }  # fmt: skip
+from fixtures.subnet import NETUID, U16, metagraph_record
 
 
 class Node:

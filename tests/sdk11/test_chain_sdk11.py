@@ -12,7 +12,8 @@ from bittensor.error_map import NAME_TO_CODE
 from bittensor.result import chain_error_from_substrate_request
 from bittensor_wallet import Wallet
 
-from sdk11_node import NETUID, RAO, U16, Node, axon, differences, metagraph_record
+from fixtures.subnet import NETUID, RAO, U16, axon, metagraph_record
+from sdk11_node import Node, differences
 from violet.chain import Chain, Hotkey, connect, sdk11
 from violet.chain.sdk11 import Sdk11Chain, to_metagraph, version_number
 from violet.errors import ChainError, ChainUnreachableError, NoPermitError, NotRegisteredError, WeightsTooSoonError

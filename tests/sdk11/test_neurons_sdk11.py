@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from bittensor_wallet import Keypair
 from packaging.requirements import Requirement
 
 import violet
+from fixtures.waiting import until
 from violet.chain import Hotkey, localnet
 from violet.chain.ledger import Rules
 from violet.config import ValidatorConfig
@@ -132,15 +131,6 @@ def test_who_is_there_is_the_proxys_word(tmp_path: Path, monkeypatch: pytest.Mon
     validator._believe({}, 70_000)
     assert probes("here") == (1, 2)
     validator.chain.close()
-
-
-def until[T](claim: Callable[[], T | None], what: str) -> T:
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        if value := claim():
-            return value
-        time.sleep(0.1)
-    pytest.fail(f"not within {DEADLINE_S:.0f} s: {what}")
 
 
 def test_a_network_without_axons_works_judges_and_pays(tmp_path: Path) -> None:
