@@ -37,10 +37,17 @@ impl Notices {
         let draining = records.entries(EntryKind::Drain, i64::MAX, MOST).await?;
         let draining = draining.into_iter().map(|entry| (Hotkey::from(entry.name), entry.due_ms)).collect();
         let reports = records.entries(EntryKind::Report, i64::MAX, MOST).await?;
-        let reports = reports
-            .into_iter()
-            .map(|entry| Ok((Hotkey::from(entry.name), (entry.due_ms, serde_json::from_str(&entry.record)?))));
-        let reports = reports.collect::<Result<_, store::Error>>()?;
+        let reports = reports.into_iter().filter_map(|Entry { name, due_ms, record, .. }| {
+            match serde_json::from_str(&record) {
+                Ok(found) => Some((Hotkey::from(name), (due_ms, found))),
+                // Of another version of the proxy: the validator will say it again.
+                Err(error) => {
+                    tracing::warn!(validator = name, %error, "a validator's report cannot be read");
+                    None
+                }
+            }
+        });
+        let reports = reports.collect();
         *self.said.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Said { draining, reports });
         Ok(())
     }

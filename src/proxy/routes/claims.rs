@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::register::About;
+use super::register::{self, About};
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, SMALL_BODY_BYTES};
@@ -78,8 +78,6 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
     let (quality, answered) = known.map_or((NEWCOMER_QUALITY, 0), |row| (row.quality, row.answered));
     let about = About { kinds: body.kinds, voices: body.voices, capacity: body.capacity, model: body.model };
     let seen = about.seen()?;
-    // Where validators tried it and it did less than it declares, it gets what it does.
-    let checked = app.notices.checked(&signed.hotkey, &app.committee(), clock::now_ms());
     let wanted = Wanted {
         miner: signed.hotkey.clone(),
         coldkey: signed.neuron.coldkey.clone(),
@@ -87,7 +85,7 @@ pub(super) async fn claim(State(app): State<Arc<App>>, request: Request) -> ApiR
         // Kinds that this proxy does not have are no error: a miner may be newer.
         kinds: about.kinds.iter().filter_map(|kind| Kind::from_name(kind)).collect(),
         voices: seen.voices.clone(),
-        capacity: assign::capacity(about.capacity, answered).min(checked.capacity.unwrap_or(u32::MAX)),
+        capacity: register::capacity(&app, &signed.hotkey, about.capacity, answered),
         quality,
         was_draining: app.notices.is_draining(&signed.hotkey, clock::now_ms()),
     };

@@ -15,6 +15,7 @@ use crate::proxy::presence::Seen;
 use crate::proxy::request::{self, SMALL_BODY_BYTES, Signed};
 use crate::proxy::store::MinerRow;
 use crate::subnet::assign::{self, MAX_CAPACITY};
+use crate::subnet::task::Hotkey;
 
 /// Most voices and kinds of a miner that are noted, and the longest name of a kind and of a model, characters.
 const MAX_VOICES: usize = 64;
@@ -52,6 +53,13 @@ impl About {
             account: (0, 0),
         })
     }
+}
+
+/// Leases that a miner may hold that declares so many: as far as it proved them by its answers, and where validators tried
+/// it and it did less, no more than it did.
+pub(super) fn capacity(app: &App, miner: &Hotkey, declared: u32, answered: u64) -> u32 {
+    let checked = app.notices.checked(miner, &app.committee(), clock::now_ms());
+    assign::capacity(declared, answered).min(checked.capacity.unwrap_or(u32::MAX))
 }
 
 /// Notes what a miner can do, and lends to it again if it took no more work.
@@ -93,7 +101,7 @@ async fn view(app: &App, signed: &Signed) -> ApiResult<Json<Value>> {
         "hotkey": miner, "uid": signed.neuron.uid, "coldkey": signed.neuron.coldkey,
         "kinds": seen.as_ref().map(|seen| &seen.kinds), "voices": seen.as_ref().map(|seen| &seen.voices),
         "model": seen.as_ref().and_then(|seen| seen.model.as_ref()),
-        "capacity": seen.as_ref().map(|seen| assign::capacity(seen.capacity, row.answered)),
+        "capacity": seen.as_ref().map(|seen| capacity(app, miner, seen.capacity, row.answered)),
         "quality": row.quality, "answered": row.answered, "accepted": row.accepted,
         "latency_p50_s": latency_p50_s, "latency_p95_s": latency_p95_s,
         "draining": app.notices.is_draining(miner, now_ms), "leases": leases.collect::<Vec<_>>(),

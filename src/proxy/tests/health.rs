@@ -28,6 +28,9 @@ async fn a_miner_gets_no_more_work_than_validators_saw_it_do() {
     assert_eq!(claim("third", 1).await, 0, "it declares 8 and does 2");
     let network = bench.get("/v1/network").await.json();
     assert_eq!(network["miners"][0]["checked"], json!({"answers": 0.9, "capacity": 2}));
+    let about = json!({"kinds": ["transcription"], "capacity": 8}).to_string().into_bytes();
+    let me = bench.signed(&miner, "/v1/miner/register", about).await.json();
+    assert_eq!(me["capacity"], 2, "it is told so");
     report(&bench, &validator, json!({"miners": {(hotkey.as_str()): {"asked": 11, "answered": 10}}})).await;
     assert_eq!(claim("fourth", 20).await, 1, "of what was not tried, its word counts");
     assert_eq!(bench.get("/v1/network").await.json()["miners"][0]["checked"]["capacity"], Value::Null);
