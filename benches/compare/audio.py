@@ -19,8 +19,9 @@ CODECS = {
     "flac": [],
     "m4a": ["-c:a", "aac", "-b:a", "128k"],
     "ogg": ["-c:a", "libvorbis", "-q:a", "4"],
-    "opus": ["-c:a", "libopus", "-b:a", "64k"],
-    "webm": ["-c:a", "libopus", "-ac", "1", "-b:a", "32k"],
+    # Opus has no 44.1 kHz.
+    "opus": ["-c:a", "libopus", "-b:a", "64k", "-ar", "48000"],
+    "webm": ["-c:a", "libopus", "-ac", "1", "-b:a", "32k", "-ar", "48000"],
 }
 START = "import sys, resource; now = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_utime\n"
 VIOLET = (

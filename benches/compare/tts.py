@@ -4,8 +4,9 @@
 
 Both say the same phonemes, which Violet makes of the sentences of tests/data/phonemes.json; onnxruntime is called as
 piper-tts 1.3 calls it, without Piper's own work around it. Each engine runs in processes of its own, the engines by
-turns; the least of the repeats counts. Then both say the sentences again for Whisper tiny.en (words wrong) and
-DistillMOS. Needs the models joe, tiny.en and distillmos.
+turns; the least of the repeats counts. Then both say all sentences again, `--rounds` times with other noise, for
+Whisper tiny.en (words wrong, with the 95 % interval of the difference by a paired bootstrap) and DistillMOS. Needs the
+models joe, tiny.en and distillmos.
 """
 
 import argparse
@@ -28,7 +29,8 @@ N_FIRST = 20
 WER_POINTS, MOS_POINTS, FIRST_S = 1.0, 0.1, 0.15
 
 Samples = npt.NDArray[np.float32]
-Say = Callable[[tuple[str, str]], Samples]
+Say = Callable[[tuple[str, str], int], Samples]
+"""Says a text and its phonemes; the number draws the noise where the engine takes one."""
 
 
 def violet_voice(model: Path, threads: int) -> tuple[Say, Callable[[list[tuple[str, str]]], None]]:
@@ -39,7 +41,7 @@ def violet_voice(model: Path, threads: int) -> tuple[Say, Callable[[list[tuple[s
     def first(pairs: list[tuple[str, str]]) -> None:
         next(iter(voice.stream(". ".join(text for text, _ in pairs))))
 
-    return lambda pair: voice.synthesize(pair[0]).samples, first
+    return lambda pair, seed: voice.synthesize(pair[0], seed=seed).samples, first
 
 
 def onnxruntime_voice(model: Path, threads: int) -> tuple[Say, Callable[[list[tuple[str, str]]], None]]:
@@ -52,7 +54,7 @@ def onnxruntime_voice(model: Path, threads: int) -> tuple[Say, Callable[[list[tu
     numbers, inference = settings["phoneme_id_map"], settings["inference"]
     scales = np.array([inference["noise_scale"], inference["length_scale"], inference["noise_w"]], np.float32)
 
-    def say(pair: tuple[str, str]) -> Samples:
+    def say(pair: tuple[str, str], _: int) -> Samples:
         ids = [*numbers["^"], *numbers["_"]]
         for phoneme in pair[1]:
             ids += numbers[phoneme] + numbers["_"]
@@ -62,26 +64,26 @@ def onnxruntime_voice(model: Path, threads: int) -> tuple[Say, Callable[[list[tu
         return samples
 
     def first(pairs: list[tuple[str, str]]) -> None:
-        say(pairs[0])
+        say(pairs[0], 0)
 
     return say, first
 
 
-def child(engine: str, model: Path, threads: int, work: Path) -> None:
-    """Says all sentences, and prints what it took."""
+def child(engine: str, model: Path, threads: int, rounds: int, work: Path) -> None:
+    """Says all sentences so many times, keeps what it said, and prints what it took."""
     pairs = [tuple(pair) for pair in json.loads((work / "pairs.json").read_text("utf-8"))]
     began = time.perf_counter()
     say, first = (violet_voice if engine == "violet" else onnxruntime_voice)(model, threads)
     load_s = time.perf_counter() - began
-    say(pairs[0])
+    say(pairs[0], 0)
     began = time.perf_counter()
-    say(pairs[0])
+    say(pairs[0], 0)
     one_s = time.perf_counter() - began
     began = time.perf_counter()
     first(pairs[:N_FIRST])
     first_s = time.perf_counter() - began
     began, began_cpu = time.perf_counter(), time.process_time()
-    said = [say(pair) for pair in pairs]
+    said = [say(pair, seed) for seed in range(rounds) for pair in pairs]
     wall_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     np.savez(work / f"{engine}.npz", *said)
@@ -91,13 +93,21 @@ def child(engine: str, model: Path, threads: int, work: Path) -> None:
     sys.stdout.write(json.dumps(dict(zip(keys, values, strict=True))) + "\n")
 
 
+def run(engine: str, model: Path, threads: int, rounds: int, work: Path) -> dict[str, float]:
+    """An engine in a process of its own."""
+    command = [sys.executable, __file__, "--child", engine, "--model", str(model), "--threads", str(threads)]
+    command += ["--rounds", str(rounds), "--work", str(work)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
 def measure(model: Path, threads: int, repeats: int, work: Path) -> dict[str, dict[str, float]]:
+    """The least of an engine's figures, those of time for a second of speech."""
     runs: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
     for _ in range(repeats):
         for engine in ENGINES:
-            command = [sys.executable, __file__, "--child", engine, "--model", str(model), "--threads", str(threads)]
-            done = subprocess.run([*command, "--work", str(work)], stdout=subprocess.PIPE, text=True, check=True)
-            runs[engine].append(json.loads(done.stdout))
+            runs[engine].append(run(engine, model, threads, 1, work))
     return {
         engine: {
             key: min(run[key] / (run["audio_s"] if key in {"wall_s", "cpu_s"} else 1) for run in found)
@@ -107,21 +117,30 @@ def measure(model: Path, threads: int, repeats: int, work: Path) -> dict[str, di
     }
 
 
-def listen(work: Path, texts: list[str]) -> dict[str, tuple[int, int, float]]:
-    """Words wrong, words, and mean DistillMOS of what each engine said last."""
+def listen(work: Path, texts: list[str]) -> None:
+    """Says how many words are wrong in what each engine said last, and its mean DistillMOS."""
     import violet
 
     asr = violet.Transcriber("tiny.en")
-    found: dict[str, tuple[int, int, float]] = {}
+    heard_by, mos_of = {}, {}
     for engine in ENGINES:
         said = np.load(work / f"{engine}.npz")
         clips = [violet.resample(said[name], 22_050, 16_000) for name in said.files]
         heard = [asr.transcribe(clip).text for clip in clips]
         scores = violet.score_words(texts, heard, normalizer="whisper-en")
-        mos = [score.distillmos or 0.0 for score in violet.mos(clips, ["distillmos"])]
+        mos = float(np.mean([score.distillmos or 0.0 for score in violet.mos(clips, ["distillmos"])]))
         wrong = scores.substitutions + scores.deletions + scores.insertions
-        found[engine] = (wrong, scores.hits + scores.substitutions + scores.deletions, float(np.mean(mos)))
-    return found
+        n = scores.hits + scores.substitutions + scores.deletions
+        sys.stdout.write(f"{engine}: {wrong} of {n} words wrong ({100 * wrong / n:.2f} %), DistillMOS {mos:.3f}\n")
+        heard_by[engine], mos_of[engine] = heard, mos
+    ours, theirs = (heard_by[engine] for engine in ENGINES)
+    words = violet.compare(texts, theirs, ours, normalizer="whisper-en")
+    assert words is not None
+    low, high = words.interval
+    sys.stdout.write(
+        f"WER {100 * words.difference:+.2f} points, {100 * low:+.2f} to {100 * high:+.2f} (at most +{WER_POINTS:g}), "
+        f"DistillMOS {mos_of['violet'] - mos_of['onnxruntime']:+.3f} (at least -{MOS_POINTS:g})\n"
+    )
 
 
 def main() -> None:
@@ -129,12 +148,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sentences", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--model", type=Path, help="directory of the voice joe (that of the cache)")
     parser.add_argument("--child", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     found = parser.parse_args()
     if found.child:
-        child(found.child, found.model, found.threads[0], found.work)
+        child(found.child, found.model, found.threads[0], found.rounds, found.work)
         return
     import violet
     from violet import models
@@ -164,13 +184,9 @@ def main() -> None:
             sys.stdout.write(
                 f"{line} {ours['one_s']:.3f} s: {1000 * late:.0f} ms more (at most {1000 * FIRST_S:.0f})\n"
             )
-        heard = listen(work, texts)
-    for engine, (wrong, n, mos) in heard.items():
-        sys.stdout.write(f"{engine}: {wrong} of {n} words wrong ({100 * wrong / n:.2f} %), DistillMOS {mos:.3f}\n")
-    (wrong, n, mos), (their_wrong, _, their_mos) = heard["violet"], heard["onnxruntime"]
-    points = 100 * (wrong - their_wrong) / n
-    sys.stdout.write(f"WER {points:+.2f} points (at most +{WER_POINTS:g}), ")
-    sys.stdout.write(f"DistillMOS {mos - their_mos:+.3f} (at least -{MOS_POINTS:g})\n")
+        for engine in ENGINES:
+            run(engine, model, found.threads[-1], found.rounds, work)
+        listen(work, texts * found.rounds)
 
 
 if __name__ == "__main__":

@@ -178,12 +178,12 @@ class Bench:
     def small(self, server: Server) -> None:
         """Small requests."""
         health, show, create = (f"{request}, a CPU second" for request in SMALL)
-        self.requests(server, health, "GET", "/healthz", 3_000, 8)
+        self.requests(server, health, "GET", "/healthz", 20_000, 8)
         text = self.folder / "task.json"
         text.write_text(json.dumps({"kind": "synthesis", "input": {"text": "Hello there."}}))
         task = server.ask("/v1/tasks", json.loads(text.read_text()))
-        self.requests(server, show, "GET", f"/v1/tasks/{task['id']}", 3_000, 8)
-        self.requests(server, create, "POST", "/v1/tasks", 1_000, 16, "application/json", text)
+        self.requests(server, show, "GET", f"/v1/tasks/{task['id']}", 20_000, 8)
+        self.requests(server, create, "POST", "/v1/tasks", 3_000, 16, "application/json", text)
 
     def multipart(self, server: Server, path: str) -> None:
         """10 MB of audio in a multipart body."""

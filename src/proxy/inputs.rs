@@ -107,11 +107,9 @@ pub(crate) async fn text(app: &App, owner: &str, text: &str) -> ApiResult<Probed
     if let Some(bad) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         return refuse("invalid_value", format!("text has the control character {bad:?}; remove it"));
     }
-    let mut incoming = app.blobs.begin().await?;
-    incoming.write(text.as_bytes()).await?;
     let media_type = "text/plain; charset=utf-8".to_owned();
     let about = About { owner: owner.to_owned(), name: None, media_type, keep_ms: None };
-    let stored = app.blobs.keep(incoming, about).await?;
+    let stored = app.blobs.keep_bytes(text.as_bytes().to_vec(), about).await?;
     let n_characters = text.chars().count() as u64;
     Ok(Probed { stored, name: None, content: Content::Text { n_characters } })
 }
