@@ -67,7 +67,9 @@ def main() -> None:
         if not path.exists():
             speech = ["-stream_loop", "60", "-i", str(ROOT / "tests/data/jfk.flac"), "-t", "600", "-ar", "44100"]
             stereo = ["-af", "aresample=44100,pan=stereo|c0=c0|c1=0.8*c0,aecho=0.8:0.7:23:0.3"]
-            subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *speech, *stereo, *options, str(path)], check=True)
+            part = path.with_stem("part")
+            subprocess.run(["ffmpeg", "-nostdin", "-v", "error", *speech, *stereo, *options, "-y", part], check=True)
+            part.rename(path)
         pairs = [(python(VIOLET, str(path)), ffmpeg(path)) for _ in range(args.rounds)]
         ours, theirs = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
         print(f"{ending:<8}{ours:>10.3f}{theirs:>10.3f}{ours / theirs:>8.2f}", flush=True)
