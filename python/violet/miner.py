@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from violet import __version__
 from violet.bench import Bench, measure
-from violet.config import ANY_IP, MinerConfig
+from violet.config import MinerConfig
 from violet.engine import Engine
 from violet.errors import ProtocolError, ProxyError, VioletError
 from violet.metrics import MinerMetrics
@@ -36,11 +36,11 @@ from violet.proxy_client import ProxyClient
 from violet.sabotage import drop_words, spoil
 from violet.sdk import NO_AXONS, has_axons
 from violet.speaking import Spoken, Voices, own_seed, voices_here
-from violet.transport import AudioRequest, Capabilities, PriorityGate, TextRequest
+from violet.transport import AudioRequest, Capabilities, Forwards, PriorityGate, TextRequest
 
 if TYPE_CHECKING or has_axons():
     # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
-    from violet.transport import Forwards, MinerAxon
+    from violet.transport import MinerAxon
 
 HEARTBEATS_PER_LEASE = 4
 """A lease is extended this often before it would end, so that one lost request costs nothing."""
@@ -121,8 +121,6 @@ class Miner(Neuron):
             self.wallet,
             ip=config.axon_ip,
             port=config.axon_port,
-            external_ip=config.published_ip or ANY_IP,
-            external_port=config.axon_external_port,
             metagraph=lambda: self.metagraph.now,
             forwards=Forwards(
                 self._capabilities,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from violet.sdk_logging import log_levels_kept
 from violet.transport.gate import PriorityGate
 from violet.transport.messages import Answer, AudioRequest, Capabilities, TextRequest
+from violet.transport.service import Forwards
 
 if TYPE_CHECKING:
-    from violet.transport.axon import Forwards, MinerAxon
+    from violet.transport.axon import MinerAxon
     from violet.transport.dendrite import ValidatorDendrite
     from violet.transport.synapses import (
         VioletAnalyze,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "Forwards": "axon",
     "MinerAxon": "axon",
     "ValidatorDendrite": "dendrite",
     "VioletAnalyze": "synapses",

@@ -51,7 +51,7 @@ async def test_sounds_to_measure_and_texts_to_speak_reach_the_miner(
 
     miner = Miner(wallet, validator)
     miner.axon = MinerAxon(
-        wallet, "127.0.0.1", 0, "127.0.0.1", None, miner.metagraph,
+        wallet, "127.0.0.1", 0, miner.metagraph,
         Forwards(miner.capabilities, analyze=work, synthesize=work),
     )  # fmt: skip
     await miner.axon.start()

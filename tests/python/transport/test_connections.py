@@ -10,8 +10,8 @@ from fixtures.axons import DIGEST, REQUEST, Liar, Miner, answering
 from violet.chain import Neuron
 from violet.protocol import sign_response
 from violet.transport import ValidatorDendrite
-from violet.transport import axon as axon_module
-from violet.transport.dendrite import KEEP_ALIVE_S
+from violet.transport import server as server_module
+from violet.transport.caller import KEEP_ALIVE_S
 
 
 async def test_a_broken_connection_is_tried_once_more(
@@ -77,7 +77,7 @@ async def test_an_idle_connection_is_given_up_before_the_axon_closes_it(
 ) -> None:
     """The SDK's axon closes idle connections after 5 s, and its dendrite would use them for 15 s."""
     server, neuron = closes_idle
-    assert KEEP_ALIVE_S < 5 < 15 < axon_module.KEEP_ALIVE_S
+    assert KEEP_ALIVE_S < 5 < 15 < server_module.KEEP_ALIVE_S
     assert (await dendrite.transcribe(neuron, REQUEST)).ok
     await asyncio.sleep(KEEP_ALIVE_S + 0.2)
     assert (await dendrite.transcribe(neuron, REQUEST)).ok
@@ -89,4 +89,4 @@ async def test_the_axon_keeps_an_idle_connection_longer_than_the_sdks_dendrite(
 ) -> None:
     server = miner.axon._server
     assert server is not None
-    assert server.config.timeout_keep_alive == axon_module.KEEP_ALIVE_S > 15
+    assert server.config.timeout_keep_alive == server_module.KEEP_ALIVE_S > 15

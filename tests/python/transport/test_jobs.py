@@ -11,8 +11,9 @@ from fixtures.axons import REQUEST, Miner, calling
 from violet.chain import Hotkey
 from violet.errors import BusyError, ProtocolError
 from violet.protocol import TaskId
-from violet.transport import ValidatorDendrite, VioletFetch
-from violet.transport import dendrite as dendrite_module
+from violet.transport import ValidatorDendrite
+from violet.transport import caller as caller_module
+from violet.transport.bodies import FetchBody
 from violet.transport.jobs import Jobs
 
 
@@ -33,7 +34,7 @@ async def dendrite(validator: Keypair) -> AsyncIterator[ValidatorDendrite]:
 async def test_work_that_outlasts_every_call_is_fetched(
     miner: Miner, dendrite: ValidatorDendrite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dendrite_module, "FETCH_WAIT_S", 0.05)
+    monkeypatch.setattr(caller_module, "FETCH_WAIT_S", 0.05)
     release = asyncio.Event()
     miner.work = release.wait  # type: ignore[assignment]
     asking = asyncio.create_task(dendrite.transcribe(miner.neuron, REQUEST, patience_s=60))
@@ -83,7 +84,7 @@ async def test_results_are_for_those_who_asked_for_them(miner: Miner, validator:
     miner.neurons.append(replace(miner.neurons[0], uid=2, hotkey=Hotkey(other.ss58_address)))
     async with calling(validator) as first, calling(other) as second:
         assert (await first.transcribe(miner.neuron, REQUEST, patience_s=30)).ok
-        stolen = await second._ask(miner.neuron, VioletFetch(task_id=REQUEST.task_id), str, 5.0)
+        stolen = await second._ask(miner.neuron, FetchBody(task_id=REQUEST.task_id), str, 5.0)
         assert not stolen.ok
         assert "no work for task task_1 of this caller" in (stolen.error or "")
 

@@ -111,7 +111,7 @@ async def test_somebody_elses_signature_is_refused(liar: tuple[Liar, Neuron], de
 async def test_an_endless_answer_is_cut(
     liar: tuple[Liar, Neuron], dendrite: ValidatorDendrite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("violet.transport.dendrite.RESPONSE_LIMIT_BYTES", 100_000)
+    monkeypatch.setattr("violet.transport.caller.RESPONSE_LIMIT_BYTES", 100_000)
     server, neuron = liar
 
     async def endless(request: web.Request) -> web.StreamResponse:

@@ -18,7 +18,8 @@ from violet.errors import ProtocolError
 from violet.protocol import INLINE_LIMIT_BYTES, TaskId
 from violet.transport import AudioRequest, ValidatorDendrite
 from violet.transport import axon as axon_module
-from violet.transport.synapses import to_transcribe
+from violet.transport import server as server_module
+from violet.transport.bodies import to_transcribe
 
 
 def with_tampered_body(body: dict[str, Any]) -> None:
@@ -179,7 +180,7 @@ async def test_a_caller_with_too_little_stake_is_refused(wallet: Wallet, validat
     await miner.axon.stop()
 
 
-@pytest.mark.parametrize("size", [axon_module.BODY_LIMIT_BYTES + 1, 50_000_000])
+@pytest.mark.parametrize("size", [server_module.BODY_LIMIT_BYTES + 1, 50_000_000])
 async def test_an_oversize_body_is_refused_unread(miner: Miner, size: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", miner.axon.port)
     writer.write(f"POST /VioletTranscribe HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
@@ -201,7 +202,7 @@ async def test_an_oversize_body_of_unsaid_length_is_refused(miner: Miner) -> Non
 async def test_a_body_that_does_not_come_is_not_waited_for(
     wallet: Wallet, validator: Keypair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(axon_module, "BODY_WAIT_S", 0.1)
+    monkeypatch.setattr(server_module, "BODY_WAIT_S", 0.1)
     miner = Miner(wallet, validator)
     await miner.axon.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", miner.axon.port)
