@@ -1,4 +1,4 @@
-"""Validators call miners directly: the SDK's axon and dendrite, hardened.
+"""Validators call miners directly: over the SDK's axon and dendrite, hardened, and without an SDK (`btauth/1`).
 
 What is hardened, and against what, stands at the place that does it; `docs/protocol.md` says what travels. Importing
 this imports no SDK; the names in `_MODULES` import SDK 10.5 when they are first asked for, and where another one is
@@ -9,8 +9,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 from violet.sdk_logging import log_levels_kept
+from violet.transport.caller import MinerCaller
 from violet.transport.gate import PriorityGate
 from violet.transport.messages import Answer, AudioRequest, Capabilities, TextRequest
+from violet.transport.server import MinerServer
 from violet.transport.service import Forwards
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ __all__ = [
     "Capabilities",
     "Forwards",
     "MinerAxon",
+    "MinerCaller",
+    "MinerServer",
     "PriorityGate",
     "TextRequest",
     "ValidatorDendrite",

@@ -13,8 +13,9 @@ from bittensor.core.config import Config
 
 from violet.errors import ProtocolError
 from violet.sdk_logging import SDK_LOGGER
-from violet.transport.bodies import AudioBody
-from violet.transport.server import App, MinerServer
+from violet.transport.asgi import App, Receive, Scope, Send
+from violet.transport.bodies import PREFIX, AudioBody
+from violet.transport.server import MinerServer
 from violet.transport.service import MAX_QUEUE_S
 from violet.transport.synapses import SYNAPSES, SignedSynapse
 
@@ -29,10 +30,15 @@ MAX_NONCES = 100_000
 
 
 class MinerAxon(MinerServer):
-    """A miner's server with the SDK's axon in it."""
+    """A miner's server with the SDK's axon beside the direct calls, on one port."""
 
     def _app(self, started_ns: int) -> App:
-        return self._axon(started_ns).app  # type: ignore[no-any-return]  # the SDK ships no types
+        direct, axon = super()._app(started_ns), self._axon(started_ns).app
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (direct if scope["path"].startswith(PREFIX) else axon)(scope, receive, send)
+
+        return app
 
     def _axon(self, started_ns: int) -> Axon:
         """The SDK's axon, with our functions and nothing else to call."""

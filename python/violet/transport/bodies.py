@@ -13,6 +13,9 @@ from violet.errors import ProtocolError
 from violet.protocol import INLINE_LIMIT_BYTES, InputRef, Options, TaskId
 from violet.transport.messages import TEXT_LIMIT, AudioRequest, TextRequest
 
+PREFIX = "/v1/direct/"
+"""Where direct calls are; behind it stands a message's `route`."""
+
 ID_LIMIT = 128
 """Longest id of a task, characters."""
 
@@ -21,7 +24,7 @@ class Body(BaseModel):
     """What every message has."""
 
     route: ClassVar[str]
-    """Last part of the path of a direct call."""
+    """Its name in the path of a direct call."""
 
     task_id: str = Field(default="", max_length=ID_LIMIT)
     later: bool = False

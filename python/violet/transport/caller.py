@@ -1,7 +1,8 @@
-"""The validator's side: calls to miners, without trust in what a miner sends."""
+"""The validator's side: calls to miners over HTTP, without trust in what a miner sends. It needs no SDK."""
 
 import asyncio
 import ipaddress
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -11,11 +12,13 @@ import aiohttp
 
 from violet.chain.types import Hotkey, Neuron
 from violet.errors import ProtocolError
-from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, verify_response
+from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, signed_headers, verify_response
 from violet.transport.bodies import (
+    PREFIX,
     Body,
     CapabilitiesBody,
     FetchBody,
+    Reply,
     to_analyze,
     to_synthesize,
     to_transcribe,
@@ -182,8 +185,12 @@ class MinerCaller:
                 return await self._call_once(miner, body, timeout_s)
 
     async def _call_once(self, miner: Neuron, body: Body, timeout_s: float) -> tuple[MinerReply, float]:
-        """One signed HTTP request: what came back, and its latency."""
-        raise NotImplementedError
+        """One HTTP request, signed as `btauth/1` for this miner alone: what came back, and its latency."""
+        path = PREFIX + body.route
+        data = json.dumps(body.model_dump() | {"timeout_s": timeout_s}).encode()
+        headers = signed_headers(self.keypair, "POST", path, data, miner.hotkey)
+        raw, latency_s = await self._post(miner, path, headers, data)
+        return Reply.model_validate_json(raw), latency_s
 
     async def _post(self, miner: Neuron, path: str, headers: dict[str, str], data: bytes) -> tuple[bytes, float]:
         """One HTTP request: the body of its answer, and its latency.
@@ -197,7 +204,10 @@ class MinerCaller:
         session = await self.session
         # A redirect would make us call wherever the miner likes.
         async with session.post(
-            f"http://{host}:{miner.port}{path}", headers=headers, data=data, allow_redirects=False
+            f"http://{host}:{miner.port}{path}",
+            headers=headers | {"Content-Type": "application/json"},
+            data=data,
+            allow_redirects=False,
         ) as response:
             raw = await _read_limited(response)
             latency_s = time.monotonic() - started

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from bittensor.core.chain_data import AxonInfo
@@ -9,14 +10,15 @@ from bittensor.core.dendrite import DendriteMixin
 from bittensor.core.settings import version_as_int
 from bittensor_wallet import Keypair
 
-from violet.chain.types import Neuron
+from violet.chain.types import Hotkey, Neuron
 from violet.transport.bodies import Body
-from violet.transport.caller import MinerCaller
+from violet.transport.caller import MinerCaller, MinerReply, NoRouteError
+from violet.transport.messages import Answer, Capabilities
 from violet.transport.synapses import SYNAPSES, SignedSynapse
 
 
 class ValidatorDendrite(MinerCaller, DendriteMixin):  # type: ignore[misc]  # the SDK ships no types
-    """Calls miners' axons.
+    """Calls miners' axons, and without the SDK those that have none.
 
     Args:
         hotkey: Who calls.
@@ -33,11 +35,35 @@ class ValidatorDendrite(MinerCaller, DendriteMixin):  # type: ignore[misc]  # th
         self.external_ip = external_ip
         self.uuid = str(uuid.uuid4())
         self.synapse_history: list[Any] = []
+        self._without_axon: dict[Hotkey, tuple[str, int]] = {}
+        """Addresses of the miners that were last reached without an axon."""
 
     def __del__(self) -> None:
         """Does nothing; the SDK's would start an event loop to close the session."""
 
-    async def _call_once(self, miner: Neuron, body: Body, timeout_s: float) -> tuple[SignedSynapse, float]:
+    async def capabilities(self, neurons: Iterable[Neuron]) -> dict[Hotkey, Answer[Capabilities]]:
+        """What each of these miners says about itself, all asked at once; the others are forgotten."""
+        miners = list(neurons)
+        asked = {miner.hotkey for miner in miners}
+        self._without_axon = {hotkey: where for hotkey, where in self._without_axon.items() if hotkey in asked}
+        return await super().capabilities(miners)
+
+    async def _call_once(self, miner: Neuron, body: Body, timeout_s: float) -> tuple[MinerReply, float]:
+        """One call to the miner's axon; to a miner that has none (SDK 11), one signed as `btauth/1`."""
+        where = (miner.ip, miner.port)
+        if self._without_axon.get(miner.hotkey) == where:
+            try:
+                return await super()._call_once(miner, body, timeout_s)
+            except NoRouteError:
+                del self._without_axon[miner.hotkey]
+        try:
+            return await self._call_axon(miner, body, timeout_s)
+        except NoRouteError:
+            reached = await super()._call_once(miner, body, timeout_s)
+            self._without_axon[miner.hotkey] = where
+            return reached
+
+    async def _call_axon(self, miner: Neuron, body: Body, timeout_s: float) -> tuple[SignedSynapse, float]:
         """One HTTP request, signed by the SDK, with a nonce and a uuid of its own.
 
         The axon wants growing nonces per uuid: two calls of one uuid that overtake each other would look like a replay.
@@ -46,7 +72,6 @@ class ValidatorDendrite(MinerCaller, DendriteMixin):  # type: ignore[misc]  # th
         kind = SYNAPSES[type(body)]
         target = AxonInfo(version_as_int, miner.ip, miner.port, 4, miner.hotkey, miner.coldkey)
         signed = self.preprocess_synapse_for_request(target, kind(**body.model_dump()), timeout_s)
-        headers = signed.to_headers() | {"Content-Type": "application/json"}
         data = json.dumps(signed.model_dump()).encode()
-        raw, latency_s = await self._post(miner, f"/{kind.__name__}", headers, data)
+        raw, latency_s = await self._post(miner, f"/{kind.__name__}", signed.to_headers(), data)
         return kind.model_validate_json(raw), latency_s

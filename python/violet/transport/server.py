@@ -1,26 +1,20 @@
-"""A miner's HTTP server in the event loop: bounds on bodies, connections and waits, and what a way of calling adds."""
+"""A miner's HTTP server inside the event loop, with bounds on bodies, connections and waits. It needs no SDK."""
 
 import asyncio
 import contextlib
-import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from bittensor_wallet import Wallet
 
 from violet.chain.types import Metagraph
 from violet.errors import PortError
+from violet.transport.asgi import App, BodyLimit
+from violet.transport.direct import DirectDoor
 from violet.transport.gate import PriorityGate
 from violet.transport.service import Forwards, MinerService
-
-type Scope = MutableMapping[str, Any]
-type Message = MutableMapping[str, Any]
-type Receive = Callable[[], Awaitable[Message]]
-type Send = Callable[[Message], Awaitable[None]]
-type App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_LIMIT_BYTES = 256 * 1024
 """Largest request: inline audio as base64 and the rest of a message, with room to spare."""
@@ -42,7 +36,7 @@ STOP_WAIT_S = 5
 
 
 class MinerServer:
-    """A miner's server for validators with a permit.
+    """A miner's server for validators with a permit, who sign their calls as `btauth/1`.
 
     Args:
         wallet: Whose hotkey answers and signs results.
@@ -96,6 +90,7 @@ class MinerServer:
                 app,
                 ws="none",
                 log_config=None,
+                access_log=False,
                 lifespan="off",
                 timeout_keep_alive=KEEP_ALIVE_S,
                 limit_concurrency=MAX_CONNECTIONS,
@@ -127,60 +122,7 @@ class MinerServer:
 
     def _app(self, started_ns: int) -> App:
         """What answers; it takes nothing that was signed before `started_ns`."""
-        raise NotImplementedError
-
-
-class BodyLimit:
-    """Refuses request bodies that are too large or too slow, before anybody reads them (ASGI middleware)."""
-
-    def __init__(self, app: App, limit_bytes: int, wait_s: float) -> None:
-        self._app = app
-        self._limit_bytes = limit_bytes
-        self._wait_s = wait_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._limit_bytes:
-            await _refuse(
-                send, 413, f"the body has {declared.decode('latin-1')[:20]} bytes; the limit is {self._limit_bytes}"
-            )
-            return
-        body = await self._read(receive)
-        if body is None:
-            await _refuse(
-                send, 413, f"the body is above {self._limit_bytes} bytes or took more than {self._wait_s:g} s"
-            )
-            return
-        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-        await self._app(scope, lambda: _next_message(messages, receive), send)
-
-    async def _read(self, receive: Receive) -> bytes | None:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._wait_s):
-                while True:
-                    message = await receive()
-                    body += message.get("body", b"")
-                    if len(body) > self._limit_bytes:
-                        return None
-                    if message["type"] != "http.request" or not message.get("more_body"):
-                        return bytes(body)
-        except TimeoutError:
-            return None
-
-
-async def _next_message(messages: Iterator[Message], receive: Receive) -> Message:
-    return next(messages, None) or await receive()
-
-
-async def _refuse(send: Send, status: int, reason: str) -> None:
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"message": reason}).encode()})
+        return DirectDoor(self._service, started_ns)
 
 
 class _Server(uvicorn.Server):
@@ -194,7 +136,8 @@ class _Server(uvicorn.Server):
 def _listen(ip: str, port: int) -> socket.socket:
     """A bound, listening socket, so that a taken port is an error here and now."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio knows that connections are TCP, and lets no answer wait 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((ip, port))
