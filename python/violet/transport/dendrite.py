@@ -55,7 +55,7 @@ class ValidatorDendrite(MinerCaller, DendriteMixin):  # type: ignore[misc]  # th
             try:
                 return await super()._call_once(miner, body, timeout_s)
             except NoRouteError:
-                del self._without_axon[miner.hotkey]
+                self._without_axon.pop(miner.hotkey, None)
         try:
             return await self._call_axon(miner, body, timeout_s)
         except NoRouteError:
