@@ -48,7 +48,7 @@ build: $(VENV)/.installed ## Compile the core and install the package into .venv
 cuda: $(VENV)/.locked-dev ## The same for NVIDIA GPUs, on a machine with or without one; says what it needs
 	@.ci/cuda
 
-sdk11: $(VENV11)/.installed ## Install the package into .venv-sdk11 with Bittensor's SDK 11 in place of 10.5 (no axons)
+sdk11: $(VENV11)/.installed ## Install the package into .venv-sdk11 with Bittensor's SDK 11 in place of 10.5
 
 develop: $(VENV)/.locked-dev ## Install the package so that edits to Python files count at once
 	@.ci/check-rust

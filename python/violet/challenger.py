@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from violet import _core
 from violet.analysis import analyze
@@ -19,10 +18,7 @@ from violet.challenge import Maker, Sound, Speech
 from violet.judge import NOTHING, score_measures, score_speech, score_text
 from violet.listener import Listener, about_audio
 from violet.protocol import ANALYSIS, SYNTHESIS, TRANSCRIPTION, Options, Score, TaskId, sha256_hex
-from violet.transport import Answer, AudioRequest, Capabilities, TextRequest
-
-if TYPE_CHECKING:
-    from violet.transport import ValidatorDendrite
+from violet.transport import Answer, AudioRequest, Capabilities, MinerCaller, TextRequest
 
 PASSING_ERROR_RATE = 0.35
 """A transcript, or what is heard in speech, with more errors than this is no honest work: the zero of the curve."""
@@ -54,13 +50,13 @@ class Challenger:
     """Asks miners what it knows.
 
     Args:
-        dendrite: How they are called.
+        caller: How they are called.
         maker: Makes the questions.
         listener: Judges speech; None for a validator that cannot.
     """
 
-    def __init__(self, dendrite: "ValidatorDendrite", maker: Maker, listener: Listener | None = None) -> None:
-        self._dendrite = dendrite
+    def __init__(self, caller: MinerCaller, maker: Maker, listener: Listener | None = None) -> None:
+        self._caller = caller
         self._maker = maker
         self._listener = listener
         self.kinds: tuple[str, ...] = (TRANSCRIPTION, ANALYSIS, *(() if listener is None else (SYNTHESIS,)))
@@ -86,7 +82,7 @@ class Challenger:
             return await self._ask_to_analyze(miner, self._maker.sound(generator))
         options = Options(voice=generator.choice(able.voices) if able.voices else None)
         text = self._maker.text(generator)
-        reply = await self._dendrite.synthesize(miner, TextRequest(_fresh_id(), text, options))
+        reply = await self._caller.synthesize(miner, TextRequest(_fresh_id(), text, options))
         if reply.busy:
             return None
         return _outcome(kind, await self._score_speech(text, options, reply), reply, TEXT_S * len(text))
@@ -114,14 +110,14 @@ class Challenger:
 
     async def _ask_to_transcribe(self, miner: Neuron, speech: Speech) -> Outcome | None:
         request = AudioRequest(_fresh_id(), None, speech.audio, Options(language=speech.language))
-        reply = await self._dendrite.transcribe(miner, request)
+        reply = await self._caller.transcribe(miner, request)
         if reply.busy:
             return None
         scored = await asyncio.to_thread(_score_transcript, speech, reply)
         return _outcome(TRANSCRIPTION, scored, reply, speech.duration_s)
 
     async def _ask_to_analyze(self, miner: Neuron, sound: Sound) -> Outcome | None:
-        reply = await self._dendrite.analyze(
+        reply = await self._caller.analyze(
             miner, AudioRequest(_fresh_id(), None, sound.audio, Options(fields=sound.fields))
         )
         if reply.busy:

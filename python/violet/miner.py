@@ -1,7 +1,4 @@
-"""A miner: it does what the proxy leases to it and what validators ask over the axon, with one engine.
-
-Where the installed SDK has no axon (SDK 11), the proxy's leases are all its work.
-"""
+"""A miner: it does what the proxy leases to it and what validators ask it directly, with one engine."""
 
 import asyncio
 import base64
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from violet import __version__
 from violet.bench import Bench, measure
-from violet.config import ANY_IP, MinerConfig
+from violet.config import MinerConfig
 from violet.engine import Engine
 from violet.errors import ProtocolError, ProxyError, VioletError
 from violet.metrics import MinerMetrics
@@ -34,13 +31,13 @@ from violet.protocol import (
 )
 from violet.proxy_client import ProxyClient
 from violet.sabotage import drop_words, spoil
-from violet.sdk import NO_AXONS, has_axons
+from violet.sdk import has_axons
 from violet.speaking import Spoken, Voices, own_seed, voices_here
-from violet.transport import AudioRequest, Capabilities, PriorityGate, TextRequest
+from violet.transport import AudioRequest, Capabilities, Forwards, MinerServer, TextRequest
 
 if TYPE_CHECKING or has_axons():
     # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
-    from violet.transport import Forwards, MinerAxon
+    from violet.transport import MinerAxon
 
 HEARTBEATS_PER_LEASE = 4
 """A lease is extended this often before it would end, so that one lost request costs nothing."""
@@ -102,27 +99,24 @@ class Miner(Neuron):
         self._places = {kind: asyncio.Semaphore(limit) for kind, limit in self._limits.items()}
         engine = Engine(transcriber, self._capacity, voices)
         log.info("mines %s", ", ".join(kinds))
-        axon = self._axon(kinds) if has_axons() else None
-        gate = PriorityGate(self._capacity, config.max_waiting) if axon is None else axon.gate
+        axon = self._axon(kinds)
         async with self.proxy_client() as client:
-            self._doors = _Doors(kinds, voices.names if SYNTHESIS in kinds else (), engine, client, gate, axon)
+            self._doors = _Doors(kinds, voices.names if SYNTHESIS in kinds else (), engine, client, axon)
             try:
                 async with _serving(axon):
                     await self._publish()
-                    log.info("%s; work from %s", self._direct_door, config.proxy_url)
+                    log.info("axon on port %d; work from %s", axon.port, config.proxy_url)
                     await self._serve_until(stop, self._doors)
             finally:
                 engine.close()
 
-    def _axon(self, kinds: Collection[str]) -> "MinerAxon":
-        """The axon of a miner that does these kinds."""
+    def _axon(self, kinds: Collection[str]) -> MinerServer:
+        """What answers validators, for a miner that does these kinds."""
         config = self._config
-        return MinerAxon(
+        return (MinerAxon if has_axons() else MinerServer)(
             self.wallet,
             ip=config.axon_ip,
             port=config.axon_port,
-            external_ip=config.published_ip or ANY_IP,
-            external_port=config.axon_external_port,
             metagraph=lambda: self.metagraph.now,
             forwards=Forwards(
                 self._capabilities,
@@ -136,20 +130,13 @@ class Miner(Neuron):
         )
 
     @property
-    def _direct_door(self) -> str:
-        axon = self._doors.axon
-        return "no axon" if axon is None else f"axon on port {axon.port}"
-
-    @property
     def _model(self) -> str | None:
         """Name of the Whisper model; None for a miner that does not transcribe."""
         return self._config.model if TRANSCRIPTION in self._doors.kinds else None
 
     async def _publish(self) -> None:
         ip = self._config.published_ip
-        if self._doors.axon is None:
-            log.warning("%s; validators on SDK 10.5 cannot ask this miner directly, so they pay it nothing", NO_AXONS)
-        elif ip is None:
+        if ip is None:
             log.warning("axon not published: give --axon.external_ip so that validators can reach this miner")
         else:
             await asyncio.to_thread(self.chain.serve, ip, self._config.axon_external_port)
@@ -195,7 +182,7 @@ class Miner(Neuron):
         is_registered = False
         while True:
             self.metrics.running.set(len(self._running))
-            self.metrics.waiting.set(doors.gate.waiting)
+            self.metrics.waiting.set(doors.axon.gate.waiting)
             kinds = self._free_kinds()
             if not kinds:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
@@ -280,7 +267,7 @@ class Miner(Neuron):
         await doors.client.download(lease.input, path, limit_bytes=MAX_INPUT_BYTES)
         left_s = max(0.0, lease.deadline_ms / 1000 - time.time())
         # The same gate as for direct requests: together they never exceed the capacity.
-        async with doors.gate.enter(PROXY_PRIORITY, left_s), self._places[lease.kind]:
+        async with doors.axon.gate.enter(PROXY_PRIORITY, left_s), self._places[lease.kind]:
             if lease.kind == SYNTHESIS:
                 spoken = await self._speak(path.read_text(encoding="utf-8"), lease.options, lease.task_id, progress)
             else:
@@ -369,7 +356,7 @@ class Miner(Neuron):
             kinds=self._doors.kinds,
             model=self._model or "",
             capacity=self._capacity,
-            free=self._doors.gate.free,
+            free=self._doors.axon.gate.free,
             version=__version__,
             voices=self._doors.voices,
         )
@@ -388,16 +375,11 @@ class _Doors:
     voices: tuple[str, ...]
     engine: Engine
     client: ProxyClient
-    gate: PriorityGate
-    axon: "MinerAxon | None"
-    """None where the installed SDK has none."""
+    axon: MinerServer
 
 
 @contextlib.asynccontextmanager
-async def _serving(axon: "MinerAxon | None") -> AsyncIterator[None]:
-    if axon is None:
-        yield
-        return
+async def _serving(axon: MinerServer) -> AsyncIterator[None]:
     await axon.start()
     try:
         yield

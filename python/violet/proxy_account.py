@@ -15,8 +15,6 @@ class ProxyAccount:
     def __init__(self) -> None:
         self._proxy: Hotkey | None = None
         self._counts: dict[Hotkey, tuple[int, int]] = {}
-        self.last_seen_ms: dict[Hotkey, int] = {}
-        """When each miner was there last by the last look, milliseconds since the Unix epoch."""
         self.kinds: frozenset[str] = frozenset()
         """Kinds of task that any miner takes by the last look."""
         self.validators: tuple[Hotkey, ...] = ()
@@ -32,7 +30,6 @@ class ProxyAccount:
         is_first = network.proxy_hotkey != self._proxy
         miners = member(network.document, "miners", list)
         counts = {Hotkey(member(miner, "hotkey", str)): _counts(miner) for miner in miners}
-        self.last_seen_ms = {Hotkey(member(m, "hotkey", str)): member(m, "last_seen_ms", int) for m in miners}
         self.kinds = frozenset(kind for miner in miners for kind in miner.get("kinds", ()) if kind in KINDS)
         validators = member(network.document, "validators", list)
         self.validators = tuple(Hotkey(member(validator, "hotkey", str)) for validator in validators)

@@ -1,7 +1,8 @@
 """Which of Bittensor's SDKs is installed, and what depends on it.
 
 An environment has one, for both are the package `bittensor`. SDK 10.5 has the chain, axons and dendrites; SDK 11 has
-the chain alone, and a `btcli` whose flags are spelt otherwise. Nothing here imports it.
+the chain alone, without which neurons call each other, and a `btcli` whose flags are spelt otherwise. Nothing here
+imports it.
 """
 
 import functools
@@ -12,9 +13,6 @@ from violet.errors import ChainError
 
 WITH_AXONS, CHAIN_ONLY = 10, 11
 """Major versions that Violet knows."""
-
-NO_AXONS = "Bittensor's SDK 11 has no axons and dendrites: all work goes through the proxy"
-"""What a neuron says of itself where `has_axons` is false."""
 
 
 @functools.cache
@@ -37,7 +35,7 @@ def installed_sdk() -> int:
 
 
 def has_axons() -> bool:
-    """Whether neurons can call each other here; without, all their work goes through the proxy."""
+    """Whether the SDK has axons and dendrites, which neurons use beside their own way of calling each other."""
     return _is_installed(WITH_AXONS)
 
 

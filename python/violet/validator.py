@@ -1,7 +1,4 @@
-"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain.
-
-Where the installed SDK has no dendrite (SDK 11), it asks nobody directly, and takes the proxy's word for who is there.
-"""
+"""A validator: it judges miners' responses with its own ears, asks miners directly, and sets weights on chain."""
 
 import asyncio
 import contextlib
@@ -31,9 +28,9 @@ from violet.protocol import Evaluation, commitment, new_salt, scores_text
 from violet.proxy_account import ProxyAccount
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
-from violet.sdk import NO_AXONS, has_axons
+from violet.sdk import has_axons
 from violet.speaking import Voices, voices_here
-from violet.transport import Answer, Capabilities
+from violet.transport import Answer, Capabilities, MinerCaller
 
 if TYPE_CHECKING or has_axons():
     # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
@@ -47,9 +44,6 @@ PROOF_SHARE = 0.25
 
 RETRY_S = 2.0
 """Pause after a proxy or chain that did not answer or refused."""
-
-PRESENT_MS = 90_000
-"""A miner that the proxy heard from within this time is there: one without work asks at least every 30 s."""
 
 REVEAL_RETRY_S = 0.5
 """Pause while other validators may still commit."""
@@ -97,7 +91,7 @@ class Validator(Neuron):
             async with (
                 self.proxy_client() as client,
                 AsyncClient(config.proxy_url, self._api_key()) as user,
-                self._dendrite() as dendrite,
+                self._calling() as caller,
             ):
                 evaluator = Evaluator(engine, client, listener)
                 maker = Maker(self._clips, voices)
@@ -105,7 +99,7 @@ class Validator(Neuron):
                 background = [
                     asyncio.create_task(self.follow_chain()),
                     asyncio.create_task(self._evaluate_forever(evaluator, client, covert)),
-                    asyncio.create_task(self._challenge_forever(dendrite, maker, listener, client)),
+                    asyncio.create_task(self._challenge_forever(caller, maker, listener, client)),
                     asyncio.create_task(self._set_weights_forever()),
                 ]
                 await self.until_stopped(stop, background)
@@ -117,21 +111,17 @@ class Validator(Neuron):
             self._scores.save()
 
     @contextlib.asynccontextmanager
-    async def _dendrite(self) -> AsyncIterator["ValidatorDendrite | None"]:
-        """What calls miners; None where the installed SDK has no such thing."""
-        if not has_axons():
-            log.warning("%s; who is there, the proxy says alone", NO_AXONS)
-            yield None
-            return
-        dendrite = ValidatorDendrite(
+    async def _calling(self) -> AsyncIterator[MinerCaller]:
+        """What calls miners."""
+        caller = (ValidatorDendrite if has_axons() else MinerCaller)(
             self.wallet.hotkey,
             timeout_s=self._config.query_timeout_s,
             allow_private=self._config.network in PRIVATE_NETWORKS,
         )
         try:
-            yield dendrite
+            yield caller
         finally:
-            await dendrite.close()
+            await caller.close()
 
     def _api_key(self) -> str | None:
         path = self._config.challenge_api_key_file
@@ -220,16 +210,13 @@ class Validator(Neuron):
                 return
 
     async def _challenge_forever(
-        self, dendrite: "ValidatorDendrite | None", maker: Maker, listener: Listener | None, client: ProxyClient
+        self, caller: MinerCaller, maker: Maker, listener: Listener | None, client: ProxyClient
     ) -> None:
-        challenger = None if dendrite is None else Challenger(dendrite, maker, listener)
+        challenger = Challenger(caller, maker, listener)
         while True:
             try:
-                if dendrite is not None and challenger is not None:
-                    await self._challenge_all(challenger, dendrite)
+                await self._challenge_all(challenger, caller)
                 await self._compare_with_proxy(client)
-                if dendrite is None:
-                    self._believe(self._account.last_seen_ms, time.time_ns() // 1_000_000)
                 await self._save_scores()
                 await self._report(client)
             except (VioletError, OSError) as error:
@@ -237,11 +224,11 @@ class Validator(Neuron):
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge_all(self, challenger: Challenger, dendrite: "ValidatorDendrite") -> None:
+    async def _challenge_all(self, challenger: Challenger, caller: MinerCaller) -> None:
         """One round: every miner at one moment, each with a question of its own."""
         own = self.wallet.hotkey.ss58_address
         miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
-        capabilities = await dendrite.capabilities(miners)
+        capabilities = await caller.capabilities(miners)
         able = [found.value for found in capabilities.values() if found.value is not None]
         generator = self._seeds.draw(await asyncio.to_thread(self.chain.block_hash))
         kind = challenger.draw_kind(able, generator)
@@ -335,15 +322,6 @@ class Validator(Neuron):
                 worst,
             )
         self._was_flagged = audit.is_flagged
-
-    def _believe(self, last_seen_ms: Mapping[Hotkey, int], now_ms: int) -> None:
-        """Counts who is there by the proxy's account, for who cannot ask the miners itself."""
-        here = {hotkey for hotkey, at_ms in last_seen_ms.items() if now_ms - at_ms <= PRESENT_MS}
-        asked = [n.hotkey for n in self.metagraph.now.neurons if n.hotkey in here or n.hotkey in self._scores]
-        for hotkey in asked:
-            self._scores.add_probe(hotkey, answered=hotkey in here)
-        self.metrics.asked.set(len(asked))
-        self.metrics.answering.set(len(here.intersection(asked)))
 
     async def _set_weights_forever(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from violet.challenge import Maker
 from violet.challenger import Challenger
 from violet.corpus import packaged_clips
 from violet.protocol import canonical_json
-from violet.transport import Answer, AudioRequest, Capabilities, ValidatorDendrite
+from violet.transport import Answer, AudioRequest, Capabilities, MinerCaller
 
 NEURON = Neuron(1, Hotkey("m"), Coldkey("c"), 0.0)
 
@@ -40,7 +40,7 @@ class Machine:
 
 
 async def proven(machine: Machine, capacity: int, free: int, kinds: tuple[str, ...] = ("analysis",)) -> int | None:
-    challenger = Challenger(cast(ValidatorDendrite, machine), Maker(packaged_clips(), None))
+    challenger = Challenger(cast(MinerCaller, machine), Maker(packaged_clips(), None))
     able = Capabilities(kinds=kinds, model="", capacity=capacity, free=free, version="1")
     return await challenger.prove(NEURON, able, random.Random(6))
 

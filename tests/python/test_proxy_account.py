@@ -10,7 +10,7 @@ from violet.proxy_client import Network
 
 def network(answered: object, silent: int, proxy: str = "proxy") -> Network:
     account = {"answered": answered, "silent": silent}
-    miners = [{"hotkey": "m", "kinds": ["transcription", "singing"], "account": account, "last_seen_ms": 5}]
+    miners = [{"hotkey": "m", "kinds": ["transcription", "singing"], "account": account}]
     document = {"miners": miners, "validators": [{"hotkey": "v"}]}
     return Network(Hotkey(proxy), 1, "localnet", document)
 
@@ -21,7 +21,6 @@ def test_what_counts_is_what_happened_since_the_last_look() -> None:
     assert account.read(network(103, 8)) == {"m": (3, 1)}
     assert account.read(network(103, 8)) == {}
     assert account.kinds == {"transcription"}
-    assert account.last_seen_ms == {"m": 5}
     assert account.validators == (Hotkey("v"),)
 
 

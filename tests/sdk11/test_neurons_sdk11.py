@@ -1,6 +1,5 @@
-"""Neurons where SDK 11 is installed: they start without axons, and the proxy is their only door."""
+"""Neurons where SDK 11 is installed: they start without axons, and call each other all the same."""
 
-import asyncio
 import importlib.metadata
 import json
 import os
@@ -10,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import bittensor
 import pytest
 from bittensor_wallet import Keypair
@@ -17,9 +17,7 @@ from packaging.requirements import Requirement
 
 import violet
 from fixtures.waiting import until
-from violet.chain import Hotkey, localnet
-from violet.chain.ledger import Rules
-from violet.config import ValidatorConfig
+from violet.chain import Coldkey, Hotkey, Metagraph, Neuron
 from violet.corpus import packaged_clips
 from violet.doctor import machine
 from violet.errors import WalletError
@@ -27,11 +25,13 @@ from violet.local_network import LocalNetwork
 from violet.protocol import signed_headers
 from violet.scoreboard import Scoreboard
 from violet.sdk import CHAIN_ONLY, btcli_flags, has_axons, installed_sdk
-from violet.validator import PRESENT_MS, Validator
+from violet.transport import Capabilities, Forwards, MinerServer
+from violet.transport.bodies import Reply
+from violet.transport.caller import authentic_result
 from violet.wallet import create_wallet, load_wallet
 
 ROOT = Path(__file__).parents[2]
-WITH_AXONS_ONLY = {"bittensor", "fastapi", "starlette", "uvicorn"}
+WITH_AXONS_ONLY = {"bittensor", "fastapi", "starlette"}
 """What Violet needs of packages besides, with SDK 10.5."""
 DEADLINE_S = 150.0
 
@@ -51,7 +51,7 @@ def test_neurons_and_commands_start_without_axons() -> None:
     program = (
         "import sys, violet.miner, violet.validator, violet.challenger, violet.neuron, violet.doctor, violet.demo;"
         "import violet.cli.metagraph, violet.cli.status, violet.cli.weights;"
-        "print([name for name in ('bittensor', 'fastapi', 'uvicorn', 'starlette') if name in sys.modules])"
+        "print([name for name in ('bittensor', 'fastapi', 'starlette') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (run.stdout.strip(), run.stderr) == ("[]", "")
@@ -102,44 +102,55 @@ def test_commands_are_told_as_this_sdks_btcli_takes_them(tmp_path: Path) -> None
         load_wallet("nobody", "b", tmp_path)
 
 
-def test_the_doctor_says_what_is_missing_here() -> None:
+def test_the_doctor_says_which_sdk_is_here() -> None:
     finding = machine.packages()
-    assert finding.state == "note"
+    assert finding.state == "ok"
     assert f"bittensor {bittensor.__version__}" in finding.text
-    assert "no axons" in finding.text
 
 
-def test_who_is_there_is_the_proxys_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "localnet.sqlite"
-    monkeypatch.setenv("VIOLET_LOCALNET", str(path))
-    localnet.create(path, Rules())
-    wallets = {name: create_wallet(name, "default", tmp_path) for name in ("judge", "here", "away", "stranger")}
-    hotkeys = {name: Hotkey(wallet.hotkey.ss58_address) for name, wallet in wallets.items()}
-    for name in ("judge", "here", "away"):
-        localnet.register(path, wallets[name].hotkey, wallets[name].coldkeypub.ss58_address)
-    flags = ["--subtensor.network", "localnet", "--wallet.path", str(tmp_path), "--wallet.name", "judge"]
-    validator = Validator(ValidatorConfig.from_args([*flags, "--neuron.path", str(tmp_path / "state")], {}))
-    asyncio.run(validator.metagraph.refresh())
+async def test_a_request_that_the_sdk_signs_is_taken(tmp_path: Path) -> None:
+    """A validator of another make, with the SDK's own signatures."""
+    wallet, judge = create_wallet("miner", "default", tmp_path), Keypair.create_from_uri("//Alice")
+    hotkey = Hotkey(wallet.hotkey.ss58_address)
+    neurons = (
+        Neuron(0, Hotkey(judge.ss58_address), Coldkey("a"), 100.0, validator_permit=True),
+        Neuron(1, hotkey, Coldkey("b"), 0.0),
+    )
 
-    def probes(name: str) -> tuple[int, int] | None:
-        record = validator._scores._records.get(hotkeys[name])
-        return None if record is None else (record.answered, record.asked)
+    async def capabilities() -> Capabilities:
+        return Capabilities(("analysis",), "", 1, 1, "1")
 
-    heard = {"here": 10_000, "away": 10_000 - PRESENT_MS - 1, "stranger": 10_000}
-    validator._believe({hotkeys[name]: at_ms for name, at_ms in heard.items()}, 10_000)
-    assert [probes(name) for name in hotkeys] == [None, (1, 1), None, None], "who never was here is not missed"
-    validator._believe({}, 70_000)
-    assert probes("here") == (1, 2)
-    validator.chain.close()
+    server = MinerServer(
+        wallet, "127.0.0.1", 0, lambda: Metagraph(1, "localnet", 1, 20, neurons, 0), Forwards(capabilities)
+    )
+    await server.start()
+    path, body = "/v1/direct/capabilities", b'{"task_id": "cap_1"}'
+    headers = bittensor.http_auth.sign(judge, method="POST", path=path, body=body, receiver_ss58=hotkey)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{server.port}{path}", data=body, headers=headers) as response,
+    ):
+        assert response.status == 200
+        reply = Reply.model_validate_json(await response.read())
+    await server.stop()
+    assert authentic_result(reply, hotkey, "cap_1") == (await capabilities()).to_json()
 
 
-def test_a_network_without_axons_works_judges_and_pays(tmp_path: Path) -> None:
+def test_a_network_without_axons_challenges_judges_and_pays(tmp_path: Path) -> None:
     clip = next(clip for clip in packaged_clips() if clip.path.name == "jfk.flac")
     network = LocalNetwork(tmp_path, n_miners=1, n_validators=1, has_bad_miner=False)
     judge = network.member("validator-1")
     judge.arguments = [*judge.arguments, "--challenge.interval_s", "3"]
+    miner = network.member("miner-1")
+
+    def direct() -> dict[str, Any] | None:
+        """What the validator thinks of the miner once it has challenged it itself."""
+        if not (path := tmp_path / "validator-1" / "scores.json").exists():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text())["miners"].get(miner.hotkey, {})
+        return record if record.get("direct") else None
+
     with network:
-        miner = network.member("miner-1")
         assert miner.uid is not None
         with violet.Client(network.url) as client:
             task = client.wait(client.submit(clip.path).id, timeout_s=DEADLINE_S)
@@ -148,12 +159,10 @@ def test_a_network_without_axons_works_judges_and_pays(tmp_path: Path) -> None:
         assert violet.wer(clip.text, text, "whisper-basic") == 0
         weights = until(lambda: network.chain.weights().get(judge.uid or 0), "weights are set")
         assert weights == {miner.uid: 1.0}
-        logs = {name: (network.logs / f"{name}.log").read_text() for name in ("miner-1", "validator-1")}
-        assert "no axon; work from" in logs["miner-1"]
-        assert all("no axons and dendrites" in log for log in logs.values())
-        neuron = network.chain.metagraph().neurons[miner.uid]
-        assert not neuron.is_serving
-    record = json.loads((tmp_path / "validator-1" / "scores.json").read_text())["miners"][miner.hotkey]
-    assert record["answered"] == record["asked"] > 0
-    assert record["direct"] == {}
+        record = until(direct, "the miner was challenged directly")
+        assert network.chain.metagraph().neurons[miner.uid].is_serving
+        assert "axon on port" in (network.logs / "miner-1.log").read_text()
+    assert 0 < record["answered"] <= record["asked"]
+    assert set(record["direct"]) <= {"transcription", "analysis", "synthesis"}
+    assert record["passed"] > 0, record
     assert Hotkey(str(miner.hotkey)) in Scoreboard.open(tmp_path / "validator-1" / "scores.json")

@@ -15,7 +15,7 @@ from violet.doctor.finding import ANSWER_TIMEOUT_S, Finding, Role
 from violet.models.registry import TINY_EN
 from violet.models.voices import VOICES
 from violet.progress import megabytes
-from violet.sdk import NO_AXONS, has_axons, installed_sdk
+from violet.sdk import has_axons, installed_sdk
 
 PYTHONS = ((3, 12), (3, 14))
 """The oldest and the newest Python that Violet is made for."""
@@ -29,11 +29,11 @@ MIN_MEMORY_BYTES = 2_000_000_000
 PIP_TIMEOUT_S = 30.0
 """How long pip may take to ask its index for one name."""
 
-NEEDED_DISTRIBUTIONS = ("bittensor", "bittensor-wallet", "aiohttp", "numpy", "prometheus-client", "pydantic")
+NEEDED_DISTRIBUTIONS = ("bittensor", "bittensor-wallet", "aiohttp", "numpy", "prometheus-client", "pydantic", "uvicorn")
 """What neurons import besides Violet."""
 
-AXON_DISTRIBUTIONS = ("fastapi", "uvicorn")
-"""What they import besides for their axons, where the SDK has any."""
+AXON_DISTRIBUTIONS = ("fastapi",)
+"""What they import besides for the SDK's axons, where it has any."""
 
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "asimd")
 """Instructions that make the arithmetic faster."""
@@ -90,9 +90,6 @@ def packages() -> Finding:
         installed_sdk()
     except VioletError as error:
         return Finding("packages", "broken", str(error), install)
-    if not has_axons():
-        mend = "docs/operators.md says what works: With Bittensor's SDK 11"
-        return Finding("packages", "note", f"{', '.join(versions)}: {NO_AXONS}", mend)
     return Finding("packages", "ok", ", ".join(versions))
 
 

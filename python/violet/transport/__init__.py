@@ -1,4 +1,4 @@
-"""Validators call miners directly: the SDK's axon and dendrite, hardened.
+"""Validators call miners directly: over the SDK's axon and dendrite, hardened, and without an SDK (`btauth/1`).
 
 What is hardened, and against what, stands at the place that does it; `docs/protocol.md` says what travels. Importing
 this imports no SDK; the names in `_MODULES` import SDK 10.5 when they are first asked for, and where another one is
@@ -9,11 +9,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 from violet.sdk_logging import log_levels_kept
+from violet.transport.caller import MinerCaller
 from violet.transport.gate import PriorityGate
 from violet.transport.messages import Answer, AudioRequest, Capabilities, TextRequest
+from violet.transport.server import MinerServer
+from violet.transport.service import Forwards
 
 if TYPE_CHECKING:
-    from violet.transport.axon import Forwards, MinerAxon
+    from violet.transport.axon import MinerAxon
     from violet.transport.dendrite import ValidatorDendrite
     from violet.transport.synapses import (
         VioletAnalyze,
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "Forwards": "axon",
     "MinerAxon": "axon",
     "ValidatorDendrite": "dendrite",
     "VioletAnalyze": "synapses",
@@ -41,6 +43,8 @@ __all__ = [
     "Capabilities",
     "Forwards",
     "MinerAxon",
+    "MinerCaller",
+    "MinerServer",
     "PriorityGate",
     "TextRequest",
     "ValidatorDendrite",

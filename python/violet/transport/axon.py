@@ -1,54 +1,23 @@
-"""The miner's side: the SDK's axon with bounds on everything and replays refused.
+"""The miner's axon: the SDK's, with bounds on everything and replays refused.
 
 No `from __future__ import annotations` here: the SDK compares the annotations of these functions at run time.
 """
 
-import asyncio
-import contextlib
-import json
 import logging
-import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any, Tuple  # noqa: UP035
 
-import uvicorn
 from bittensor.core.axon import Axon
 from bittensor.core.config import Config
-from bittensor_wallet import Wallet
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from violet.chain.types import Hotkey, Metagraph, Neuron
-from violet.errors import BusyError, PortError, ProtocolError, VioletError
-from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, sign_response
+from violet.errors import ProtocolError
 from violet.sdk_logging import SDK_LOGGER
-from violet.transport.gate import PriorityGate
-from violet.transport.jobs import Jobs
-from violet.transport.messages import AudioRequest, Capabilities, TextRequest
-from violet.transport.synapses import (
-    AudioSynapse,
-    SignedSynapse,
-    VioletAnalyze,
-    VioletCapabilities,
-    VioletFetch,
-    VioletSynthesize,
-    VioletTranscribe,
-    from_synapse,
-    from_synthesize,
-)
-
-BODY_LIMIT_BYTES = 256 * 1024
-"""Largest request: inline audio as base64 and the rest of a synapse, with room to spare."""
-
-BODY_WAIT_S = 10.0
-"""Longest wait for a request's body."""
-
-KEEP_ALIVE_S = 75
-"""How long an idle connection stays open: longer than any client of ours keeps one, so that we never close first."""
-
-MAX_CONNECTIONS = 256
-"""Most connections and requests at once."""
+from violet.transport.asgi import App, Receive, Scope, Send
+from violet.transport.bodies import PREFIX, AudioBody
+from violet.transport.server import MinerServer
+from violet.transport.service import MAX_QUEUE_S
+from violet.transport.synapses import SYNAPSES, SignedSynapse
 
 MAX_AGE_S = 60.0
 """Oldest request that is taken, whatever its (unsigned) timeout says; nonces are remembered for this long."""
@@ -59,133 +28,20 @@ MAX_AHEAD_S = 2.0
 MAX_NONCES = 100_000
 """Most nonces remembered; beyond, callers are told to come later."""
 
-MAX_QUEUE_S = 60.0
-"""Longest wait of a request for its turn; a caller that says that it waits less waits less."""
 
-START_WAIT_S = 10.0
-"""Longest wait for the server to begin."""
+class MinerAxon(MinerServer):
+    """A miner's server with the SDK's axon beside the direct calls, on one port."""
 
-STOP_WAIT_S = 5
-"""How long running requests may go on when the axon stops."""
+    def _app(self, started_ns: int) -> App:
+        direct, axon = super()._app(started_ns), self._axon(started_ns).app
 
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (direct if scope["path"].startswith(PREFIX) else axon)(scope, receive, send)
 
-@dataclass(frozen=True, slots=True)
-class Forwards:
-    """What the axon does for its callers, in the event loop that started the axon, so nothing here may block.
+        return app
 
-    Work returns the result's JSON text; it raises a `VioletError` (its text is the caller's answer) when there is none.
-    """
-
-    capabilities: Callable[[], Awaitable[Capabilities]]
-    transcribe: Callable[[AudioRequest], Awaitable[str]] | None = None
-    """None where the miner does not: then there is no such route."""
-    analyze: Callable[[AudioRequest], Awaitable[str]] | None = None
-    synthesize: Callable[[TextRequest], Awaitable[str]] | None = None
-
-
-def refusal(caller: str | None, neurons: dict[Hotkey, Neuron], min_stake: float) -> str | None:
-    """Why this caller may not give us work; None when it may."""
-    neuron = neurons.get(Hotkey(caller or ""))
-    if neuron is None:
-        return "hotkey is not registered on this subnet"
-    if not neuron.validator_permit:
-        return "hotkey has no validator permit"
-    if neuron.stake < min_stake:
-        return f"stake {neuron.stake:g} is below {min_stake:g}"
-    return None
-
-
-class MinerAxon:
-    """A miner's axon: serves `VioletCapabilities` and the work of `forwards` to validators with a permit.
-
-    Args:
-        wallet: Whose hotkey answers and signs results.
-        ip: Address to bind (the SDK's own axon ignores it and binds every one).
-        port: Port to bind; 0 for any free one, found in `port` after `start`.
-        external_ip: Address that others reach it at. It is never asked from the internet.
-        external_port: Port that others reach it at; the bound one when None.
-        metagraph: Returns the newest metagraph; called on every request, so it must be a look at a variable.
-        forwards: What to do.
-        min_stake: Least stake of a caller.
-        capacity: Requests worked on at once.
-        max_waiting: Requests that may wait behind them; more are told that the miner is busy.
-    """
-
-    def __init__(
-        self,
-        wallet: Wallet,
-        ip: str,
-        port: int,
-        external_ip: str,
-        external_port: int | None,
-        metagraph: Callable[[], Metagraph],
-        forwards: Forwards,
-        *,
-        min_stake: float = 0.0,
-        capacity: int = 1,
-        max_waiting: int = 8,
-    ) -> None:
-        self.port = port
-        self.gate = PriorityGate(capacity, max_waiting)
-        self._jobs = Jobs(capacity + max_waiting)
-        self._wallet = wallet
-        self._hotkey = wallet.hotkey
-        self._ip = ip
-        self._external = (external_ip, external_port)
-        self._metagraph = metagraph
-        self._forwards = forwards
-        self._min_stake = min_stake
-        self._started_ns = 0
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begins to serve; the port is open when this returns.
-
-        Raises:
-            PortError: The address cannot be bound.
-        """
-        listener = _listen(self._ip, self.port)
-        self.port = listener.getsockname()[1]
-        # What was signed before this moment may be a replay of what a process before us did.
-        self._started_ns = time.time_ns()
-        app = BodyLimit(self._axon().app, BODY_LIMIT_BYTES, BODY_WAIT_S)
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                lifespan="off",
-                timeout_keep_alive=KEEP_ALIVE_S,
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_graceful_shutdown=STOP_WAIT_S,
-                server_header=False,
-            )
-        )
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="axon")
-        deadline = time.monotonic() + START_WAIT_S
-        while not self._server.started:
-            if self._serving.done() or time.monotonic() > deadline:
-                await self.stop()
-                message = f"the axon on port {self.port} did not start"
-                raise PortError(message)
-            await asyncio.sleep(0.005)
-
-    async def stop(self) -> None:
-        """Stops serving; running requests have `STOP_WAIT_S` to end. The same again does nothing."""
-        if self._server is None or self._serving is None:
-            return
-        self._jobs.close()
-        self._server.should_exit = True
-        done, _ = await asyncio.wait({self._serving}, timeout=STOP_WAIT_S + 1)
-        if not done:
-            self._serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._serving
-        self._server = self._serving = None
-
-    def _axon(self) -> Axon:
+    def _axon(self, started_ns: int) -> Axon:
         """The SDK's axon, with our functions and nothing else to call."""
-        external_ip, external_port = self._external
         logger = logging.getLogger(SDK_LOGGER)
         if not any(isinstance(known, _QuietAboutStrangers) for known in logger.filters):
             logger.addFilter(_QuietAboutStrangers())
@@ -194,118 +50,43 @@ class MinerAxon:
             config=Config(),  # without one, the SDK reads this program's command line
             ip=self._ip,
             port=max(self.port, 1025),
-            external_ip=external_ip,
-            external_port=external_port or max(self.port, 1025),
+            external_ip=self._ip,  # without one, the SDK asks the internet
+            external_port=max(self.port, 1025),
             max_workers=1,
         )
         for name in list(axon.forward_class_types):
             # The SDK's ping answers everybody who can sign.
             del axon.forward_class_types[name]
-
-        async def capabilities(synapse: VioletCapabilities) -> VioletCapabilities:
-            return await self._answer(synapse, self._capabilities())
-
-        # The SDK compares these annotations with typing.Tuple[bool, str].
-        def refuse_capabilities(synapse: VioletCapabilities) -> Tuple[bool, str]:  # noqa: UP006
-            return self._blacklist(synapse)
-
-        async def fetch(synapse: VioletFetch) -> VioletFetch:
-            return await self._fetch(synapse)
-
-        def refuse_fetch(synapse: VioletFetch) -> Tuple[bool, str]:  # noqa: UP006
-            return self._blacklist(synapse)
-
-        axon.attach(capabilities, refuse_capabilities)
-        axon.attach(fetch, refuse_fetch)
-        self._attach_work(axon)
-        verify = _verifier(axon.default_verify, self._started_ns, axon.nonces)
+        for body in self._service.served:
+            self._attach(axon, SYNAPSES[body])
+        verify = _verifier(axon.default_verify, started_ns, axon.nonces)
         for name in axon.verify_fns:
             axon.verify_fns[name] = verify
         return axon
 
-    def _attach_work(self, axon: Axon) -> None:
-        """Adds the routes of the kinds that this miner does. The SDK knows a route by its function's annotations."""
-        forwards = self._forwards
-        if (transcribe_audio := forwards.transcribe) is not None:
+    def _attach(self, axon: Axon, kind: type[SignedSynapse]) -> None:
+        """Adds the route of a synapse. The SDK knows it by its functions' annotations."""
 
-            async def transcribe(synapse: VioletTranscribe) -> VioletTranscribe:
-                return await self._work(synapse, lambda: transcribe_audio(from_synapse(synapse)))
+        async def forward(synapse: kind) -> kind:  # type: ignore[valid-type]
+            return await self._serve(synapse)
 
-            def refuse_transcribe(synapse: VioletTranscribe) -> Tuple[bool, str]:  # noqa: UP006
-                return self._blacklist(synapse)
+        # The SDK compares these annotations with typing.Tuple[bool, str].
+        def refuse(synapse: kind) -> Tuple[bool, str]:  # type: ignore[valid-type]  # noqa: UP006
+            return self._refuse(synapse)
 
-            axon.attach(transcribe, refuse_transcribe)
-        if (analyze_audio := forwards.analyze) is not None:
+        axon.attach(forward, refuse)
 
-            async def analyze(synapse: VioletAnalyze) -> VioletAnalyze:
-                return await self._work(synapse, lambda: analyze_audio(from_synapse(synapse)))
-
-            def refuse_analyze(synapse: VioletAnalyze) -> Tuple[bool, str]:  # noqa: UP006
-                return self._blacklist(synapse)
-
-            axon.attach(analyze, refuse_analyze)
-        if (synthesize_text := forwards.synthesize) is not None:
-
-            async def synthesize(synapse: VioletSynthesize) -> VioletSynthesize:
-                return await self._work(synapse, lambda: synthesize_text(from_synthesize(synapse)))
-
-            def refuse_synthesize(synapse: VioletSynthesize) -> Tuple[bool, str]:  # noqa: UP006
-                return self._blacklist(synapse)
-
-            axon.attach(synthesize, refuse_synthesize)
-
-    def _blacklist(self, synapse: SignedSynapse) -> tuple[bool, str]:
-        """Whether to refuse; runs before the signature is checked, so it punishes nobody and remembers nothing."""
-        caller = synapse.dendrite.hotkey if synapse.dendrite else None
-        reason = refusal(caller, self._metagraph().by_hotkey, self._min_stake)
+    def _refuse(self, synapse: SignedSynapse) -> tuple[bool, str]:
+        """Whether to refuse, and why; runs before the signature is checked."""
+        reason = self._service.refusal(synapse.dendrite.hotkey if synapse.dendrite else None)
         return reason is not None, reason or ""
 
-    async def _capabilities(self) -> str:
-        return (await self._forwards.capabilities()).to_json()
-
-    async def _in_turn(self, synapse: SignedSynapse, work: Callable[[], Awaitable[str]]) -> str:
-        """Does a caller's work when it is its turn."""
-        neuron = self._metagraph().by_hotkey.get(Hotkey(synapse.dendrite.hotkey))
-        wait_s = min(MAX_QUEUE_S, synapse.timeout or MAX_QUEUE_S)
-        async with self.gate.enter(0.0 if neuron is None else neuron.stake, wait_s):
-            return await work()
-
-    async def _work[T: SignedSynapse](self, synapse: T, work: Callable[[], Awaitable[str]]) -> T:
-        if not synapse.later:
-            return await self._answer(synapse, self._in_turn(synapse, work))
-        # The message itself is changed when it is answered; the work reads it as it came.
-        own = synapse.model_copy(update={"timeout": MAX_QUEUE_S})
-        return await self._answer(synapse, self._begin(own, work))
-
-    async def _begin(self, synapse: SignedSynapse, work: Callable[[], Awaitable[str]]) -> None:
-        caller = synapse.dendrite.hotkey
-        self._jobs.begin(caller, synapse.task_id, lambda: self._in_turn(synapse, work))
-
-    async def _fetch(self, synapse: VioletFetch) -> VioletFetch:
-        caller = synapse.dendrite.hotkey
-        if synapse.cancel:
-            self._jobs.forget(caller, synapse.task_id)
-            return synapse
-        return await self._answer(synapse, self._jobs.fetch(caller, synapse.task_id, synapse.wait_s))
-
-    async def _answer[T: SignedSynapse](self, synapse: T, work: Awaitable[str | None]) -> T:
-        """Fills in the signed result, or why there is none."""
-        try:
-            result = await work
-            synapse.later = result is None
-            if result is not None and len(result.encode()) > RESULT_LIMIT_BYTES:
-                message = f"result is above {RESULT_LIMIT_BYTES} bytes"
-                raise ProtocolError(message)
-        except BusyError as error:
-            synapse.busy, synapse.error = True, str(error)
-        except VioletError as error:
-            synapse.error = str(error)
-        else:
-            if result is None:
-                return synapse
-            synapse.result, synapse.digest = result, sha256_hex(result)
-            synapse.signature = sign_response(self._hotkey, synapse.task_id, DIRECT_SLOT, synapse.digest)
-        if isinstance(synapse, AudioSynapse):
+    async def _serve(self, synapse: SignedSynapse) -> SignedSynapse:
+        """The message with its answer written into it."""
+        reply = await self._service.reply(synapse.dendrite.hotkey, synapse, synapse.timeout or MAX_QUEUE_S)
+        for name, value in reply:
+            setattr(synapse, name, value)
+        if isinstance(synapse, AudioBody):
             synapse.inline = None  # the caller has it
         return synapse
 
@@ -352,59 +133,6 @@ def _untimely(nonce: int | None, now_ns: int, started_ns: int) -> str | None:
     return None
 
 
-class BodyLimit:
-    """Refuses request bodies that are too large or too slow, before anybody reads them (ASGI middleware)."""
-
-    def __init__(self, app: ASGIApp, limit_bytes: int, wait_s: float) -> None:
-        self._app = app
-        self._limit_bytes = limit_bytes
-        self._wait_s = wait_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._limit_bytes:
-            await _refuse(
-                send, 413, f"the body has {declared.decode('latin-1')[:20]} bytes; the limit is {self._limit_bytes}"
-            )
-            return
-        body = await self._read(receive)
-        if body is None:
-            await _refuse(
-                send, 413, f"the body is above {self._limit_bytes} bytes or took more than {self._wait_s:g} s"
-            )
-            return
-        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-        await self._app(scope, lambda: _next_message(messages, receive), send)
-
-    async def _read(self, receive: Receive) -> bytes | None:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._wait_s):
-                while True:
-                    message = await receive()
-                    body += message.get("body", b"")
-                    if len(body) > self._limit_bytes:
-                        return None
-                    if message["type"] != "http.request" or not message.get("more_body"):
-                        return bytes(body)
-        except TimeoutError:
-            return None
-
-
-async def _next_message(messages: Iterator[Message], receive: Receive) -> Message:
-    return next(messages, None) or await receive()
-
-
-async def _refuse(send: Send, status: int, reason: str) -> None:
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"message": reason}).encode()})
-
-
 class _QuietAboutStrangers(logging.Filter):
     """Keeps the SDK from writing an error for every request that it refuses: strangers would fill the log.
 
@@ -417,27 +145,3 @@ class _QuietAboutStrangers(logging.Filter):
         """Whether the record is written."""
         is_refusal = record.getMessage().startswith(self.REFUSALS)
         return not is_refusal or logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
-
-
-class _Server(uvicorn.Server):
-    """A server inside our event loop that leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _listen(ip: str, port: int) -> socket.socket:
-    """A bound, listening socket, so that a taken port is an error here and now."""
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((ip, port))
-        listener.listen(128)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        message = f"cannot serve the axon on {ip} port {port}: {error.strerror}; choose another with --axon.port"
-        raise PortError(message) from error
-    return listener

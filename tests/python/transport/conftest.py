@@ -1,4 +1,4 @@
-"""What the tests of axon and dendrite share."""
+"""What the tests of direct calls share: both ways of calling a miner, whose axon answers both."""
 
 from collections.abc import AsyncIterator
 
@@ -6,9 +6,9 @@ import pytest
 from aiohttp import web
 from bittensor_wallet import Keypair, Wallet
 
-from fixtures.axons import Liar, Miner, calling
+from fixtures.axons import Liar, Miner, Way, calling
 from violet.chain import Coldkey, Hotkey, Neuron
-from violet.transport import ValidatorDendrite
+from violet.transport import MinerCaller, ValidatorDendrite
 from violet.wallet import create_wallet
 
 
@@ -30,9 +30,22 @@ async def miner(wallet: Wallet, validator: Keypair) -> AsyncIterator[Miner]:
     await miner.axon.stop()
 
 
+@pytest.fixture(params=[pytest.param(ValidatorDendrite, id="axon"), pytest.param(MinerCaller, id="btauth")])
+def way(request: pytest.FixtureRequest) -> Way:
+    way: Way = request.param
+    return way
+
+
+@pytest.fixture
+async def caller(way: Way, validator: Keypair) -> AsyncIterator[MinerCaller]:
+    async with calling(way, validator) as caller:
+        yield caller
+
+
 @pytest.fixture
 async def dendrite(validator: Keypair) -> AsyncIterator[ValidatorDendrite]:
-    async with calling(validator) as dendrite:
+    async with calling(ValidatorDendrite, validator) as dendrite:
+        assert isinstance(dendrite, ValidatorDendrite)
         yield dendrite
 
 

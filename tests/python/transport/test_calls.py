@@ -1,4 +1,4 @@
-"""Axon and dendrite over real sockets on loopback: what must pass passes."""
+"""Direct calls over real sockets on loopback, in either way: what must pass passes."""
 
 import asyncio
 import socket
@@ -17,6 +17,8 @@ from violet.transport import (
     AudioRequest,
     Forwards,
     MinerAxon,
+    MinerCaller,
+    MinerServer,
     TextRequest,
     ValidatorDendrite,
     VioletAnalyze,
@@ -27,21 +29,21 @@ from violet.transport import (
 )
 
 
-async def test_a_signed_call_is_answered_with_a_signed_result(miner: Miner, dendrite: ValidatorDendrite) -> None:
-    answer = await dendrite.transcribe(miner.neuron, REQUEST)
+async def test_a_signed_call_is_answered_with_a_signed_result(miner: Miner, caller: MinerCaller) -> None:
+    answer = await caller.transcribe(miner.neuron, REQUEST)
     assert answer == Answer(True, False, miner.result, answer.latency_s, None)
     assert 0 < answer.latency_s < 5
     assert miner.asked == [REQUEST]
 
 
-async def test_small_audio_travels_inline(miner: Miner, dendrite: ValidatorDendrite) -> None:
+async def test_small_audio_travels_inline(miner: Miner, caller: MinerCaller) -> None:
     audio = bytes(range(256)) * (INLINE_LIMIT_BYTES // 256)
-    assert (await dendrite.transcribe(miner.neuron, AudioRequest(TaskId("t"), None, audio))).ok
+    assert (await caller.transcribe(miner.neuron, AudioRequest(TaskId("t"), None, audio))).ok
     assert miner.asked[0].inline == audio
 
 
 async def test_sounds_to_measure_and_texts_to_speak_reach_the_miner(
-    wallet: Wallet, validator: Keypair, dendrite: ValidatorDendrite
+    wallet: Wallet, validator: Keypair, caller: MinerCaller
 ) -> None:
     asked: list[AudioRequest | TextRequest] = []
 
@@ -51,17 +53,17 @@ async def test_sounds_to_measure_and_texts_to_speak_reach_the_miner(
 
     miner = Miner(wallet, validator)
     miner.axon = MinerAxon(
-        wallet, "127.0.0.1", 0, "127.0.0.1", None, miner.metagraph,
+        wallet, "127.0.0.1", 0, miner.metagraph,
         Forwards(miner.capabilities, analyze=work, synthesize=work),
     )  # fmt: skip
     await miner.axon.start()
     try:
         sound = AudioRequest(TaskId("t1"), None, b"RIFF", Options(fields=("level", "pitch")))
         text = TextRequest(TaskId("t2"), "Hello, Ä.", Options(language="en", voice="joe", speed=1.5))
-        assert (await dendrite.analyze(miner.neuron, sound)).value == '{"done": true}'
-        assert (await dendrite.synthesize(miner.neuron, text)).value == '{"done": true}'
+        assert (await caller.analyze(miner.neuron, sound)).value == '{"done": true}'
+        assert (await caller.synthesize(miner.neuron, text)).value == '{"done": true}'
         assert asked == [sound, text]
-        unserved = await dendrite.transcribe(miner.neuron, REQUEST)
+        unserved = await caller.transcribe(miner.neuron, REQUEST)
         assert (unserved.ok, len(asked)) == (False, 2)
     finally:
         await miner.axon.stop()
@@ -74,18 +76,50 @@ def test_a_text_that_may_not_travel_is_refused() -> None:
         TextRequest(TaskId("t"), "x" * 5000)
 
 
-async def test_capabilities_of_many_are_asked_at_once(miner: Miner, dendrite: ValidatorDendrite) -> None:
+async def test_capabilities_of_many_are_asked_at_once(miner: Miner, caller: MinerCaller) -> None:
     silent = replace(miner.neuron, hotkey=Hotkey("5Silent"), port=9)
     unserved = replace(miner.neuron, hotkey=Hotkey("5Unserved"), ip="0.0.0.0", port=0)
-    answers = await dendrite.capabilities([miner.neuron, silent, unserved])
+    answers = await caller.capabilities([miner.neuron, silent, unserved])
     assert answers[miner.hotkey].value == ABLE
     assert [answers[n.hotkey].ok for n in (silent, unserved)] == [False, False]
     assert answers[unserved.hotkey].error == "serves no axon"
 
 
-async def test_calls_that_overtake_each_other_are_no_replays(miner: Miner, dendrite: ValidatorDendrite) -> None:
-    answers = await asyncio.gather(*(dendrite.capabilities([miner.neuron]) for _ in range(40)))
+async def test_calls_that_overtake_each_other_are_no_replays(miner: Miner, caller: MinerCaller) -> None:
+    answers = await asyncio.gather(*(caller.capabilities([miner.neuron]) for _ in range(40)))
     assert all(answer[miner.hotkey].ok for answer in answers)
+
+
+async def test_a_dendrite_reaches_a_miner_that_has_no_axon(
+    wallet: Wallet, validator: Keypair, dendrite: ValidatorDendrite
+) -> None:
+    """A validator on SDK 10.5, and a miner on SDK 11."""
+    miner = Miner(wallet, validator, server=MinerServer)
+    await miner.axon.start()
+    assert (await dendrite.capabilities([miner.neuron]))[miner.hotkey].value == ABLE
+    assert dendrite._without_axon == {miner.hotkey: ("127.0.0.1", miner.axon.port)}
+    assert (await dendrite.transcribe(miner.neuron, REQUEST)).value == miner.result
+    assert (await dendrite.transcribe(miner.neuron, REQUEST, patience_s=30)).value == miner.result
+    await miner.axon.stop()
+    # The same address has an axon now, of a version that takes no direct calls.
+    later = Miner(wallet, validator, port=miner.axon.port)
+    later.axon._app = lambda started_ns: later.axon._axon(started_ns).app  # type: ignore[attr-defined,method-assign]
+    await later.axon.start()
+    assert (await dendrite.transcribe(later.neuron, REQUEST)).value == later.result
+    assert dendrite._without_axon == {}
+    await later.axon.stop()
+
+
+async def test_who_left_the_metagraph_is_forgotten(
+    wallet: Wallet, validator: Keypair, dendrite: ValidatorDendrite
+) -> None:
+    miner = Miner(wallet, validator, server=MinerServer)
+    await miner.axon.start()
+    assert (await dendrite.transcribe(miner.neuron, REQUEST)).ok
+    assert list(dendrite._without_axon) == [miner.hotkey]
+    await dendrite.capabilities([])
+    assert dendrite._without_axon == {}
+    await miner.axon.stop()
 
 
 async def test_the_history_of_calls_does_not_grow(miner: Miner, dendrite: ValidatorDendrite) -> None:

@@ -1,4 +1,4 @@
-"""Long work over the axon: begun by one call, fetched by others."""
+"""Long work: begun by one call, fetched by others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from bittensor_wallet import Keypair, Wallet
 
-from fixtures.axons import REQUEST, Miner, calling
+from fixtures.axons import REQUEST, Miner, Way, calling
 from violet.chain import Hotkey
 from violet.errors import BusyError, ProtocolError
 from violet.protocol import TaskId
-from violet.transport import ValidatorDendrite, VioletFetch
-from violet.transport import dendrite as dendrite_module
+from violet.transport import MinerCaller
+from violet.transport import caller as caller_module
+from violet.transport.bodies import FetchBody
 from violet.transport.jobs import Jobs
 
 
@@ -25,18 +26,18 @@ async def miner(wallet: Wallet, validator: Keypair) -> AsyncIterator[Miner]:
 
 
 @pytest.fixture
-async def dendrite(validator: Keypair) -> AsyncIterator[ValidatorDendrite]:
-    async with calling(validator, timeout_s=2.0) as dendrite:
-        yield dendrite
+async def caller(way: Way, validator: Keypair) -> AsyncIterator[MinerCaller]:
+    async with calling(way, validator, timeout_s=2.0) as caller:
+        yield caller
 
 
 async def test_work_that_outlasts_every_call_is_fetched(
-    miner: Miner, dendrite: ValidatorDendrite, monkeypatch: pytest.MonkeyPatch
+    miner: Miner, caller: MinerCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dendrite_module, "FETCH_WAIT_S", 0.05)
+    monkeypatch.setattr(caller_module, "FETCH_WAIT_S", 0.05)
     release = asyncio.Event()
     miner.work = release.wait  # type: ignore[assignment]
-    asking = asyncio.create_task(dendrite.transcribe(miner.neuron, REQUEST, patience_s=60))
+    asking = asyncio.create_task(caller.transcribe(miner.neuron, REQUEST, patience_s=60))
     while not miner.asked:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)  # several fetches that find nothing
@@ -47,7 +48,7 @@ async def test_work_that_outlasts_every_call_is_fetched(
     assert miner.asked == [REQUEST], "begun once"
 
 
-async def test_what_is_not_there_in_time_is_cancelled(miner: Miner, dendrite: ValidatorDendrite) -> None:
+async def test_what_is_not_there_in_time_is_cancelled(miner: Miner, caller: MinerCaller) -> None:
     ended = asyncio.Event()
 
     async def work() -> None:
@@ -57,19 +58,17 @@ async def test_what_is_not_there_in_time_is_cancelled(miner: Miner, dendrite: Va
             ended.set()
 
     miner.work = work
-    answer = await dendrite.transcribe(miner.neuron, REQUEST, patience_s=0.2)
+    answer = await caller.transcribe(miner.neuron, REQUEST, patience_s=0.2)
     assert (answer.ok, answer.error) == (False, "no result within 0.2 s")
     await asyncio.wait_for(ended.wait(), 10)
     assert miner.axon.gate.free == 1
 
 
-async def test_more_long_work_than_there_is_room_for_gets_a_busy_answer(
-    miner: Miner, dendrite: ValidatorDendrite
-) -> None:
+async def test_more_long_work_than_there_is_room_for_gets_a_busy_answer(miner: Miner, caller: MinerCaller) -> None:
     miner.work = asyncio.Event().wait  # type: ignore[assignment]
     asked = [
         asyncio.create_task(
-            dendrite.transcribe(miner.neuron, replace(REQUEST, task_id=TaskId(f"task_{number}")), patience_s=1.5)
+            caller.transcribe(miner.neuron, replace(REQUEST, task_id=TaskId(f"task_{number}")), patience_s=1.5)
         )
         for number in range(4)
     ]
@@ -78,12 +77,12 @@ async def test_more_long_work_than_there_is_room_for_gets_a_busy_answer(
     assert not any(answer.ok for answer in answers)
 
 
-async def test_results_are_for_those_who_asked_for_them(miner: Miner, validator: Keypair) -> None:
+async def test_results_are_for_those_who_asked_for_them(miner: Miner, validator: Keypair, way: Way) -> None:
     other = Keypair.create_from_uri("//Other")
     miner.neurons.append(replace(miner.neurons[0], uid=2, hotkey=Hotkey(other.ss58_address)))
-    async with calling(validator) as first, calling(other) as second:
+    async with calling(way, validator) as first, calling(way, other) as second:
         assert (await first.transcribe(miner.neuron, REQUEST, patience_s=30)).ok
-        stolen = await second._ask(miner.neuron, VioletFetch(task_id=REQUEST.task_id), str, 5.0)
+        stolen = await second._ask(miner.neuron, FetchBody(task_id=REQUEST.task_id), str, 5.0)
         assert not stolen.ok
         assert "no work for task task_1 of this caller" in (stolen.error or "")
 

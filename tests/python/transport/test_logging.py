@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.axons import REQUEST, Miner
 from violet.chain import Hotkey
-from violet.transport import ValidatorDendrite
+from violet.transport import MinerCaller
 
 
 def test_importing_the_sdk_leaves_everybodys_logging_alone() -> None:
@@ -26,9 +26,9 @@ print(levels == [logging.INFO, logging.INFO, logging.WARNING, logging.WARNING], 
 
 
 async def test_a_stranger_cannot_write_our_log(
-    miner: Miner, dendrite: ValidatorDendrite, caplog: pytest.LogCaptureFixture
+    miner: Miner, caller: MinerCaller, caplog: pytest.LogCaptureFixture
 ) -> None:
     miner.neurons[0] = replace(miner.neurons[0], hotkey=Hotkey("5Other"))
     with caplog.at_level(logging.WARNING, logger="bittensor"):
-        assert not (await dendrite.transcribe(miner.neuron, REQUEST)).ok
+        assert not (await caller.transcribe(miner.neuron, REQUEST)).ok
     assert caplog.records == []
