@@ -1,5 +1,6 @@
 """Scores of lists, their views, comparisons, meetings, and jiwer's names."""
 
+import doctest
 import importlib
 import inspect
 import json
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import violet
-from violet import scoring, transcripts
+from violet import meetings, scoring, transcripts
 from violet.compat import jiwer
 
 WORDS = ["the", "cat", "sat", "naïve", "你好", "😀", "שלום", "*"]
@@ -201,7 +202,7 @@ def test_meetings_from_files(tmp_path: Path) -> None:
     scores = violet.cpwer(reference, hypothesis)
     assert (scores.errors, scores.wer) == (1, 0.25)
     assert scores.assignment == [("s", "Ann", "y"), ("s", "Bob", "x")]
-    late = [scoring.Segment(s.session, s.speaker, s.start + 60, s.end + 60, s.text) for s in hypothesis]
+    late = [meetings.Segment(s.session, s.speaker, s.start + 60, s.end + 60, s.text) for s in hypothesis]
     assert violet.tcpwer(reference, late, collar_s=5).errors == 8
     assert violet.tcpwer(reference, late, collar_s=100).errors == 1
     (tmp_path / "c.ctm").write_text("s 1 0.0 0.5 hello\n")
@@ -209,6 +210,52 @@ def test_meetings_from_files(tmp_path: Path) -> None:
     (tmp_path / "d.stm").write_text("s 1 Ann zero 2 hello\n")
     with pytest.raises(ValueError, match=r"d\.stm:1: not a line of STM"):
         transcripts.read_segments(tmp_path / "d.stm")
+
+
+ENTRY = {"session_id": "s", "speaker": "x", "start_time": 0, "end_time": 1, "words": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "error", "message"),
+    [
+        ({**ENTRY, "words": None}, TypeError, "the words are of type NoneType; expected str"),
+        ({**ENTRY, "start_time": "soon"}, ValueError, "'start_time' is 'soon'; expected seconds"),
+        ({"speaker": "x"}, ValueError, "no 'words'; expected session_id, speaker, start_time"),
+        ("a b", TypeError, "got a str; expected session_id"),
+    ],
+)
+def test_a_bad_segment_is_named(entry: object, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=rf"^hypothesis\[1\]: {message}"):
+        violet.cpwer([ENTRY], [ENTRY, entry])  # type: ignore[list-item]
+    (tmp_path / "a.json").write_text(json.dumps([ENTRY, entry]))
+    with pytest.raises(ValueError, match=rf"a\.json: entry 1 is not a segment: {message}"):
+        transcripts.read_segments(tmp_path / "a.json")
+
+
+def test_speech_without_times_has_no_time_constrained_rate() -> None:
+    timeless = {"speaker": "x", "words": "a b"}
+    assert violet.cpwer([timeless], [timeless]).to_dict() == {
+        **{"wer": 0.0, "hits": 2, "substitutions": 0, "deletions": 0, "insertions": 0},
+        **{"assignment": [("", "x", "x")], "normalizer": "whisper-en"},
+    }
+    with pytest.raises(ValueError, match='speaker "x": got a segment from NaN to NaN s; expected numbers'):
+        violet.tcpwer([timeless], [timeless])
+    with pytest.raises(TypeError, match="reference is of type str; expected segments"):
+        violet.cpwer("a.stm", [])
+
+
+def test_only_line_ends_end_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("a\u2028b\x0cc\r\n\nd\x85e".encode())
+    assert transcripts.read_lines(tmp_path / "a.txt") == ["a\u2028b\x0cc", "", "d\x85e"]
+    (tmp_path / "a.trn").write_text("a\u2028b (x)\n", encoding="utf-8")
+    assert transcripts.read_utterances(tmp_path / "a.trn") == {"x": "a\u2028b"}
+
+
+def test_the_examples_run() -> None:
+    for module in (scoring, meetings):
+        result = doctest.testmod(module)
+        assert result.attempted > 2
+        assert result.failed == 0
 
 
 def test_jiwers_conventions_hold_under_its_name() -> None:
