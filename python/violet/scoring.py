@@ -362,9 +362,12 @@ def compare(
 ) -> Comparison | None:
     """Whether one of two systems has fewer word errors than the other; None if the references are empty.
 
-    Two tests: a paired bootstrap over utterances, or over the names in `by`, such as speakers (Bisani and Ney, ICASSP
-    2004), and the matched-pairs sentence-segment word error test (MAPSSWE; Gillick and Cox, ICASSP 1989), whose
-    segments lie between two or more words in a row that both systems have right.
+    Two tests: a paired bootstrap over utterances, or over the names in `by`, such as speakers, and the matched-pairs
+    sentence-segment word error test (MAPSSWE), whose segments lie between two or more words in a row that both systems
+    have right: `z = mean / (deviation / sqrt(n))` of the differences of their errors.
+
+    Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004;
+    Gillick and Cox, "Some statistical issues in the comparison of speech recognition algorithms", ICASSP 1989.
 
     Args:
         references: What was said.
@@ -378,7 +381,7 @@ def compare(
 
     Raises:
         TypeError: If a text is not a str: its index and type are named.
-        ValueError: For lists of different lengths, or an impossible normalizer, level or number.
+        ValueError: For lists of different lengths, an impossible normalizer, level or number, or a lone surrogate.
     """
     groups = None if by is None else list(by)
     n_resamples, seed = _count("n_resamples", n_resamples), _count("seed", seed)

@@ -109,7 +109,7 @@ impl Scores {
         let mut tallies: Vec<Tally> =
             self.counts.iter().map(|counts| Tally { errors: counts.errors(), len: counts.reference_len() }).collect();
         if let Some(groups) = groups {
-            tallies = significance::grouped(&tallies, &Texts::new(groups, "groups")?.texts(py)?)?;
+            tallies = significance::grouped(&tallies, &Texts::new(groups, "by")?.texts(py)?)?;
         }
         let how = Resampling { n_resamples, seed, level };
         Ok(py.detach(|| significance::confidence_interval(&tallies, how))?)
@@ -163,8 +163,8 @@ fn best_references(
 ) -> PyResult<Texts> {
     let py = references.py();
     let mut candidates = Vec::new();
-    for item in references.try_iter()? {
-        candidates.push(Texts::new(&item?, "references")?);
+    for (index, item) in references.try_iter()?.enumerate() {
+        candidates.push(Texts::new(&item?, format!("references[{index}]"))?);
     }
     let (n, m) = (candidates.len(), hypotheses.strings.bind(py).len());
     if n != m {
@@ -211,7 +211,7 @@ fn compare_texts(
     let scoring = Scoring { unit: unit_named(unit)?, normalizer: named(normalizer)? };
     let how = Resampling { n_resamples, seed, level };
     let (references, a, b) = (Texts::new(references, "references")?, Texts::new(a, "a")?, Texts::new(b, "b")?);
-    let groups = groups.map(|groups| Texts::new(groups, "groups")).transpose()?;
+    let groups = groups.map(|groups| Texts::new(groups, "by")).transpose()?;
     let groups = groups.as_ref().map(|groups| groups.texts(py)).transpose()?;
     let (references, a, b) = (references.texts(py)?, a.texts(py)?, b.texts(py)?);
     let compared = py.detach(|| significance::compare(&references, (&a, &b), groups.as_deref(), scoring, how))?;

@@ -84,6 +84,10 @@ def test_confidence_is_reproducible_and_may_be_by_speaker() -> None:
     assert scores.ci(by=["one speaker"] * 200) == (scores.wer, scores.wer)
     with pytest.raises(ValueError, match="got 1 groups for 200 utterances"):
         scores.ci(by=["x"])
+    with pytest.raises(TypeError, match=r"by\[0\] is of type int; expected str"):
+        scores.ci(by=[1] * 200)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="got seed -1; expected 0 to"):
+        scores.ci(seed=-1)
 
 
 def test_several_references_of_an_utterance() -> None:
@@ -112,6 +116,7 @@ def test_pandas_is_not_imported_unless_asked_for() -> None:
         (["a"], [None], TypeError, r"hypotheses\[0\] is of type NoneType"),
         (["\ud800"], ["a"], ValueError, r"references\[0\] has a lone surrogate"),
         (3, ["a"], TypeError, "references is of type int"),
+        (["a", ["b", 4]], ["a", "b"], TypeError, r"references\[1\]\[1\] is of type int"),
     ],
 )
 def test_bad_input_is_named(references: object, hypotheses: object, error: type[Exception], message: str) -> None:
@@ -256,6 +261,29 @@ def test_the_examples_run() -> None:
         result = doctest.testmod(module)
         assert result.attempted > 2
         assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wer",
+        "cer",
+        "ser",
+        "mer",
+        "wil",
+        "wip",
+        "word_counts",
+        "char_counts",
+        "score_words",
+        "score_characters",
+        "compare",
+        "cpwer",
+        "tcpwer",
+    ],
+)
+def test_help_has_source_arguments_and_errors(name: str) -> None:
+    text = inspect.getdoc(getattr(violet, name)) or ""
+    assert [part for part in ("Source", "Args:", "Raises:", "ValueError: ") if part not in text] == []
 
 
 def test_jiwers_conventions_hold_under_its_name() -> None:
