@@ -166,7 +166,7 @@ impl Transcriber {
 
 #[pymethods]
 impl Transcript {
-    /// Read a transcript from the JSON that `to_json` or `to_verbose_json` writes, within the wire protocol's limits.
+    /// The transcript in the JSON that `to_json` or `to_verbose_json` writes, within the wire protocol's limits.
     ///
     /// Raises:
     ///     `ValueError`: No transcript, or numbers that cannot be.

@@ -1,9 +1,11 @@
 """Scores of lists, their views, comparisons, meetings, and jiwer's names."""
 
+import ast
 import doctest
 import importlib
 import inspect
 import json
+import operator
 import random
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import violet
-from violet import meetings, scoring, transcripts
+from violet import _core, meetings, scoring, transcripts
 from violet.compat import jiwer
 
 WORDS = ["the", "cat", "sat", "naïve", "你好", "😀", "שלום", "*"]
@@ -284,6 +286,24 @@ def test_the_examples_run() -> None:
 def test_help_has_source_arguments_and_errors(name: str) -> None:
     text = inspect.getdoc(getattr(violet, name)) or ""
     assert [part for part in ("Source", "Args:", "Raises:", "ValueError: ") if part not in text] == []
+
+
+def test_the_stub_says_what_help_says() -> None:
+    stub = ast.parse((Path(violet.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
+    said: dict[str, str | None] = {}
+    for node in stub.body:
+        if isinstance(node, ast.ClassDef):
+            said[node.name] = ast.get_docstring(node)
+            members = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+            said.update({f"{node.name}.{member.name}": ast.get_docstring(member) for member in members})
+        elif isinstance(node, ast.FunctionDef):
+            said[node.name] = ast.get_docstring(node)
+    public = {name for name in violet.__all__ if getattr(_core, name, None) is getattr(violet, name)}
+    undocumented = {name for name, text in said.items() if text is None and name.split(".")[0] in public}
+    assert undocumented <= {"VioletError", "LimitError"}
+    helped = {name: inspect.getdoc(operator.attrgetter(name)(_core)) for name, text in said.items() if text}
+    assert helped == {name: said[name] for name in helped}
+    assert len(helped) > 30
 
 
 def test_jiwers_conventions_hold_under_its_name() -> None:
