@@ -36,7 +36,7 @@ __all__ = [
     "score_words",
 ]
 
-type References = str | Sequence[str] | Sequence[str | Sequence[str]]
+type References = str | Iterable[str | Sequence[str]]
 """One text, one text for each utterance, or for some utterances a list of texts that are equally right."""
 
 ErrorKind = Literal["substitution", "deletion", "insertion"]
@@ -272,7 +272,7 @@ class CharacterScores(Scores):
 
 def score_words(
     references: References,
-    hypotheses: str | Sequence[str],
+    hypotheses: str | Iterable[str],
     normalizer: str = "whisper-en",
     num_threads: int | None = None,
 ) -> WordScores:
@@ -297,7 +297,7 @@ def score_words(
 
 def score_characters(
     references: References,
-    hypotheses: str | Sequence[str],
+    hypotheses: str | Iterable[str],
     normalizer: str = "whisper-basic",
     num_threads: int | None = None,
 ) -> CharacterScores:
@@ -350,9 +350,9 @@ class Comparison:
 
 
 def compare(
-    references: str | Sequence[str],
-    a: str | Sequence[str],
-    b: str | Sequence[str],
+    references: str | Iterable[str],
+    a: str | Iterable[str],
+    b: str | Iterable[str],
     normalizer: str = "whisper-en",
     *,
     by: Iterable[str] | None = None,

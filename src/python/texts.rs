@@ -48,7 +48,7 @@ impl Texts {
 }
 
 /// A string, or a sequence of anything, as a list.
-fn list<'py>(texts: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyList>> {
+pub(super) fn list<'py>(texts: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyList>> {
     if texts.is_instance_of::<PyString>() {
         return PyList::new(texts.py(), [texts]);
     }

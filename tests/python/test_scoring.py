@@ -97,6 +97,11 @@ def test_several_references_of_an_utterance() -> None:
     assert (scores.hits, scores.substitutions) == (2, 1)
 
 
+def test_texts_may_come_from_iterators() -> None:
+    assert violet.score_words(iter(["a b", "c"]), iter(["a b", "d"]), "none").hits == 2
+    assert violet.score_words(iter([["a", "b"], "c"]), iter(["b", "c"]), "none").hits == 2
+
+
 def test_views_are_safe_for_right_to_left_text_and_html() -> None:
     scores = violet.score_words(["שלום <b> עולם"], ["שלום <i> עולם"], "none")
     assert "[-<b>-] {+<i>+}" in scores.to_text()
