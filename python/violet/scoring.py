@@ -61,7 +61,16 @@ class Chunk(NamedTuple):
 
 
 class Scores:
-    """Counts and rates of many utterances; `score_words` and `score_characters` make them."""
+    """Counts and rates of many utterances; `score_words` and `score_characters` make them.
+
+    Attributes:
+        hits: H, tokens of the references that the hypotheses have.
+        substitutions: S, tokens that they have wrong.
+        deletions: D, tokens that they lack.
+        insertions: I, tokens of the hypotheses that the references lack.
+        normalizer: What all texts went through.
+        unit: What a token is: `word` or `char`.
+    """
 
     unit: str = "word"
 
@@ -215,7 +224,7 @@ class Scores:
 
 
 class WordScores(Scores):
-    """Word counts and rates of many utterances."""
+    """Word counts and rates of many utterances; see `Scores`."""
 
     @property
     def wer(self) -> float | None:
@@ -257,7 +266,7 @@ class WordScores(Scores):
 
 
 class CharacterScores(Scores):
-    """Character counts and rates of many utterances."""
+    """Character counts and rates of many utterances; see `Scores`."""
 
     unit = "char"
 
