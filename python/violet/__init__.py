@@ -37,6 +37,7 @@ from violet.audio_scores import (
     snr,
     stoi,
 )
+from violet.meetings import MeetingScores, cpwer, tcpwer
 from violet.quality import (
     DnsMosScores,
     MosScores,
@@ -49,13 +50,10 @@ from violet.quality import (
 from violet.scoring import (
     CharacterScores,
     Comparison,
-    MeetingScores,
     WordScores,
     compare,
-    cpwer,
     score_characters,
     score_words,
-    tcpwer,
 )
 from violet.synthesizer import Speech, Synthesizer, phonemize, voices
 from violet.transcriber import Transcriber

@@ -1,4 +1,4 @@
-"""Types of the extension module; its documentation is in the Rust sources."""
+"""Types of the extension module, and the documentation of what is public, as the Rust sources have it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
@@ -163,47 +163,203 @@ class AudioEncoder:
     def finish(self) -> bytes: ...
 
 def resample(samples: npt.NDArray[np.float32], from_rate: int, to_rate: int) -> npt.NDArray[np.float32]: ...
-def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]: ...
+def log_mel(samples: npt.NDArray[np.float32], n_mels: int = 80, padding: int = 0) -> npt.NDArray[np.float32]:
+    """Log-mel features of 16 kHz samples, `[n_mels, n_frames]`."""
+
 def wer(
     reference: str | Iterable[str],
     hypothesis: str | Iterable[str],
     normalizer: str = "none",
     num_threads: int | None = None,
-) -> float | None: ...
+) -> float | None:
+    """Word error rate; `None` for an empty reference, where no rate exists.
+
+    `(S + D + I) / (H + S + D)`: words substituted, deleted and inserted on the shortest way from the reference to the
+    hypothesis (Levenshtein's distance), over the words of the reference. 0 or more; above 1 where much is inserted.
+    Words are what white space separates. Source: Levenshtein, Soviet Physics Doklady 10 (1966); equal to jiwer 4's
+    where there is a rate.
+
+    Args:
+        reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+        hypothesis: What was heard: one text for each.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+        num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+
+    Raises:
+        TypeError: For a text that is not a str: its index and type are named.
+        ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+            threads, or a lone surrogate.
+    """
+
 def cer(
     reference: str | Iterable[str],
     hypothesis: str | Iterable[str],
     normalizer: str = "none",
     num_threads: int | None = None,
-) -> float | None: ...
+) -> float | None:
+    """Character error rate; `None` for an empty reference, where no rate exists.
+
+    `(S + D + I) / (H + S + D)` of Unicode code points, spaces among them, without white space at both ends:
+    Levenshtein's distance over the length of the reference. 0 or more. Source: as `wer`; equal to jiwer 4's where
+    there is a rate.
+
+    Args:
+        reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+        hypothesis: What was heard: one text for each.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+        num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+
+    Raises:
+        TypeError: For a text that is not a str: its index and type are named.
+        ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+            threads, or a lone surrogate.
+    """
+
 def ser(
     reference: str | Iterable[str],
     hypothesis: str | Iterable[str],
     normalizer: str = "none",
     num_threads: int | None = None,
-) -> float | None: ...
+) -> float | None:
+    """Sentence error rate: share of the utterances with an error; `None` without utterances.
+
+    Utterances of whose words one or more is substituted, deleted or inserted, over all utterances. 0 to 1. Source: the
+    `Sent.Err` of NIST's `sclite`.
+
+    Args:
+        reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+        hypothesis: What was heard: one text for each.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+        num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+
+    Raises:
+        TypeError: For a text that is not a str: its index and type are named.
+        ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+            threads, or a lone surrogate.
+    """
+
 def mer(
     reference: str | Iterable[str],
     hypothesis: str | Iterable[str],
     normalizer: str = "none",
     num_threads: int | None = None,
-) -> float | None: ...
+) -> float | None:
+    """Match error rate; `None` where nothing is aligned.
+
+    `(S + D + I) / (H + S + D + I)`: the share of the aligned positions that are wrong, words as in `wer`. 0 to 1.
+    Source: Morris, Maier and Green, "From WER and RIL to MER and WIL", Interspeech 2004; the alignment is jiwer 4's.
+
+    Args:
+        reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+        hypothesis: What was heard: one text for each.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+        num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+
+    Raises:
+        TypeError: For a text that is not a str: its index and type are named.
+        ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+            threads, or a lone surrogate.
+    """
+
 def wil(
     reference: str | Iterable[str],
     hypothesis: str | Iterable[str],
     normalizer: str = "none",
     num_threads: int | None = None,
-) -> float | None: ...
+) -> float | None:
+    """Word information lost; `None` for an empty reference.
+
+    `1 - wip`, words as in `wer`. 0 to 1. Source: Morris, Maier and Green, "From WER and RIL to MER and WIL",
+    Interspeech 2004; the alignment is jiwer 4's.
+
+    Args:
+        reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+        hypothesis: What was heard: one text for each.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+        num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+
+    Raises:
+        TypeError: For a text that is not a str: its index and type are named.
+        ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+            threads, or a lone surrogate.
+    """
+
 def wip(
     reference: str | Iterable[str],
     hypothesis: str | Iterable[str],
     normalizer: str = "none",
     num_threads: int | None = None,
-) -> float | None: ...
-def word_counts(reference: str, hypothesis: str, normalizer: str = "none") -> tuple[int, int, int, int]: ...
-def char_counts(reference: str, hypothesis: str, normalizer: str = "none") -> tuple[int, int, int, int]: ...
-def normalize(text: str, normalizer: str) -> str: ...
-def normalizers() -> list[str]: ...
+) -> float | None:
+    """Word information preserved; `None` for an empty reference.
+
+    `H / (H + S + D) * H / (H + S + I)`: hits over the words of the reference, times hits over those of the hypothesis;
+    words as in `wer`. 0 to 1, 0 for an empty hypothesis. Source: Morris, Maier and Green, "From WER and RIL to MER and
+    WIL", Interspeech 2004; the alignment is jiwer 4's.
+
+    Args:
+        reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+        hypothesis: What was heard: one text for each.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+        num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+
+    Raises:
+        TypeError: For a text that is not a str: its index and type are named.
+        ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+            threads, or a lone surrogate.
+    """
+
+def word_counts(reference: str, hypothesis: str, normalizer: str = "none") -> tuple[int, int, int, int]:
+    """`(hits, substitutions, deletions, insertions)` of the best word alignment.
+
+    Each 0 or more; hits, substitutions and deletions are the words of the reference, which white space separates. Of
+    the shortest alignments the one that jiwer 4 takes. Source: Levenshtein, Soviet Physics Doklady 10 (1966), with the
+    traceback of rapidfuzz 3.
+
+    Args:
+        reference: What was said.
+        hypothesis: What was heard.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+
+    Raises:
+        TypeError: For what is not a str.
+        ValueError: For an unknown normalizer or a lone surrogate.
+    """
+
+def char_counts(reference: str, hypothesis: str, normalizer: str = "none") -> tuple[int, int, int, int]:
+    """`(hits, substitutions, deletions, insertions)` of the best character alignment.
+
+    As `word_counts`, of Unicode code points, spaces among them, without white space at both ends. Source: as
+    `word_counts`.
+
+    Args:
+        reference: What was said.
+        hypothesis: What was heard.
+        normalizer: What both go through first; one of `violet.normalizers()`.
+
+    Raises:
+        TypeError: For what is not a str.
+        ValueError: For an unknown normalizer or a lone surrogate.
+    """
+
+def normalize(text: str, normalizer: str) -> str:
+    """Text as the named normalizer writes it.
+
+    `whisper-en` and `whisper-basic` are openai-whisper 20250625's, byte for byte and with their mistakes:
+    `EnglishTextNormalizer` and `BasicTextNormalizer`; of the latter `-no-diacritics` is `remove_diacritics`, `-split`
+    is `split_letters`. `violet-en` is `whisper-en` without its known mistakes, and idempotent; `none` changes nothing.
+
+    Args:
+        text: Any Unicode text.
+        normalizer: One of `violet.normalizers()`.
+
+    Raises:
+        TypeError: For what is not a str.
+        ValueError: For an unknown normalizer or a lone surrogate.
+    """
+
+def normalizers() -> list[str]:
+    """The ids of all normalizers, as `normalize` and every score take them; they are stored with scores."""
+
 def score_texts(
     references: str | Iterable[str | Sequence[str]],
     hypotheses: str | Iterable[str],
@@ -351,56 +507,90 @@ class Scores:
 
 @final
 class Segment:
+    """One stretch of speech with its text, times and the decoder's own doubts."""
+
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """Position in the transcript, from 0."""
     @property
-    def start(self) -> float: ...
+    def start(self) -> float:
+        """Start, seconds."""
     @property
-    def end(self) -> float: ...
+    def end(self) -> float:
+        """End, seconds."""
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The text, with the leading space that the tokens have."""
     @property
-    def tokens(self) -> list[int]: ...
+    def tokens(self) -> list[int]:
+        """Ids of the tokens, those of times included."""
     @property
-    def temperature(self) -> float: ...
+    def temperature(self) -> float:
+        """Decoding temperature of the window's result that was kept, 0 to 2."""
     @property
-    def avg_logprob(self) -> float: ...
+    def avg_logprob(self) -> float:
+        """Mean natural logarithm of the probability of the window's tokens, 0 or less."""
     @property
-    def compression_ratio(self) -> float: ...
+    def compression_ratio(self) -> float:
+        """Bytes of the window's text (UTF-8) over those of its zlib compression: above 2.4 it likely repeats itself."""
     @property
-    def no_speech_prob(self) -> float: ...
+    def no_speech_prob(self) -> float:
+        """Probability that nobody speaks in the window, 0 to 1."""
     @property
-    def words(self) -> list[Word]: ...
+    def words(self) -> list[Word]:
+        """The words and their times; empty where they were not asked for."""
 
 @final
 class Word:
+    """A word of a segment with its times and probability."""
+
     @property
-    def word(self) -> str: ...
+    def word(self) -> str:
+        """The word, with the space before it and the punctuation that belongs to it."""
     @property
-    def start(self) -> float: ...
+    def start(self) -> float:
+        """Start, seconds."""
     @property
-    def end(self) -> float: ...
+    def end(self) -> float:
+        """End, seconds."""
     @property
-    def probability(self) -> float: ...
+    def probability(self) -> float:
+        """Mean probability of its tokens, 0 to 1."""
 
 @final
 class Transcript:
+    """What was said: the text, its language, and segments with times."""
+
     @staticmethod
-    def from_json(text: str) -> Transcript: ...
+    def from_json(text: str) -> Transcript:
+        """The transcript in the JSON that `to_json` or `to_verbose_json` writes, within the wire protocol's limits.
+
+        Raises:
+            `ValueError`: No transcript, or numbers that cannot be.
+            `violet.LimitError`: More than 4 MiB.
+        """
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The whole text, without spaces at its ends."""
     @property
-    def language(self) -> str: ...
+    def language(self) -> str:
+        """Code of the language spoken, such as `en`: the one given, or the one detected."""
     @property
-    def language_probability(self) -> float | None: ...
+    def language_probability(self) -> float | None:
+        """Probability of that language, 0 to 1, where it was detected; else `None`."""
     @property
-    def language_probabilities(self) -> list[tuple[str, float]]: ...
+    def language_probabilities(self) -> list[tuple[str, float]]:
+        """Every language with its probability where it was detected, the likeliest first."""
     @property
-    def duration_s(self) -> float: ...
+    def duration_s(self) -> float:
+        """Length of the audio, seconds."""
     @property
-    def segments(self) -> list[Segment]: ...
-    def to_txt(self) -> str: ...
-    def to_tsv(self) -> str: ...
+    def segments(self) -> list[Segment]:
+        """The parts of the text, in order of time."""
+    def to_txt(self) -> str:
+        """The segments' texts, one a line."""
+    def to_tsv(self) -> str:
+        """Tab-separated start and end in milliseconds and the text of every segment."""
     def to_srt(
         self,
         *,
@@ -408,7 +598,12 @@ class Transcript:
         max_line_count: int | None = None,
         max_words_per_line: int | None = None,
         highlight_words: bool = False,
-    ) -> str: ...
+    ) -> str:
+        """Subtitles in the form of `SubRip` (srt).
+
+        The options need words with times and do nothing without: most characters a line, most lines or words a cue, and
+        whether each word is underlined in its time, in a cue of its own. As openai-whisper's `WriteSRT`.
+        """
     def to_vtt(
         self,
         *,
@@ -416,9 +611,12 @@ class Transcript:
         max_line_count: int | None = None,
         max_words_per_line: int | None = None,
         highlight_words: bool = False,
-    ) -> str: ...
-    def to_verbose_json(self) -> str: ...
-    def to_json(self) -> str: ...
+    ) -> str:
+        """Subtitles in the form of `WebVTT`; the options are those of `to_srt`. As openai-whisper's `WriteVTT`."""
+    def to_verbose_json(self) -> str:
+        """JSON with openai-whisper's names, for files; `from_json` reads it too."""
+    def to_json(self) -> str:
+        """One line of JSON, the form that travels between miners, proxy and validators."""
 
 @final
 class Transcriber:

@@ -28,6 +28,7 @@ __all__ = [
     "availability",
     "credibility",
     "latency",
+    "latency_target_s",
     "miner",
     "synthesis",
     "transcription",
@@ -206,6 +207,9 @@ def transcription_without_reference(
         duration_s: The audio's length, seconds.
         elapsed_s: Time from the request to the whole answer, seconds.
         delivery: How the response came.
+
+    Raises:
+        ValueError: A text is no Unicode text.
     """
     timed = delivery._timed(duration_s, elapsed_s)
     return _reward(_core.reward_agreement(hypothesis, peers, own, language, challenge_reward, timed))
@@ -226,6 +230,9 @@ def synthesis(
         language: The text's language: a code such as `en`.
         elapsed_s: Time from the request to the whole audio, seconds.
         delivery: How the response came.
+
+    Raises:
+        ValueError: The text is no Unicode text.
     """
     return _reward(_core.reward_synthesis(text, speech, language, delivery._timed(speech.duration_s, elapsed_s)))
 

@@ -1,4 +1,4 @@
-"""Scores of transcripts: error rates of words and characters, alignments, confidence, comparisons, meetings.
+"""Scores of transcripts: error rates of words and characters, alignments, confidence, comparisons.
 
 >>> import violet
 >>> scores = violet.score_words(["the cat sat", "hello world"], ["the cat", "hello word"])
@@ -13,7 +13,7 @@ rapidfuzz 3's, so counts equal jiwer 4's.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -29,18 +29,14 @@ __all__ = [
     "CharacterScores",
     "Chunk",
     "Comparison",
-    "MeetingScores",
     "Scores",
-    "Segment",
     "WordScores",
     "compare",
-    "cpwer",
     "score_characters",
     "score_words",
-    "tcpwer",
 ]
 
-type References = str | Sequence[str] | Sequence[str | Sequence[str]]
+type References = str | Iterable[str | Sequence[str]]
 """One text, one text for each utterance, or for some utterances a list of texts that are equally right."""
 
 ErrorKind = Literal["substitution", "deletion", "insertion"]
@@ -65,7 +61,16 @@ class Chunk(NamedTuple):
 
 
 class Scores:
-    """Counts and rates of many utterances; `score_words` and `score_characters` make them."""
+    """Counts and rates of many utterances; `score_words` and `score_characters` make them.
+
+    Attributes:
+        hits: H, tokens of the references that the hypotheses have.
+        substitutions: S, tokens that they have wrong.
+        deletions: D, tokens that they lack.
+        insertions: I, tokens of the hypotheses that the references lack.
+        normalizer: What all texts went through.
+        unit: What a token is: `word` or `char`.
+    """
 
     unit: str = "word"
 
@@ -91,7 +96,7 @@ class Scores:
 
     @property
     def rate(self) -> float | None:
-        """Errors per reference token, 0 or more; None for empty references."""
+        """(S + D + I) / (H + S + D), errors per reference token, 0 or more; None for empty references."""
         return self._core.rates()[0]
 
     @property
@@ -126,9 +131,9 @@ class Scores:
         """The most frequent errors of a kind: (reference, hypothesis, count); the absent side is empty.
 
         Raises:
-            ValueError: For a kind that is none of `substitution`, `deletion`, `insertion`.
+            ValueError: For a kind that is none of `substitution`, `deletion`, `insertion`, or an n below 0.
         """
-        return self._core.top_errors(kind, n)
+        return self._core.top_errors(kind, _count("n", n))
 
     def ci(
         self, level: float = 0.95, *, by: Iterable[str] | None = None, n_resamples: int = 1000, seed: int = 0
@@ -142,13 +147,14 @@ class Scores:
             level: Share of the replicates within the interval, between 0 and 1.
             by: A name for each utterance, such as its speaker: whole speakers are drawn then, for utterances of one
                 speaker are not independent.
-            n_resamples: Number of replicates.
-            seed: Where the random numbers begin.
+            n_resamples: Number of replicates, 1 to 1,000,000.
+            seed: Where the random numbers begin, 0 to 2^64 - 1.
 
         Raises:
             ValueError: For an impossible level or number, or names that are not one for each utterance.
         """
-        return self._core.ci(level, n_resamples, seed, None if by is None else list(by))
+        groups = None if by is None else list(by)
+        return self._core.ci(level, _count("n_resamples", n_resamples), _count("seed", seed), groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Rates and counts by name, ready for JSON."""
@@ -218,7 +224,7 @@ class Scores:
 
 
 class WordScores(Scores):
-    """Word counts and rates of many utterances."""
+    """Word counts and rates of many utterances; see `Scores`."""
 
     @property
     def wer(self) -> float | None:
@@ -244,7 +250,9 @@ class WordScores(Scores):
         return self._core.rates()[3]
 
     def weighted_wer(self, substitution: float = 1.0, deletion: float = 0.5, insertion: float = 0.5) -> float | None:
-        """Word error rate with a price for each kind of error; None for empty references.
+        """Word error rate with a price for each kind of error, 0 or more; None for empty references.
+
+        `(substitution * S + deletion * D + insertion * I) / (H + S + D)`; the alignment stays the one of equal prices.
 
         Source: Hunt, "Figures of merit for assessing connected-word recognisers", Speech Communication 9 (1990).
 
@@ -258,7 +266,7 @@ class WordScores(Scores):
 
 
 class CharacterScores(Scores):
-    """Character counts and rates of many utterances."""
+    """Character counts and rates of many utterances; see `Scores`."""
 
     unit = "char"
 
@@ -273,14 +281,15 @@ class CharacterScores(Scores):
 
 def score_words(
     references: References,
-    hypotheses: str | Sequence[str],
+    hypotheses: str | Iterable[str],
     normalizer: str = "whisper-en",
     num_threads: int | None = None,
 ) -> WordScores:
-    """Word scores of hypotheses against references.
+    """Word scores of hypotheses against references: `(S + D + I) / (H + S + D)` and its relatives, over all utterances.
 
-    Words are what white space separates. Where an utterance has several references, the one with the lowest rate
-    counts.
+    Words are what white space separates, aligned by the least Levenshtein distance. Where an utterance has several
+    references, the one with the lowest rate counts. Source: Levenshtein, Soviet Physics Doklady 10 (1966); counts as
+    jiwer 4's.
 
     Args:
         references: What was said.
@@ -297,13 +306,14 @@ def score_words(
 
 def score_characters(
     references: References,
-    hypotheses: str | Sequence[str],
+    hypotheses: str | Iterable[str],
     normalizer: str = "whisper-basic",
     num_threads: int | None = None,
 ) -> CharacterScores:
-    """Character scores of hypotheses against references.
+    """Character scores of hypotheses against references: `(S + D + I) / (H + S + D)`, over all utterances.
 
-    Characters are Unicode code points, spaces among them; white space at both ends is left out, as in jiwer.
+    Characters are Unicode code points, spaces among them; white space at both ends is left out. Where an utterance has
+    several references, the one with the lowest rate counts. Source: as `score_words`; counts as jiwer 4's.
 
     Args:
         references: What was said.
@@ -323,12 +333,13 @@ class Comparison:
     """How two systems compare on the same references; `compare` makes it.
 
     Attributes:
-        wer_a: Word error rate of the first system.
-        wer_b: Word error rate of the second system.
+        wer_a: Word error rate of the first system, 0 or more.
+        wer_b: Word error rate of the second system, 0 or more.
         difference: `wer_b - wer_a`; below 0 the second system is better.
         interval: Bootstrap confidence interval of the difference.
-        probability_of_improvement: Share of the replicates in which the second is better, ties counted half.
-        p_bootstrap: Two-sided p-value of the paired bootstrap.
+        probability_of_improvement: Share of the replicates in which the second is better, ties counted half, 0 to 1.
+        p_bootstrap: Two-sided p-value of the paired bootstrap: twice the share of the replicates in which the system
+            that is worse here is as good or better; 0 says that there was none, so below about `2 / n_resamples`.
         n_segments: Segments of MAPSSWE in which a system errs.
         z: MAPSSWE's normal statistic; above 0 the second is better.
         p_mapsswe: MAPSSWE's two-sided p-value; 1 where it is not defined.
@@ -348,9 +359,9 @@ class Comparison:
 
 
 def compare(
-    references: str | Sequence[str],
-    a: str | Sequence[str],
-    b: str | Sequence[str],
+    references: str | Iterable[str],
+    a: str | Iterable[str],
+    b: str | Iterable[str],
     normalizer: str = "whisper-en",
     *,
     by: Iterable[str] | None = None,
@@ -360,9 +371,12 @@ def compare(
 ) -> Comparison | None:
     """Whether one of two systems has fewer word errors than the other; None if the references are empty.
 
-    Two tests: a paired bootstrap over utterances, or over the names in `by`, such as speakers (Bisani and Ney, ICASSP
-    2004), and the matched-pairs sentence-segment word error test (MAPSSWE; Gillick and Cox, ICASSP 1989), whose
-    segments lie between two or more words in a row that both systems have right.
+    Two tests: a paired bootstrap over utterances, or over the names in `by`, such as speakers, and the matched-pairs
+    sentence-segment word error test (MAPSSWE), whose segments lie between two or more words in a row that both systems
+    have right: `z = mean / (deviation / sqrt(n))` of the differences of their errors.
+
+    Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004;
+    Gillick and Cox, "Some statistical issues in the comparison of speech recognition algorithms", ICASSP 1989.
 
     Args:
         references: What was said.
@@ -371,14 +385,15 @@ def compare(
         normalizer: What all go through first; one of `violet.normalizers()`.
         by: A name for each utterance; the bootstrap draws whole names.
         level: Share of the replicates within the interval, between 0 and 1.
-        n_resamples: Number of replicates.
-        seed: Where the random numbers begin.
+        n_resamples: Number of replicates, 1 to 1,000,000.
+        seed: Where the random numbers begin, 0 to 2^64 - 1.
 
     Raises:
         TypeError: If a text is not a str: its index and type are named.
-        ValueError: For lists of different lengths, or an impossible normalizer, level or number.
+        ValueError: For lists of different lengths, an impossible normalizer, level or number, or a lone surrogate.
     """
     groups = None if by is None else list(by)
+    n_resamples, seed = _count("n_resamples", n_resamples), _count("seed", seed)
     found = _core.compare_texts(references, a, b, "word", normalizer, level, n_resamples, seed, groups)
     if found is None:
         return None
@@ -388,119 +403,18 @@ def compare(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """What one speaker says without a break: recording, speaker, start and end in seconds, words."""
-
-    session: str
-    speaker: str
-    start: float
-    end: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class MeetingScores:
-    """Word counts of speech of several speakers, under the best assignment of speakers.
-
-    Attributes:
-        hits: Reference words that the hypothesis has.
-        substitutions: Reference words that the hypothesis has wrong.
-        deletions: Reference words that the hypothesis lacks.
-        insertions: Hypothesis words that the reference lacks.
-        assignment: Session, reference's speaker and hypothesis's speaker; None for one without a partner.
-        normalizer: What the words went through.
-    """
-
-    hits: int
-    substitutions: int
-    deletions: int
-    insertions: int
-    assignment: list[tuple[str, str | None, str | None]]
-    normalizer: str
-
-    @property
-    def errors(self) -> int:
-        """Substitutions, deletions and insertions together."""
-        return self.substitutions + self.deletions + self.insertions
-
-    @property
-    def wer(self) -> float | None:
-        """Errors per reference word, 0 or more; None for an empty reference."""
-        n_words = self.hits + self.substitutions + self.deletions
-        return self.errors / n_words if n_words else None
-
-
-def cpwer(
-    reference: Iterable[Segment | Mapping[str, Any]],
-    hypothesis: Iterable[Segment | Mapping[str, Any]],
-    normalizer: str = "whisper-en",
-) -> MeetingScores:
-    """Concatenated minimum-permutation WER: every speaker's words joined, speakers assigned for the fewest errors.
-
-    Segments may be SegLST entries (`session_id`, `speaker`, `start_time`, `end_time`, `words`); `violet.transcripts`
-    reads STM, CTM and SegLST files. Source: Watanabe et al., "CHiME-6 challenge", 2020; as in meeteval 0.4.
-
-    Raises:
-        ValueError: For a hypothesis of a recording that the reference lacks, an unknown normalizer or a segment without
-            its fields.
-    """
-    return _meeting(reference, hypothesis, None, normalizer)
-
-
-def tcpwer(
-    reference: Iterable[Segment | Mapping[str, Any]],
-    hypothesis: Iterable[Segment | Mapping[str, Any]],
-    collar_s: float = 5.0,
-    normalizer: str = "whisper-en",
-) -> MeetingScores:
-    """Time-constrained cpWER: words match only where they are spoken at the same time, give or take `collar_s`.
-
-    Source: von Neumann et al., "MeetEval", CHiME 2023; as in meeteval 0.4 (character-based times of words).
-
-    Raises:
-        ValueError: As `cpwer`; also for a collar or times that are no numbers, and a segment that ends before it
-            begins.
-    """
-    return _meeting(reference, hypothesis, collar_s, normalizer)
-
-
-def _meeting(
-    reference: Iterable[Segment | Mapping[str, Any]],
-    hypothesis: Iterable[Segment | Mapping[str, Any]],
-    collar_s: float | None,
-    normalizer: str,
-) -> MeetingScores:
-    counts, assignment = _core.meeting_counts(
-        list(_turns(reference, "reference")), list(_turns(hypothesis, "hypothesis")), collar_s, normalizer
-    )
-    return MeetingScores(*counts, assignment=assignment, normalizer=normalizer)
-
-
-def _turns(segments: Iterable[Segment | Mapping[str, Any]], name: str) -> Iterator[tuple[str, str, float, float, str]]:
-    for index, segment in enumerate(segments):
-        if isinstance(segment, Segment):
-            yield segment.session, segment.speaker, segment.start, segment.end, segment.text
-            continue
-        missing = [key for key in ("speaker", "words") if key not in segment]
-        if missing:
-            raise ValueError(
-                f"{name}[{index}] has no {missing[0]!r}; expected session_id, speaker, start_time, end_time, words"
-            )
-        yield (
-            str(segment.get("session_id", "")),
-            str(segment["speaker"]),
-            float(segment.get("start_time", 0.0)),
-            float(segment.get("end_time", 0.0)),
-            str(segment["words"]),
-        )
-
-
 _HTML_ROWS = 50
 """Utterances that a notebook shows at most."""
 
 _ISOLATE, _END = "\u2068", "\u2069"
 """Unicode's first-strong isolate and its end: text in between does not reorder what is around it."""
+
+
+def _count(name: str, value: int) -> int:
+    """`value`, if the core can take it for a number of things."""
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"got {name} {value}; expected 0 to 2^64 - 1")
+    return value
 
 
 def _percent(rate: float | None) -> str:

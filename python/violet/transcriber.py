@@ -198,6 +198,7 @@ class Transcriber:
 
         Raises:
             ValueError: Not audio, samples of the wrong shape.
+            TypeError: Neither a path nor samples.
             violet.LimitError: Audio over the limits of `violet.load`.
             OSError: The file cannot be read.
         """
@@ -223,7 +224,7 @@ class Transcriber:
 
         Raises:
             ValueError: Not audio, an unknown language, an impossible option, samples of the wrong shape.
-            TypeError: An option that does not exist.
+            TypeError: An option that does not exist or is of another type; neither a path nor samples.
             violet.LimitError: Audio over the limits of `violet.load`.
             violet.VioletError: Too many transcriptions are under way, or a model that an option needs is not there.
             OSError: The file cannot be read.
@@ -250,7 +251,7 @@ class Transcriber:
 
         Raises:
             ValueError: As `transcribe`.
-            TypeError: As `transcribe`.
+            TypeError: As `transcribe`; audio that cannot be iterated over.
             violet.LimitError: As `transcribe`.
             violet.VioletError: As `transcribe`.
             OSError: As `transcribe`.
@@ -258,7 +259,7 @@ class Transcriber:
         if isinstance(audio, (str, os.PathLike, np.ndarray)):
             return _segments(self._model.stream(_input(audio), self._arguments(options), progress))
         self._model.use_vad(detector())
-        chunks = (mono_samples(chunk) for chunk in audio)
+        chunks = (_samples(chunk) for chunk in audio)
         return _segments(self._model.stream_live(chunks, self._arguments(options), progress))
 
     def _arguments(self, given: Options) -> Mapping[str, Any]:
@@ -286,6 +287,16 @@ def _input(
 ) -> Path | npt.NDArray[np.float32]:
     if isinstance(audio, (str, os.PathLike)):
         return Path(audio)
+    return _samples(audio)
+
+
+def _samples(audio: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    if np.ndim(audio) == 0:
+        message = (
+            f"audio is of type {type(audio).__name__}; expected a path or float samples [n_samples] at 16 kHz "
+            "(violet.load(audio, 16_000)[0] decodes the bytes of a file)"
+        )
+        raise TypeError(message)
     return mono_samples(audio)
 
 

@@ -1,15 +1,17 @@
 """Files of transcripts: lines, NIST's TRN, STM and CTM, and SegLST (JSON).
 
-Formats: NIST SCTK's `sclite` documentation (TRN, STM, CTM); CHiME's SegLST (a JSON list of segments).
+Formats: NIST SCTK's `sclite` documentation (TRN, STM, CTM); CHiME's SegLST (a JSON list of segments). Words are taken
+as they are written: sclite's alternatives (`{ a / b }`, `<ALT>`), optional words (`(uh)`) and segments that are to be
+ignored have no meaning here.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from violet.scoring import Segment
+from violet.meetings import Segment
 
-__all__ = ["FORMATS", "format_of", "read_segments", "read_utterances"]
+__all__ = ["FORMATS", "format_of", "read_lines", "read_segments", "read_utterances"]
 
 FORMATS = ("lines", "trn", "stm", "ctm", "seglst")
 """The formats that are read; `lines` has one utterance a line."""
@@ -33,14 +35,28 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from error
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, without their ends; of `FORMATS`, `lines`.
+
+    Only line feeds and carriage returns end a line: other separators of Unicode stand in transcripts too.
+
+    Raises:
+        ValueError: If it is not UTF-8.
+        OSError: If it cannot be read.
+    """
+    text = read_text(path)
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def read_utterances(path: Path) -> dict[str, str]:
     """Utterances by id from a TRN file, whose lines end with `(id)`.
 
     Raises:
-        ValueError: For a line without an id, or an id that comes twice.
+        ValueError: For a line without an id, an id that comes twice, or text that is not UTF-8.
+        OSError: If the file cannot be read.
     """
     utterances: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         text, _, rest = line.rstrip().rpartition("(")
@@ -55,10 +71,11 @@ def read_utterances(path: Path) -> dict[str, str]:
 def read_segments(path: Path, kind: str | None = None) -> list[Segment]:
     """Segments from an STM, CTM or SegLST file; `kind` is what the name says if None.
 
-    A CTM has no speakers: its channels stand for them.
+    A CTM has no speakers: its channels stand for them. Times are seconds, and NaN where SegLST has none.
 
     Raises:
-        ValueError: For a line or an entry that is not of the format.
+        ValueError: For a line or an entry that is not of the format, or text that is not UTF-8.
+        OSError: If the file cannot be read.
     """
     kind = kind or format_of(path)
     if kind == "seglst":
@@ -67,7 +84,7 @@ def read_segments(path: Path, kind: str | None = None) -> list[Segment]:
     if reader is None:
         raise ValueError(f"{path} is of format {kind!r}, which has no speakers; expected stm, ctm or seglst")
     segments = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip() or line.startswith(";;"):
             continue
         try:
@@ -107,18 +124,7 @@ def _seglst(path: Path) -> list[Segment]:
     segments = []
     for index, entry in enumerate(entries):
         try:
-            segments.append(
-                Segment(
-                    str(entry.get("session_id", "")),
-                    str(entry.get("speaker", "")),
-                    float(entry.get("start_time", 0.0)),
-                    float(entry.get("end_time", 0.0)),
-                    str(entry["words"]),
-                )
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path}: entry {index} is not a segment ({error!r}); expected session_id, speaker, start_time, "
-                "end_time, words"
-            ) from error
+            segments.append(Segment.from_entry(entry))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: entry {index} is not a segment: {error}") from error
     return segments

@@ -1,15 +1,41 @@
 //! Keyword arguments of Python as the core's options. The defaults are in `violet.transcriber`.
 
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::Error;
 use crate::infer::{Options, VadOptions};
 
+/// The options in a mapping of all of them.
+///
+/// A value of another type is a `TypeError`, a number that an option cannot have a `ValueError`; both name the option.
+pub(super) fn read(given: &Bound<'_, PyAny>) -> PyResult<Options> {
+    let arguments = given.extract::<Arguments>().map_err(|error| refusal(given, error))?;
+    Ok(arguments.try_into()?)
+}
+
+/// What is wrong with an option: pyo3's own error has its name, the error's cause the reason.
+fn refusal(given: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = given.py();
+    let text = error.value(py).to_string();
+    let Some(mut reason) = error.cause(py) else { return error };
+    while let Some(cause) = reason.cause(py) {
+        reason = cause;
+    }
+    let name = text.rsplit('.').next().unwrap_or_default();
+    let value = given.get_item(name).and_then(|value| value.repr()).map(|value| value.to_string()).unwrap_or_default();
+    let message = format!("{name} is {value}: {}", reason.value(py));
+    if reason.is_instance_of::<PyOverflowError>(py) || reason.is_instance_of::<PyValueError>(py) {
+        return PyValueError::new_err(message);
+    }
+    PyTypeError::new_err(message)
+}
+
 /// Every option of a transcription, by the names of a mapping's items.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 #[allow(clippy::struct_excessive_bools, reason = "the options have them")]
-pub(super) struct Arguments {
+struct Arguments {
     task: String,
     language: Option<String>,
     multilingual: bool,

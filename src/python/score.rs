@@ -1,5 +1,7 @@
 //! Bindings of [`crate::score`] and [`crate::text`]: one pair or lists of texts.
 
+#![allow(clippy::doc_markdown, reason = "these are the docstrings of Python's functions")]
+
 use std::borrow::Cow;
 
 use pyo3::exceptions::PyValueError;
@@ -14,6 +16,22 @@ use crate::text::Normalizer;
 const DETACH_BYTES: usize = 2_048;
 
 /// Word error rate; `None` for an empty reference, where no rate exists.
+///
+/// `(S + D + I) / (H + S + D)`: words substituted, deleted and inserted on the shortest way from the reference to the
+/// hypothesis (Levenshtein's distance), over the words of the reference. 0 or more; above 1 where much is inserted.
+/// Words are what white space separates. Source: Levenshtein, Soviet Physics Doklady 10 (1966); equal to jiwer 4's
+/// where there is a rate.
+///
+/// Args:
+///     reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+///     hypothesis: What was heard: one text for each.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///     num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+///
+/// Raises:
+///     TypeError: For a text that is not a str: its index and type are named.
+///     ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+///         threads, or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
 fn wer(
@@ -27,6 +45,21 @@ fn wer(
 }
 
 /// Character error rate; `None` for an empty reference, where no rate exists.
+///
+/// `(S + D + I) / (H + S + D)` of Unicode code points, spaces among them, without white space at both ends:
+/// Levenshtein's distance over the length of the reference. 0 or more. Source: as `wer`; equal to jiwer 4's where
+/// there is a rate.
+///
+/// Args:
+///     reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+///     hypothesis: What was heard: one text for each.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///     num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+///
+/// Raises:
+///     TypeError: For a text that is not a str: its index and type are named.
+///     ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+///         threads, or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
 fn cer(
@@ -40,6 +73,20 @@ fn cer(
 }
 
 /// Sentence error rate: share of the utterances with an error; `None` without utterances.
+///
+/// Utterances of whose words one or more is substituted, deleted or inserted, over all utterances. 0 to 1. Source: the
+/// `Sent.Err` of NIST's `sclite`.
+///
+/// Args:
+///     reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+///     hypothesis: What was heard: one text for each.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///     num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+///
+/// Raises:
+///     TypeError: For a text that is not a str: its index and type are named.
+///     ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+///         threads, or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
 fn ser(
@@ -55,6 +102,20 @@ fn ser(
 }
 
 /// Match error rate; `None` where nothing is aligned.
+///
+/// `(S + D + I) / (H + S + D + I)`: the share of the aligned positions that are wrong, words as in `wer`. 0 to 1.
+/// Source: Morris, Maier and Green, "From WER and RIL to MER and WIL", Interspeech 2004; the alignment is jiwer 4's.
+///
+/// Args:
+///     reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+///     hypothesis: What was heard: one text for each.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///     num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+///
+/// Raises:
+///     TypeError: For a text that is not a str: its index and type are named.
+///     ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+///         threads, or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
 fn mer(
@@ -67,6 +128,20 @@ fn mer(
 }
 
 /// Word information lost; `None` for an empty reference.
+///
+/// `1 - wip`, words as in `wer`. 0 to 1. Source: Morris, Maier and Green, "From WER and RIL to MER and WIL",
+/// Interspeech 2004; the alignment is jiwer 4's.
+///
+/// Args:
+///     reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+///     hypothesis: What was heard: one text for each.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///     num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+///
+/// Raises:
+///     TypeError: For a text that is not a str: its index and type are named.
+///     ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+///         threads, or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
 fn wil(
@@ -79,6 +154,21 @@ fn wil(
 }
 
 /// Word information preserved; `None` for an empty reference.
+///
+/// `H / (H + S + D) * H / (H + S + I)`: hits over the words of the reference, times hits over those of the hypothesis;
+/// words as in `wer`. 0 to 1, 0 for an empty hypothesis. Source: Morris, Maier and Green, "From WER and RIL to MER and
+/// WIL", Interspeech 2004; the alignment is jiwer 4's.
+///
+/// Args:
+///     reference: What was said: a text, or an iterable of texts, whose errors and lengths are summed.
+///     hypothesis: What was heard: one text for each.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///     num_threads: 1 to 256; all processors, as far as they are of use, if None. The bits are the same.
+///
+/// Raises:
+///     TypeError: For a text that is not a str: its index and type are named.
+///     ValueError: For lists of different lengths (with both), an unknown normalizer, an impossible number of
+///         threads, or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none", num_threads=None))]
 fn wip(
@@ -91,6 +181,19 @@ fn wip(
 }
 
 /// `(hits, substitutions, deletions, insertions)` of the best word alignment.
+///
+/// Each 0 or more; hits, substitutions and deletions are the words of the reference, which white space separates. Of
+/// the shortest alignments the one that jiwer 4 takes. Source: Levenshtein, Soviet Physics Doklady 10 (1966), with the
+/// traceback of rapidfuzz 3.
+///
+/// Args:
+///     reference: What was said.
+///     hypothesis: What was heard.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///
+/// Raises:
+///     TypeError: For what is not a str.
+///     ValueError: For an unknown normalizer or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none"))]
 fn word_counts(
@@ -104,6 +207,18 @@ fn word_counts(
 }
 
 /// `(hits, substitutions, deletions, insertions)` of the best character alignment.
+///
+/// As `word_counts`, of Unicode code points, spaces among them, without white space at both ends. Source: as
+/// `word_counts`.
+///
+/// Args:
+///     reference: What was said.
+///     hypothesis: What was heard.
+///     normalizer: What both go through first; one of `violet.normalizers()`.
+///
+/// Raises:
+///     TypeError: For what is not a str.
+///     ValueError: For an unknown normalizer or a lone surrogate.
 #[pyfunction]
 #[pyo3(signature = (reference, hypothesis, normalizer="none"))]
 fn char_counts(
@@ -117,13 +232,25 @@ fn char_counts(
 }
 
 /// Text as the named normalizer writes it.
+///
+/// `whisper-en` and `whisper-basic` are openai-whisper 20250625's, byte for byte and with their mistakes:
+/// `EnglishTextNormalizer` and `BasicTextNormalizer`; of the latter `-no-diacritics` is `remove_diacritics`, `-split`
+/// is `split_letters`. `violet-en` is `whisper-en` without its known mistakes, and idempotent; `none` changes nothing.
+///
+/// Args:
+///     text: Any Unicode text.
+///     normalizer: One of `violet.normalizers()`.
+///
+/// Raises:
+///     TypeError: For what is not a str.
+///     ValueError: For an unknown normalizer or a lone surrogate.
 #[pyfunction]
 fn normalize(text: &Bound<'_, PyString>, normalizer: &str) -> PyResult<String> {
     let normalizer = named(normalizer)?;
     Ok(normalizer.normalize(&checked(text, || "text".to_owned())?))
 }
 
-/// The ids of all normalizers.
+/// The ids of all normalizers, as `normalize` and every score take them; they are stored with scores.
 #[pyfunction]
 fn normalizers() -> Vec<&'static str> {
     Normalizer::ALL.map(Normalizer::id).to_vec()

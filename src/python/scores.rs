@@ -3,10 +3,10 @@
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyList, PyTuple};
 
 use super::score::{is_several, named, tuple};
-use super::texts::Texts;
+use super::texts::{Texts, list};
 use crate::score::meeting::{self, MeetingCounts, Segment};
 use crate::score::significance::{self, Resampling, Tally};
 use crate::score::{self, Chunk, Edit, EditCounts, Scoring, Unit};
@@ -109,7 +109,7 @@ impl Scores {
         let mut tallies: Vec<Tally> =
             self.counts.iter().map(|counts| Tally { errors: counts.errors(), len: counts.reference_len() }).collect();
         if let Some(groups) = groups {
-            tallies = significance::grouped(&tallies, &Texts::new(groups, "groups")?.texts(py)?)?;
+            tallies = significance::grouped(&tallies, &Texts::new(groups, "by")?.texts(py)?)?;
         }
         let how = Resampling { n_resamples, seed, level };
         Ok(py.detach(|| significance::confidence_interval(&tallies, how))?)
@@ -133,12 +133,12 @@ fn score_texts(
 ) -> PyResult<Scores> {
     let scoring = Scoring { unit: unit_named(unit)?, normalizer: named(normalizer)? };
     let hypotheses = Texts::new(hypotheses, "hypotheses")?;
-    let has_several = !references.is_instance_of::<PyString>()
-        && references.try_iter().is_ok_and(|items| items.flatten().any(|item| is_several(&item)));
-    let references = if has_several {
-        best_references(references, &hypotheses, scoring, num_threads)?
+    // An iterator has its items once.
+    let references = list(references, "references")?;
+    let references = if references.iter().any(|item| is_several(&item)) {
+        best_references(&references, &hypotheses, scoring, num_threads)?
     } else {
-        Texts::new(references, "references")?
+        Texts::new(references.as_any(), "references")?
     };
     let (chunks, counts) = {
         let (left, right) = (references.texts(py)?, hypotheses.texts(py)?);
@@ -156,15 +156,15 @@ fn score_texts(
 
 /// The best of several references of each utterance.
 fn best_references(
-    references: &Bound<'_, PyAny>,
+    references: &Bound<'_, PyList>,
     hypotheses: &Texts,
     scoring: Scoring,
     num_threads: Option<usize>,
 ) -> PyResult<Texts> {
     let py = references.py();
     let mut candidates = Vec::new();
-    for item in references.try_iter()? {
-        candidates.push(Texts::new(&item?, "references")?);
+    for (index, item) in references.iter().enumerate() {
+        candidates.push(Texts::new(&item, format!("references[{index}]"))?);
     }
     let (n, m) = (candidates.len(), hypotheses.strings.bind(py).len());
     if n != m {
@@ -211,7 +211,7 @@ fn compare_texts(
     let scoring = Scoring { unit: unit_named(unit)?, normalizer: named(normalizer)? };
     let how = Resampling { n_resamples, seed, level };
     let (references, a, b) = (Texts::new(references, "references")?, Texts::new(a, "a")?, Texts::new(b, "b")?);
-    let groups = groups.map(|groups| Texts::new(groups, "groups")).transpose()?;
+    let groups = groups.map(|groups| Texts::new(groups, "by")).transpose()?;
     let groups = groups.as_ref().map(|groups| groups.texts(py)).transpose()?;
     let (references, a, b) = (references.texts(py)?, a.texts(py)?, b.texts(py)?);
     let compared = py.detach(|| significance::compare(&references, (&a, &b), groups.as_deref(), scoring, how))?;

@@ -1,5 +1,6 @@
 //! Lists of Python strings, and their scores, which threads count while the lists are still being read.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -22,31 +23,32 @@ const PAIR_BYTES: usize = 32;
 /// A tuple holds them all: a list could lose some while the interpreter is let go.
 pub(super) struct Texts {
     pub(super) strings: Py<PyTuple>,
-    name: &'static str,
+    name: Cow<'static, str>,
 }
 
 impl Texts {
     /// These strings.
     pub(super) fn of(strings: Py<PyTuple>, name: &'static str) -> Self {
-        Self { strings, name }
+        Self { strings, name: Cow::Borrowed(name) }
     }
 
     /// A string, or a sequence of strings.
-    pub(super) fn new(texts: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Self> {
-        Ok(Self { strings: list(texts, name)?.to_tuple().unbind(), name })
+    pub(super) fn new(texts: &Bound<'_, PyAny>, name: impl Into<Cow<'static, str>>) -> PyResult<Self> {
+        let name = name.into();
+        Ok(Self { strings: list(texts, &name)?.to_tuple().unbind(), name })
     }
 
     /// The texts of all strings.
     pub(super) fn texts<'t>(&'t self, py: Python<'t>) -> PyResult<Vec<&'t str>> {
         let text = |(index, item): (usize, Borrowed<'t, 't, PyAny>)| {
-            item.extract::<&'t str>().map_err(|_| refusal(&item, self.name, index))
+            item.extract::<&'t str>().map_err(|_| refusal(&item, &self.name, index))
         };
         self.strings.bind(py).iter_borrowed().enumerate().map(text).collect()
     }
 }
 
 /// A string, or a sequence of anything, as a list.
-fn list<'py>(texts: &Bound<'py, PyAny>, name: &'static str) -> PyResult<Bound<'py, PyList>> {
+pub(super) fn list<'py>(texts: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyList>> {
     if texts.is_instance_of::<PyString>() {
         return PyList::new(texts.py(), [texts]);
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
 
-use super::options::Arguments;
+use super::options;
 use super::stream::Stream;
 use super::vad::Vad;
 use crate::audio::Limits;
-use crate::infer::{self, LoadOptions, Options, Recording};
+use crate::infer::{self, LoadOptions, Recording};
 use crate::text::transcript::{self, SubtitleOptions};
 
 /// A Whisper model in memory; one may serve several threads.
@@ -73,10 +73,10 @@ impl Transcriber {
         &self,
         py: Python<'_>,
         audio: Audio<'_>,
-        options: Arguments,
+        options: &Bound<'_, PyAny>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Transcript> {
-        let options = Options::try_from(options)?;
+        let options = options::read(options)?;
         let recording = recording(py, audio)?;
         let mut interrupted = None;
         let result = py.detach(|| {
@@ -113,11 +113,12 @@ impl Transcriber {
         &self,
         py: Python<'_>,
         audio: Audio<'_>,
-        options: Arguments,
+        options: &Bound<'_, PyAny>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Stream> {
+        let options = options::read(options)?;
         let recording = recording(py, audio)?;
-        Ok(Stream::start(Arc::clone(&self.0), Some(recording), None, options.try_into()?, progress)?)
+        Ok(Stream::start(Arc::clone(&self.0), Some(recording), None, options, progress)?)
     }
 
     /// Start to transcribe chunks of 16 kHz mono samples from an iterable, as they come.
@@ -125,11 +126,11 @@ impl Transcriber {
     fn stream_live(
         &self,
         chunks: &Bound<'_, PyAny>,
-        options: Arguments,
+        options: &Bound<'_, PyAny>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Stream> {
         let chunks = chunks.try_iter()?.into_any().unbind();
-        Ok(Stream::start(Arc::clone(&self.0), None, Some(chunks), options.try_into()?, progress)?)
+        Ok(Stream::start(Arc::clone(&self.0), None, Some(chunks), options::read(options)?, progress)?)
     }
 
     /// Every language that the model knows with its probability in the first 30 s of 16 kHz samples, the likeliest first.
@@ -165,22 +166,29 @@ impl Transcriber {
 
 #[pymethods]
 impl Transcript {
-    /// Read a transcript from the JSON that `to_json` writes, within the limits of the wire protocol.
+    /// The transcript in the JSON that `to_json` or `to_verbose_json` writes, within the wire protocol's limits.
+    ///
+    /// Raises:
+    ///     `ValueError`: No transcript, or numbers that cannot be.
+    ///     `violet.LimitError`: More than 4 MiB.
     #[staticmethod]
     fn from_json(text: &str) -> PyResult<Self> {
         Ok(Self(transcript::Transcript::from_json(text)?))
     }
 
+    /// The whole text, without spaces at its ends.
     #[getter]
     fn text(&self) -> &str {
         &self.0.text
     }
 
+    /// Code of the language spoken, such as `en`: the one given, or the one detected.
     #[getter]
     fn language(&self) -> &str {
         &self.0.language
     }
 
+    /// Probability of that language, 0 to 1, where it was detected; else `None`.
     #[getter]
     fn language_probability(&self) -> Option<f32> {
         self.0.language_probability
@@ -192,11 +200,13 @@ impl Transcript {
         self.0.language_probabilities.clone()
     }
 
+    /// Length of the audio, seconds.
     #[getter]
     fn duration_s(&self) -> f64 {
         self.0.duration_s
     }
 
+    /// The parts of the text, in order of time.
     #[getter]
     fn segments(&self) -> Vec<Segment> {
         self.0.segments.iter().cloned().map(Segment).collect()
@@ -212,7 +222,10 @@ impl Transcript {
         self.0.to_tsv()
     }
 
-    /// Subtitles in the form of `SubRip` (srt). The options need words with times.
+    /// Subtitles in the form of `SubRip` (srt).
+    ///
+    /// The options need words with times and do nothing without: most characters a line, most lines or words a cue, and
+    /// whether each word is underlined in its time, in a cue of its own. As openai-whisper's `WriteSRT`.
     #[pyo3(signature = (*, max_line_width=None, max_line_count=None, max_words_per_line=None, highlight_words=false))]
     fn to_srt(
         &self,
@@ -224,7 +237,7 @@ impl Transcript {
         self.0.to_srt(&SubtitleOptions { max_line_width, max_line_count, max_words_per_line, highlight_words })
     }
 
-    /// Subtitles in the form of `WebVTT`. The options need words with times.
+    /// Subtitles in the form of `WebVTT`; the options are those of `to_srt`. As openai-whisper's `WriteVTT`.
     #[pyo3(signature = (*, max_line_width=None, max_line_count=None, max_words_per_line=None, highlight_words=false))]
     fn to_vtt(
         &self,
@@ -256,46 +269,55 @@ impl Transcript {
 
 #[pymethods]
 impl Segment {
+    /// Position in the transcript, from 0.
     #[getter]
     fn id(&self) -> usize {
         self.0.id
     }
 
+    /// Start, seconds.
     #[getter]
     fn start(&self) -> f64 {
         self.0.start
     }
 
+    /// End, seconds.
     #[getter]
     fn end(&self) -> f64 {
         self.0.end
     }
 
+    /// The text, with the leading space that the tokens have.
     #[getter]
     fn text(&self) -> &str {
         &self.0.text
     }
 
+    /// Ids of the tokens, those of times included.
     #[getter]
     fn tokens(&self) -> Vec<u32> {
         self.0.tokens.clone()
     }
 
+    /// Decoding temperature of the window's result that was kept, 0 to 2.
     #[getter]
     fn temperature(&self) -> f32 {
         self.0.temperature
     }
 
+    /// Mean natural logarithm of the probability of the window's tokens, 0 or less.
     #[getter]
     fn avg_logprob(&self) -> f32 {
         self.0.avg_logprob
     }
 
+    /// Bytes of the window's text (UTF-8) over those of its zlib compression: above 2.4 it likely repeats itself.
     #[getter]
     fn compression_ratio(&self) -> f32 {
         self.0.compression_ratio
     }
 
+    /// Probability that nobody speaks in the window, 0 to 1.
     #[getter]
     fn no_speech_prob(&self) -> f32 {
         self.0.no_speech_prob
@@ -314,21 +336,25 @@ impl Segment {
 
 #[pymethods]
 impl Word {
+    /// The word, with the space before it and the punctuation that belongs to it.
     #[getter]
     fn word(&self) -> &str {
         &self.0.word
     }
 
+    /// Start, seconds.
     #[getter]
     fn start(&self) -> f64 {
         self.0.start
     }
 
+    /// End, seconds.
     #[getter]
     fn end(&self) -> f64 {
         self.0.end
     }
 
+    /// Mean probability of its tokens, 0 to 1.
     #[getter]
     fn probability(&self) -> f32 {
         self.0.probability

@@ -175,6 +175,12 @@ def test_score_needs_the_same_lines_unless_the_texts_are_whole(tmp_path: Path) -
     assert json.loads(run("score", "truth", "heard", "--whole", "--json", cwd=tmp_path).stdout)["wer"] == 0.0
 
 
+def test_score_of_speakers_refuses_what_is_for_utterances(tmp_path: Path) -> None:
+    (tmp_path / "truth.stm").write_text("s 1 Ann 0 2 hello\n")
+    done = run("score", "truth.stm", "truth.stm", "--align", cwd=tmp_path)
+    assert_one_line_error(done, 1, "--align is for utterances", "truth.stm")
+
+
 def test_score_of_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "truth").write_bytes("na\xefve\n".encode("latin-1"))
     assert_one_line_error(run("score", "truth", "truth", cwd=tmp_path), 1, "not UTF-8", "byte 2", "0xef")

@@ -102,6 +102,14 @@ def test_options_of_decoding_reach_the_model(tiny_en: Path, tmp_path: Path) -> N
     assert transcript["text"].strip().startswith("Dear")
     assert len(transcript["text"].split()) <= 5
     assert all(segment["end"] <= 5 for segment in transcript["segments"])
+    country = (tiny_en / "vocabulary.txt").read_text(encoding="utf-8").split("\n").index("Ġcountry")
+    given = (f"--suppress-tokens=-1,{country}", "--without-timestamps", "--logprob-threshold", "-2", "--seed", "1")
+    done = transcribe(SPEECH / "jfk.flac", *options[:-4], *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    transcript = json.loads(done.stdout)
+    assert "fellow" in transcript["text"]
+    assert " country" not in transcript["text"]
+    assert len(transcript["segments"]) == 1
 
 
 def test_subtitles_are_laid_out_and_words_highlighted(tiny_en: Path, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Scores of lists, their views, comparisons, meetings, and jiwer's names."""
 
+import ast
+import doctest
 import importlib
 import inspect
 import json
+import operator
 import random
 import subprocess
 import sys
@@ -16,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import violet
-from violet import scoring, transcripts
+from violet import _core, meetings, scoring, transcripts
 from violet.compat import jiwer
 
 WORDS = ["the", "cat", "sat", "naïve", "你好", "😀", "שלום", "*"]
@@ -83,11 +86,20 @@ def test_confidence_is_reproducible_and_may_be_by_speaker() -> None:
     assert scores.ci(by=["one speaker"] * 200) == (scores.wer, scores.wer)
     with pytest.raises(ValueError, match="got 1 groups for 200 utterances"):
         scores.ci(by=["x"])
+    with pytest.raises(TypeError, match=r"by\[0\] is of type int; expected str"):
+        scores.ci(by=[1] * 200)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="got seed -1; expected 0 to"):
+        scores.ci(seed=-1)
 
 
 def test_several_references_of_an_utterance() -> None:
     scores = violet.score_words([["a b", "a c"], "d"], ["a c", "e"], "none")
     assert (scores.hits, scores.substitutions) == (2, 1)
+
+
+def test_texts_may_come_from_iterators() -> None:
+    assert violet.score_words(iter(["a b", "c"]), iter(["a b", "d"]), "none").hits == 2
+    assert violet.score_words(iter([["a", "b"], "c"]), iter(["b", "c"]), "none").hits == 2
 
 
 def test_views_are_safe_for_right_to_left_text_and_html() -> None:
@@ -111,6 +123,7 @@ def test_pandas_is_not_imported_unless_asked_for() -> None:
         (["a"], [None], TypeError, r"hypotheses\[0\] is of type NoneType"),
         (["\ud800"], ["a"], ValueError, r"references\[0\] has a lone surrogate"),
         (3, ["a"], TypeError, "references is of type int"),
+        (["a", ["b", 4]], ["a", "b"], TypeError, r"references\[1\]\[1\] is of type int"),
     ],
 )
 def test_bad_input_is_named(references: object, hypotheses: object, error: type[Exception], message: str) -> None:
@@ -201,7 +214,7 @@ def test_meetings_from_files(tmp_path: Path) -> None:
     scores = violet.cpwer(reference, hypothesis)
     assert (scores.errors, scores.wer) == (1, 0.25)
     assert scores.assignment == [("s", "Ann", "y"), ("s", "Bob", "x")]
-    late = [scoring.Segment(s.session, s.speaker, s.start + 60, s.end + 60, s.text) for s in hypothesis]
+    late = [meetings.Segment(s.session, s.speaker, s.start + 60, s.end + 60, s.text) for s in hypothesis]
     assert violet.tcpwer(reference, late, collar_s=5).errors == 8
     assert violet.tcpwer(reference, late, collar_s=100).errors == 1
     (tmp_path / "c.ctm").write_text("s 1 0.0 0.5 hello\n")
@@ -209,6 +222,93 @@ def test_meetings_from_files(tmp_path: Path) -> None:
     (tmp_path / "d.stm").write_text("s 1 Ann zero 2 hello\n")
     with pytest.raises(ValueError, match=r"d\.stm:1: not a line of STM"):
         transcripts.read_segments(tmp_path / "d.stm")
+
+
+ENTRY = {"session_id": "s", "speaker": "x", "start_time": 0, "end_time": 1, "words": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "error", "message"),
+    [
+        ({**ENTRY, "words": None}, TypeError, "the words are of type NoneType; expected str"),
+        ({**ENTRY, "start_time": "soon"}, ValueError, "'start_time' is 'soon'; expected seconds"),
+        ({"speaker": "x"}, ValueError, "no 'words'; expected session_id, speaker, start_time"),
+        ("a b", TypeError, "got a str; expected session_id"),
+    ],
+)
+def test_a_bad_segment_is_named(entry: object, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=rf"^hypothesis\[1\]: {message}"):
+        violet.cpwer([ENTRY], [ENTRY, entry])  # type: ignore[list-item]
+    (tmp_path / "a.json").write_text(json.dumps([ENTRY, entry]))
+    with pytest.raises(ValueError, match=rf"a\.json: entry 1 is not a segment: {message}"):
+        transcripts.read_segments(tmp_path / "a.json")
+
+
+def test_speech_without_times_has_no_time_constrained_rate() -> None:
+    timeless = {"speaker": "x", "words": "a b"}
+    assert violet.cpwer([timeless], [timeless]).to_dict() == {
+        **{"wer": 0.0, "hits": 2, "substitutions": 0, "deletions": 0, "insertions": 0},
+        **{"assignment": [("", "x", "x")], "normalizer": "whisper-en"},
+    }
+    with pytest.raises(ValueError, match='speaker "x": got a segment from NaN to NaN s; expected numbers'):
+        violet.tcpwer([timeless], [timeless])
+    with pytest.raises(TypeError, match="reference is of type str; expected segments"):
+        violet.cpwer("a.stm", [])
+
+
+def test_only_line_ends_end_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("a\u2028b\x0cc\r\n\nd\x85e".encode())
+    assert transcripts.read_lines(tmp_path / "a.txt") == ["a\u2028b\x0cc", "", "d\x85e"]
+    (tmp_path / "a.trn").write_text("a\u2028b (x)\n", encoding="utf-8")
+    assert transcripts.read_utterances(tmp_path / "a.trn") == {"x": "a\u2028b"}
+
+
+def test_the_examples_run() -> None:
+    for module in (scoring, meetings):
+        result = doctest.testmod(module)
+        assert result.attempted > 2
+        assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wer",
+        "cer",
+        "ser",
+        "mer",
+        "wil",
+        "wip",
+        "word_counts",
+        "char_counts",
+        "score_words",
+        "score_characters",
+        "compare",
+        "cpwer",
+        "tcpwer",
+    ],
+)
+def test_help_has_source_arguments_and_errors(name: str) -> None:
+    text = inspect.getdoc(getattr(violet, name)) or ""
+    assert [part for part in ("Source", "Args:", "Raises:", "ValueError: ") if part not in text] == []
+
+
+def test_the_stub_says_what_help_says() -> None:
+    stub = ast.parse((Path(violet.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
+    said: dict[str, str | None] = {}
+    for node in stub.body:
+        if isinstance(node, ast.ClassDef):
+            said[node.name] = ast.get_docstring(node)
+            members = [member for member in node.body if isinstance(member, ast.FunctionDef)]
+            said.update({f"{node.name}.{member.name}": ast.get_docstring(member) for member in members})
+        elif isinstance(node, ast.FunctionDef):
+            said[node.name] = ast.get_docstring(node)
+    public = {name for name in violet.__all__ if getattr(_core, name, None) is getattr(violet, name)}
+    undocumented = {name for name, text in said.items() if text is None and name.split(".")[0] in public}
+    assert undocumented <= {"VioletError", "LimitError"}
+    helped = {name: inspect.getdoc(operator.attrgetter(name)(_core)) for name, text in said.items() if text}
+    assert helped == {name: said[name] for name in helped}
+    assert len(helped) > 30
 
 
 def test_jiwers_conventions_hold_under_its_name() -> None:

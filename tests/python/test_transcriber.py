@@ -206,6 +206,7 @@ def test_an_exception_from_progress_ends_the_work(asr: violet.Transcriber, long:
         pytest.param({"beam_size": 0}, "beam_size is 0; expected 1 to 32", id="beam"),
         pytest.param({"batch_size": 1000}, "batch_size is 1000; expected 1 to 128", id="batch"),
         pytest.param({"temperature": 3.0}, "temperature is 3; expected 0 to 2", id="temperature"),
+        pytest.param({"seed": -1}, "^seed is -1: ", id="seed"),
     ],
 )
 def test_impossible_options_are_refused(
@@ -221,6 +222,18 @@ def test_impossible_options_are_refused(
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do(asr: violet.Transcriber, jfk: Samples) -> None:
     with pytest.raises(TypeError, match=r"unknown option beam; expected some of .*batch_size, beam_size, .*"):
         asr.transcribe(jfk, **{"beam": 5})  # type: ignore[arg-type]
+
+
+def test_what_is_of_another_type_is_named(asr: violet.Transcriber, silero_vad: Path, jfk: Samples) -> None:
+    assert silero_vad.is_dir()
+    with pytest.raises(TypeError, match=r"^beam_size is None: "):
+        asr.transcribe(jfk, beam_size=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^clip_timestamps is '3,7': "):
+        asr.stream(jfk, clip_timestamps="3,7")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"audio is of type bytes; expected a path or float samples"):
+        asr.transcribe(JFK.read_bytes())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"audio is of type int; expected a path or float samples"):
+        list(asr.stream(JFK.read_bytes()))  # type: ignore[arg-type]
 
 
 INTERRUPTED = """

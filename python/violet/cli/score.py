@@ -104,20 +104,23 @@ def _utterances(found: Any, kinds: list[str]) -> tuple[dict[str, Any], list[str]
 
 
 def _texts(found: Any, kinds: list[str]) -> tuple[list[str], list[str]]:  # noqa: ANN401
-    from violet.transcripts import read_text, read_utterances
+    from violet.transcripts import read_lines, read_text, read_utterances
 
     if kinds[0] != kinds[1]:
         raise ValueError(
             f"{found.reference} is {kinds[0]} and {found.hypothesis} is {kinds[1]}; expected the same format"
         )
     if kinds[0] == "trn":
+        if found.whole:
+            raise ValueError(f"--whole is for files of lines; {found.reference} is trn")
         said, heard = read_utterances(found.reference), read_utterances(found.hypothesis)
         if unknown := sorted(heard.keys() - said.keys()):
             raise ValueError(f"{found.hypothesis} has utterance {unknown[0]!r}, which {found.reference} has not")
         # An utterance that was not transcribed counts as deleted.
         return list(said.values()), [heard.get(name, "") for name in said]
-    texts = [read_text(path) for path in (found.reference, found.hypothesis)]
-    references, hypotheses = ([text] if found.whole else text.splitlines() for text in texts)
+    references, hypotheses = (
+        [read_text(path)] if found.whole else read_lines(path) for path in (found.reference, found.hypothesis)
+    )
     if len(references) != len(hypotheses):
         raise ValueError(
             f"{found.reference} has {len(references)} lines and {found.hypothesis} has {len(hypotheses)}; "
@@ -130,6 +133,9 @@ def _meeting(found: Any) -> tuple[dict[str, Any], list[str]]:  # noqa: ANN401
     from violet import cpwer, tcpwer
     from violet.transcripts import read_segments
 
+    for name in ("align", "top", "ci", "whole"):
+        if getattr(found, name):
+            raise ValueError(f"--{name} is for utterances; {found.reference} and {found.hypothesis} have speakers")
     reference, hypothesis = read_segments(found.reference), read_segments(found.hypothesis)
     if found.collar is None:
         name, scores = "cpwer", cpwer(reference, hypothesis, found.normalizer)

@@ -48,6 +48,9 @@ MAX_LINES = 20
 MAX_TEMPERATURE = 2.0
 """Greatest decoding temperature."""
 
+MAX_TOKEN = 1_000_000
+"""Greatest token that can be named; every model's own greatest is lower."""
+
 MAX_TIME_S = 360_000.0
 """Latest time in a recording that can be asked for."""
 
@@ -58,6 +61,10 @@ NUMBERS: Mapping[str, tuple[type[int] | type[float], float, float, str]] = {
     "repetition_penalty": (float, 0.01, 100, "above 1: tokens of the window so far become less likely (1)"),
     "no_repeat_ngram_size": (int, 0, 448, "no sequence of so many tokens comes twice in a window (0: no such rule)"),
     "max_new_tokens": (int, 1, 448, "most tokens of a window (half of the model's positions)"),
+    "compression_ratio_threshold": (float, 0, 1000, "try again where the text compresses better: it repeats (2.4)"),
+    "logprob_threshold": (float, -1000, 1000, "try again where the mean log probability is lower (-1)"),
+    "no_speech_threshold": (float, 0, 1, "an improbable window is silence above this probability (0.6)"),
+    "seed": (int, 0, (1 << 53) - 1, "seed of the draws at temperatures above 0 (0)"),
     "hallucination_silence_threshold": (
         float,
         0,
@@ -170,12 +177,24 @@ def _parser() -> Parser:
     parser.add_argument("--translate", action="store_true", help="write English, whatever is spoken")
     parser.add_argument("--hotwords", metavar="TEXT", help="words that are likely to be said")
     parser.add_argument("--prompt", metavar="TEXT", help="text taken as said before, for names and spelling")
+    parser.add_argument(
+        "--carry-initial-prompt", action="store_true", help="put --prompt before every window, not the first ones alone"
+    )
     parser.add_argument("--prefix", metavar="TEXT", help="what is said first; decoding goes on from there")
     parser.add_argument(
         "--clip-timestamps",
         type=_times,
         metavar="S[,S..]",
         help="start,end,start,end of the parts to transcribe, seconds (all of it)",
+    )
+    parser.add_argument(
+        "--suppress-tokens",
+        type=_tokens,
+        metavar="N[,N..]",
+        help="tokens that are never written; -1: those that are not speech (--suppress-tokens=-1)",
+    )
+    parser.add_argument(
+        "--without-timestamps", action="store_true", help="decode without times: each window is one segment"
     )
     for name, (kind, least, greatest, meaning) in NUMBERS.items():
         flag = f"--{name.replace('_', '-')}"
@@ -191,6 +210,10 @@ def _temperatures(text: str) -> tuple[float, ...]:
 
 def _times(text: str) -> tuple[float, ...]:
     return tuple(number(float, 0, MAX_TIME_S)(part) for part in text.split(","))
+
+
+def _tokens(text: str) -> tuple[int, ...]:
+    return tuple(number(int, -1, MAX_TOKEN)(part) for part in text.split(","))
 
 
 def _transcribe(
@@ -212,11 +235,13 @@ def _transcribe(
         "condition_on_previous_text": not found.no_context,
         "hotwords": found.hotwords,
         "prompt": found.prompt,
+        "carry_initial_prompt": found.carry_initial_prompt,
         "prefix": found.prefix,
+        "without_timestamps": found.without_timestamps,
         # Which words are made up is told by their times.
         "word_timestamps": word_timestamps or found.hallucination_silence_threshold is not None,
     }
-    given = {name: getattr(found, name) for name in ("temperature", "clip_timestamps", *NUMBERS)}
+    given = {name: getattr(found, name) for name in ("temperature", "clip_timestamps", "suppress_tokens", *NUMBERS)}
     options.update(cast("Options", {name: value for name, value in given.items() if value is not None}))
     transcript = model.transcribe(path, progress=show, **options)
     progress.end()
