@@ -1,5 +1,7 @@
 //! Frames of samples to log mel power.
 
+#![allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
+
 use std::sync::OnceLock;
 
 use ndarray::{ArrayViewMut1, ArrayViewMut2};
@@ -76,7 +78,6 @@ impl Frames {
 
     /// Puts frames side by side, times the window, and their power into `power`. Beyond the first `n_frames` there are
     /// none: what is found there is not used.
-    #[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
     #[inline(always)]
     fn transform<S: Simd>(&mut self, simd: S, signal: &Signal, first: usize, n_frames: usize) {
         let mut edges = self.edge.as_chunks_mut::<N_FFT>().0.iter_mut();
@@ -139,7 +140,9 @@ impl WithSimd for Chunk<'_, '_> {
         let mut greatest = [f32::NEG_INFINITY; 8];
         for row in &mut self.rows {
             let (blocks, rest) = row.as_chunks_mut();
-            blocks.iter_mut().for_each(|block| log_powers(block, &mut greatest));
+            for block in blocks {
+                log_powers(block, &mut greatest);
+            }
             let mut last = [FLOOR; 8];
             last[..rest.len()].copy_from_slice(rest);
             log_powers(&mut last, &mut greatest);
@@ -150,7 +153,6 @@ impl WithSimd for Chunk<'_, '_> {
 }
 
 /// The log10 of powers, in place, and the greatest of each of them so far.
-#[allow(clippy::inline_always, reason = "see Frames::transform")]
 #[inline(always)]
 fn log_powers(powers: &mut [f32; 8], greatest: &mut [f32; 8]) {
     for lane in 0..8 {
@@ -171,7 +173,6 @@ fn hann_window() -> &'static [f32] {
 /// log10 of a positive, normal number, exact to two units in the last place; unlike `f32::log10` the compiler vectorises it.
 ///
 /// The number is m * 2^e with m in [sqrt(1/2), sqrt(2)); ln m = 2 atanh((m - 1) / (m + 1)) by its series.
-#[allow(clippy::inline_always, reason = "see Frames::transform")]
 #[inline(always)]
 fn log10(x: f32) -> f32 {
     const SQRT_HALF_BITS: u32 = 0x3f35_04f3;
