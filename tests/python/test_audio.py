@@ -189,4 +189,8 @@ def test_info_and_convert_commands(tmp_path: Path, capsys: pytest.CaptureFixture
     assert violet.info(tmp_path / "jfk.mp3").duration_s == 11.0
     with pytest.raises(SystemExit):
         main(["convert", str(tmp_path / "jfk.mp3"), str(tmp_path / "jfk.mp3")])
-    assert main(["info", str(DATA / "absent.wav")]) == 1
+    capsys.readouterr()
+    assert main(["info", str(DATA / "absent.wav"), str(JFK)]) == 1
+    printed = capsys.readouterr()
+    assert "absent.wav: No such file" in printed.err
+    assert "16000" in printed.out
