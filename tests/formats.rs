@@ -87,6 +87,28 @@ fn lossy_formats_are_ffmpegs_within_one_step_of_16_bits() {
     }
 }
 
+/// The samples of a WAVE file in a CAF file. Layout: Apple, "Core Audio Format Specification 1.0".
+fn caf(wav: &[u8], codec: &[u8; 4]) -> Vec<u8> {
+    let at = wav.windows(4).position(|bytes| bytes == b"data").unwrap() + 8;
+    let n_bytes = u32::from_le_bytes(wav[at - 4..at].try_into().unwrap()) as usize;
+    let samples = &wav[at..at + n_bytes];
+    let numbers = |numbers: [u32; 5]| numbers.map(u32::to_be_bytes).concat();
+    let description = [&16_000_f64.to_be_bytes()[..], codec, &numbers([0, 1, 1, 1, 8])].concat();
+    let chunk = |id: &[u8; 4], body: &[u8]| [&id[..], &(body.len() as u64).to_be_bytes(), body].concat();
+    let data = [&[0; 4][..], samples].concat();
+    [b"caff\0\x01\0\0".to_vec(), chunk(b"desc", &description), chunk(b"data", &data)].concat()
+}
+
+#[test]
+fn the_laws_of_telephony_are_read_in_caf_too() {
+    for (name, codec) in [("clip_alaw.wav", b"alaw"), ("clip_mulaw.wav", b"ulaw")] {
+        let bytes = caf(&std::fs::read(data(name)).unwrap(), codec);
+        let got = audio::read_from(Cursor::new(bytes), "x.caf", &Options::default()).unwrap();
+        assert!(got.samples == mono(name, &Options::default()), "{name}: {} samples", got.samples.len());
+        assert_eq!((got.info.container.as_str(), got.info.bit_depth), ("caf", Some(8)));
+    }
+}
+
 #[test]
 fn opus_is_as_long_as_what_was_encoded_in_every_container() {
     for name in ["clip.opus", "clip_silk_dtx.opus", "clip_stereo.opus", "clip_opus.mp4"] {
@@ -282,9 +304,12 @@ fn a_header_tells_all_about_the_file() {
     assert_eq!(info("clip_s24.wav").bit_depth, Some(24));
     assert_eq!(info("clip_f64.wav").bit_depth, Some(64));
     assert_eq!((info("clip_alaw.wav").bit_depth, info("clip.mp3").bit_depth), (Some(8), None));
+    assert_eq!(info("clip_alac.m4a").bit_depth, Some(16));
     let wav = info("clip.wav");
     assert!((255_000..258_000).contains(&wav.bit_rate.unwrap()), "{wav:?}");
-    assert_eq!(info("clip_video.webm").codec, "opus");
+    let webm = info("clip_video.webm");
+    assert_eq!((webm.codec.as_str(), webm.layout.as_deref()), ("opus", Some("mono")));
+    assert!(webm.tags.contains_key("encoder"), "{:?}", webm.tags);
 }
 
 #[test]

@@ -83,6 +83,8 @@ def load(
 ) -> tuple[Samples, int]:
     """Decodes audio: wav, aiff, flac, mp3, aac, mp4, ogg, opus, matroska, webm or caf, recognised by content.
 
+    Damaged packets are heard as silence; `stream` counts them.
+
     Args:
         source: A path, the bytes of a file, a binary file object, or an iterable of bytes as they arrive.
         sample_rate: Rate to resample to, Hz; None keeps the file's own.
@@ -102,6 +104,7 @@ def load(
         ValueError: It is not audio, cannot be read, has no supported codec, or an argument is impossible.
         violet.LimitError: It is longer or larger than the limits.
     """
+    _check_counts(sample_rate=sample_rate, channel=channel, max_bytes=max_bytes)
     return _core.load(
         source,
         sample_rate,
@@ -125,6 +128,7 @@ def decode(
         ValueError: They are not audio, their codec is not supported, or an argument is impossible.
         violet.LimitError: The audio is longer or larger than the limits.
     """
+    _check_counts(sample_rate=sample_rate, channel=channel)
     return _core.decode(data, sample_rate, mono=mono, channel=channel)
 
 
@@ -165,6 +169,7 @@ def stream(
         ValueError: It is not audio, its codec is not supported, or an argument is impossible.
         violet.LimitError: It is longer or larger than the limits; also while it is decoded.
     """
+    _check_counts(sample_rate=sample_rate, channel=channel, max_bytes=max_bytes)
     blocks = _core.AudioStream(
         source,
         block_s,
@@ -250,6 +255,7 @@ def save(
         OSError: The file cannot be written.
         ValueError: The samples are not finite, or the format cannot hold them.
     """
+    _check_counts(sample_rate=sample_rate, bit_rate=bit_rate, dither=dither)
     choices = (format or PurePath(fspath(path)).suffix.removeprefix("."), str(bits), bit_rate, dither)
     if isinstance(samples, Iterator):
         for _ in _encoded(path, samples, sample_rate, choices):
@@ -272,6 +278,7 @@ def encode(
     Raises:
         ValueError: The samples are not finite, or the format cannot hold them.
     """
+    _check_counts(sample_rate=sample_rate, bit_rate=bit_rate, dither=dither)
     return _core.encode(_floats(samples), sample_rate, (format, str(bits), bit_rate, dither))
 
 
@@ -300,6 +307,7 @@ def encode_stream(
     Raises:
         ValueError: The samples are not finite, or the format cannot hold them; while bytes are asked for.
     """
+    _check_counts(sample_rate=sample_rate, bit_rate=bit_rate, dither=dither)
     return _encoded(None, blocks, sample_rate, (format, str(bits), bit_rate, dither))
 
 
@@ -337,7 +345,16 @@ def resample(samples: npt.ArrayLike, from_rate: int, to_rate: int) -> Samples:
     Raises:
         ValueError: A rate is impossible.
     """
+    _check_counts(from_rate=from_rate, to_rate=to_rate)
     return _core.resample(_floats(samples), from_rate, to_rate)
+
+
+def _check_counts(**counts: int | None) -> None:
+    """Refuses numbers below 0 by their names."""
+    for name, count in counts.items():
+        if count is not None and count < 0:
+            message = f"{name} is {count}; expected a number of at least 0"
+            raise ValueError(message)
 
 
 def _floats(samples: npt.ArrayLike) -> Samples:

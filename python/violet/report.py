@@ -116,13 +116,22 @@ def shown(value: object) -> str:
             return f"{shown(mean)} ± {shown(std)}"
         case list() if value and isinstance(value[0], dict) and "mean" in value[0]:
             return listed([item["mean"] for item in value])
+        case {"speaker": speaker, "start_s": start, "end_s": end}:
+            return f"{speaker + 1}: {span(start, end)}"
         case list() if len(value) > MAX_LISTED:
             return f"{len(value)} values"
+        case [[_, _], *_]:
+            return ", ".join(span(start, end) for start, end in value)
         case list():
             return ", ".join(shown(item) for item in value)
         case dict():
             return ", ".join(f"{name} {shown(inner)}" for name, inner in value.items()) or "-"
     return str(value)
+
+
+def span(start: float, end: float) -> str:
+    """A stretch of time, seconds."""
+    return f"{start:.2f} to {end:.2f}"
 
 
 def listed(values: Sequence[float]) -> str:

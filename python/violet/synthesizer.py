@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Samples = npt.NDArray[np.float32]
 
+MAX_SEED = 2**64 - 1
+"""Greatest seed."""
+
 MAX_DURATION_S = 4 * 3600.0
 """Longest speech that `synthesize` holds at once; a stream has no limit."""
 
@@ -90,7 +93,7 @@ class Options(TypedDict, total=False):
     speed: float
     """Relative to the voice's own speed, 0.25 to 4; the pitch stays. 1 if not given."""
     seed: int
-    """Of the noise: the same seed gives the same bits, on any number of threads. 0 if not given."""
+    """Of the noise, 0 to `MAX_SEED`: the same seed gives the same bits, on any number of threads. 0 if not given."""
     speaker: str | int | None
     """Name or number of a voice's speaker; the first if not given."""
     noise_scale: float | None
@@ -162,7 +165,8 @@ class Synthesizer:
 
         Args:
             text: What to say; phonemes may be given as `[[həlˈoʊ]]`.
-            normalize_loudness: Bring it to -16 LUFS, with true peaks of at most -1 dBTP.
+            normalize_loudness: Bring it to -16 LUFS, with true peaks of at most -1 dBTP; mp3 and opus, which keep the
+                sound and not the samples, may raise a peak again by some tenths of a decibel.
             **options: See `Options`.
 
         Raises:
@@ -209,12 +213,15 @@ class Synthesizer:
         if unknown:
             message = f"no option {', '.join(sorted(unknown))}; expected some of {', '.join(Options.__annotations__)}"
             raise TypeError(message)
-        lexicon, speaker = options.get("lexicon"), options.get("speaker")
+        lexicon, speaker, seed = options.get("lexicon"), options.get("speaker"), options.get("seed", 0)
+        if not 0 <= seed <= MAX_SEED:
+            message = f"seed is {seed}; expected 0 to {MAX_SEED}"
+            raise ValueError(message)
         stream = self._core.speak(
             text,
             {
                 "speed": options.get("speed", 1.0),
-                "seed": options.get("seed", 0),
+                "seed": seed,
                 "speaker": None if speaker is None else str(speaker),
                 "noise_scale": options.get("noise_scale"),
                 "noise_w": options.get("noise_w"),

@@ -7,6 +7,7 @@ use super::heard::Heard;
 use super::input::Input;
 use super::probe::{self, Info};
 use super::stream::Stream;
+use super::waveform::not_finite;
 use super::{Blocks, Limits, Options, Waveform, external, source};
 use crate::{Error, Result};
 
@@ -172,7 +173,7 @@ fn collect(mut heard: Heard, name: &str, options: &Options) -> Result<Sound> {
     if heard.is_converted() {
         (info.codec, info.container, info.bit_depth) = ("unknown".to_owned(), "by ffmpeg".to_owned(), None);
     }
-    if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
+    if let Some(index) = not_finite(&samples) {
         let reason = format!("sample {index} is not a number; send an intact file");
         return Err(Error::Decode { name: name.to_owned(), reason });
     }

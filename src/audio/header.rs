@@ -9,7 +9,7 @@ use super::edit::Edit;
 use super::mix::{Mix, layout_name};
 use super::options::Options;
 use super::probe::{self, Info};
-use super::{Limits, opus, source};
+use super::{Limits, opus, source, tags};
 use crate::Result;
 
 /// The first audio track, and what is known of it before a packet is decoded.
@@ -57,16 +57,19 @@ impl Header {
         } else {
             duration_s(format, &track, sample_rate, edit)
         };
+        // Opus' own header tells the positions of its channels; Matroska's counts them.
+        let head = params.extra_data.as_deref().filter(|_| is_opus).and_then(opus::OpusHead::parse);
+        let layout = head.map(|head| head.channels()).or_else(|| params.channels.clone());
         let info = Info {
             duration_s: stated_s,
             sample_rate,
             n_channels: params.channels.as_ref().map_or(0, Channels::count),
             codec: decoder.codec_info().short_name.to_owned(),
             container: format.format_info().short_name.to_owned(),
-            layout: params.channels.as_ref().map(layout_name),
+            layout: layout.as_ref().map(layout_name),
             bit_depth: probe::bit_depth(params),
             bit_rate: None,
-            tags: probe::tags(format, track.id),
+            tags: tags::read(format, track.id),
         };
         let rate = if is_opus { output.sample_rate } else { sample_rate };
         let edit = if is_opus { Edit { timescale: sample_rate, ..edit }.at(rate) } else { edit };

@@ -61,7 +61,8 @@ impl OpusHead {
         }
     }
 
-    fn channels(&self) -> Channels {
+    /// The positions of its channels.
+    pub(super) fn channels(&self) -> Channels {
         const LEFT: Position = Position::FRONT_LEFT;
         const STEREO: Position = LEFT.union(Position::FRONT_RIGHT);
         const REAR: Position = Position::REAR_LEFT.union(Position::REAR_RIGHT);

@@ -1,17 +1,15 @@
 //! What an audio file is, without decoding it all.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::formats::FormatReader;
-use symphonia::core::meta::RawValue;
 
 use super::decode::empty_error;
 use super::input::Input;
 use super::stream::Stream;
+use super::tags::Tags;
 use super::{Limits, Options, source};
 use crate::Result;
 
@@ -37,15 +35,11 @@ pub struct Info {
     /// Mean bits per second of the whole file, where its length is known.
     #[serde(skip)]
     pub bit_rate: Option<u64>,
-    /// Tags such as `title` and `artist`, names in lower case; at most [`MAX_TAGS`], each at most [`MAX_TAG_CHARS`] long.
+    /// Tags such as `title` and `artist`, names in lower case; at most [`super::MAX_TAGS`], each at most
+    /// [`super::MAX_TAG_CHARS`] long.
     #[serde(skip)]
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
 }
-
-/// Most tags that are kept.
-pub const MAX_TAGS: usize = 256;
-/// Most characters of a tag's name, and of its value, that are kept.
-pub const MAX_TAG_CHARS: usize = 4_096;
 
 /// What the audio file at `path` is; see [`probe_reader`].
 ///
@@ -86,57 +80,40 @@ pub(super) fn bit_rate(n_bytes: u64, duration_s: Option<f64>) -> Option<u64> {
         .map(|duration_s| (n_bytes as f64 * 8.0 / duration_s).round() as u64)
 }
 
-/// Bits per sample of a codec that keeps samples.
+/// Bits per sample of a codec that keeps samples. Containers do not always tell, nor tell the truth.
 pub(super) fn bit_depth(params: &AudioCodecParameters) -> Option<u32> {
     use symphonia::core::codecs::audio::well_known as id;
-    let is_pcm = (id::CODEC_ID_PCM_S32LE..=id::CODEC_ID_PCM_F64BE_PLANAR).contains(&params.codec);
-    let is_lossless = is_pcm || [id::CODEC_ID_FLAC, id::CODEC_ID_ALAC].contains(&params.codec);
-    let is_law = [id::CODEC_ID_PCM_ALAW, id::CODEC_ID_PCM_MULAW].contains(&params.codec);
-    match params.bits_per_sample {
-        _ if is_law => Some(8),
-        bits if is_lossless => bits.or(params.bits_per_coded_sample),
+    match params.codec {
+        id::CODEC_ID_PCM_ALAW | id::CODEC_ID_PCM_MULAW => Some(8),
+        id::CODEC_ID_ALAC => params.extra_data.as_deref().and_then(alac_bits),
+        id::CODEC_ID_PCM_F32LE | id::CODEC_ID_PCM_F32BE => Some(32),
+        id::CODEC_ID_PCM_F64LE | id::CODEC_ID_PCM_F64BE => Some(64),
+        codec if codec == id::CODEC_ID_FLAC || (id::CODEC_ID_PCM_S32LE..id::CODEC_ID_PCM_F32LE).contains(&codec) => {
+            params.bits_per_sample.or(params.bits_per_coded_sample)
+        }
         _ => None,
     }
 }
 
-/// The tags of the file and of this track.
-pub(super) fn tags(format: &mut dyn FormatReader, track_id: u32) -> BTreeMap<String, String> {
-    let mut kept = BTreeMap::new();
-    let mut metadata = format.metadata();
-    loop {
-        if let Some(revision) = metadata.current() {
-            let of_track = revision.per_track.iter().filter(|track| track.track_id == u64::from(track_id));
-            let tags = revision.media.tags.iter().chain(of_track.flat_map(|track| &track.metadata.tags));
-            for tag in tags.take(MAX_TAGS) {
-                let value = match &tag.raw.value {
-                    RawValue::Binary(_) | RawValue::Flag => continue,
-                    value => value.to_string().trim().chars().take(MAX_TAG_CHARS).collect::<String>(),
-                };
-                let key = tag_name(&tag.raw.key);
-                if !value.is_empty() && !key.is_empty() && kept.len() < MAX_TAGS {
-                    kept.entry(key).or_insert(value);
-                }
-            }
+/// Bits per sample by ALAC's own header, which may stand behind those of `QuickTime`: `ALACSpecificConfig`, offset 5.
+fn alac_bits(mut cookie: &[u8]) -> Option<u32> {
+    for wrapper in [b"frma", b"alac"] {
+        if cookie.get(4..8) == Some(wrapper) {
+            cookie = cookie.get(12..)?;
         }
-        if metadata.is_latest() {
-            return kept;
-        }
-        metadata.pop();
     }
+    cookie.get(5).filter(|bits| (1..=32).contains(*bits)).map(|&bits| u32::from(bits))
 }
 
-/// The field's name of a tag, whichever format it comes from.
-fn tag_name(key: &str) -> String {
-    let short = match key {
-        "TIT2" | "TT2" | "\u{a9}nam" | "INAM" => "title",
-        "TPE1" | "TP1" | "\u{a9}ART" | "IART" => "artist",
-        "TALB" | "TAL" | "\u{a9}alb" | "IPRD" => "album",
-        "TRCK" | "trkn" | "ITRK" => "track",
-        "TDRC" | "TYER" | "\u{a9}day" | "ICRD" => "date",
-        "TCON" | "\u{a9}gen" | "IGNR" => "genre",
-        "COMM" | "\u{a9}cmt" | "ICMT" => "comment",
-        "TSSE" | "TENC" | "\u{a9}too" | "ISFT" => "encoder",
-        key => return key.chars().take(MAX_TAG_CHARS).collect::<String>().to_lowercase(),
-    };
-    short.to_owned()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_alac_tells_its_bits() {
+        let header = [0, 0, 16, 0, 0, 24, 40, 10, 14, 2];
+        let wrapped = [b"\0\0\0\x0cfrmaalac\0\0\0\x24alac\0\0\0\0".as_slice(), &header].concat();
+        assert_eq!((alac_bits(&header), alac_bits(&wrapped)), (Some(24), Some(24)));
+        assert_eq!((alac_bits(&[0; 24]), alac_bits(&header[..5]), alac_bits(b"\0\0\0\x0cfrma")), (None, None, None));
+    }
 }

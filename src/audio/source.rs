@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_SPEEX,
-    CODEC_ID_TRUEHD, CODEC_ID_WAVPACK, CODEC_ID_WMA,
+    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3,
+    CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW, CODEC_ID_SPEEX, CODEC_ID_TRUEHD, CODEC_ID_WAVPACK, CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
@@ -96,7 +96,12 @@ pub(super) fn new_decoder(
     // symphonia would cut an mp3 at the length of its tag, or at one that it estimates from the first frames, and lose
     // all else of a joined file or one with a variable bit rate.
     let options = AudioDecoderOptions::default().gapless(!is_mpeg_audio(track));
-    symphonia::default::get_codecs().make_audio_decoder(params, &options).map_err(|error| match error {
+    let mut params = params.clone();
+    if matches!(params.codec, CODEC_ID_PCM_ALAW | CODEC_ID_PCM_MULAW) {
+        // symphonia's caf states the 8 bits that are stored, and its decoder wants none but the 16 that they become.
+        (params.bits_per_sample, params.bits_per_coded_sample) = (None, None);
+    }
+    symphonia::default::get_codecs().make_audio_decoder(&params, &options).map_err(|error| match error {
         SymphoniaError::Unsupported(_) => {
             let codec = codec_name(params.codec);
             Error::Unsupported(format!("{name}: the audio codec {codec} is not supported; {ADVICE}"))

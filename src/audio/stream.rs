@@ -17,7 +17,9 @@ use super::options::Options;
 use super::packets::Packets;
 use super::probe::Info;
 use super::source::{self, ADVICE};
-use super::{Limits, discard, edit_list, opus};
+use super::tags::Tags;
+use super::waveform::not_finite;
+use super::{Limits, discard, edit_list, opus, tags};
 use crate::{Error, Result};
 
 /// Packets that a decoder may refuse in a row before it is replaced: some hold on to the channels that a stream began
@@ -77,11 +79,12 @@ impl<'s> Stream<'s> {
         let limits = &options.limits;
         let (n_bytes, n_read) = (input.n_bytes(), input.n_read());
         source::check_not_empty(n_bytes.unwrap_or(1), name)?;
-        let (mut edits, mut paddings) = (Vec::new(), Vec::new());
+        let (mut edits, mut paddings, mut info_list) = (Vec::new(), Vec::new(), Tags::new());
         if let Some(n_bytes) = n_bytes {
             limits.check_bytes(n_bytes)?;
             edits = edit_list::read(&mut input, n_bytes).map_err(io_error)?;
             paddings = discard::read(&mut input, n_bytes).map_err(io_error)?;
+            tags::read_info_list(&mut input, n_bytes, &mut info_list).map_err(io_error)?;
             input.rewind().map_err(io_error)?;
         }
         let mut format = source::new_demuxer(input, name).map_err(|error| match error {
@@ -91,8 +94,11 @@ impl<'s> Stream<'s> {
             }
             error => error,
         })?;
-        let header = Header::read(&mut *format, name, options, &edits, &paddings)?;
+        let mut header = Header::read(&mut *format, name, options, &edits, &paddings)?;
         header.check(limits)?;
+        for (name, value) in info_list {
+            header.info.tags.entry(name).or_insert(value);
+        }
         Ok(Self {
             name: name.to_owned(),
             limits: limits.clone(),
@@ -334,7 +340,7 @@ impl<'s> Stream<'s> {
         } else {
             self.mix.append(&mut self.samples, &self.interleaved, &self.weights);
         }
-        if self.samples.iter().all(|sample| sample.is_finite()) {
+        if not_finite(&self.samples).is_none() {
             return Ok(true);
         }
         self.samples.iter_mut().filter(|sample| !sample.is_finite()).for_each(|sample| *sample = 0.0);

@@ -28,7 +28,7 @@ impl Waveform {
         if sample_rate == 0 {
             return Err(Error::InvalidInput("sample_rate is 0; it must be a number of samples per second".to_owned()));
         }
-        if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
+        if let Some(index) = not_finite(&samples) {
             let value = samples[index];
             return Err(Error::InvalidInput(format!("sample {index} is {value}; every sample must be finite")));
         }
@@ -66,6 +66,15 @@ impl Waveform {
     }
 }
 
+/// Where the first sample that is no number is.
+pub(super) fn not_finite(samples: &[f32]) -> Option<usize> {
+    const CHUNK: usize = 256;
+    // Without a way out at every sample the compiler looks at several at once.
+    let is_whole = |chunk: &[f32]| chunk.iter().fold(true, |is_whole, sample| is_whole & sample.is_finite());
+    let start = CHUNK * samples.chunks(CHUNK).position(|chunk| !is_whole(chunk))?;
+    samples[start..].iter().position(|sample| !sample.is_finite()).map(|index| start + index)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +86,15 @@ mod tests {
         assert!(Waveform::from_samples(vec![0.0], 0).is_err());
         let waveform = Waveform::from_samples(vec![0.5; 8_000], 16_000).unwrap();
         assert!((waveform.duration_s() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_first_sample_that_is_no_number_is_found_wherever_it_is() {
+        for index in [0, 255, 256, 599] {
+            let mut samples = [0.5; 600];
+            (samples[index], samples[599]) = (f32::NAN, f32::INFINITY);
+            assert_eq!(not_finite(&samples), Some(index));
+        }
+        assert_eq!((not_finite(&[0.5; 600]), not_finite(&[])), (None, None));
     }
 }

@@ -67,6 +67,17 @@ def test_samples_are_analysed_as_the_file_is(jfk: analysis.Analysis) -> None:
         _ = found.pitch
 
 
+def test_a_table_writes_times_as_spans() -> None:
+    values = {
+        "duration_s": 11.0,
+        "speech": {"segments_s": [[0.32, 2.27], [3.27, 4.5]], "speech_s": 3.18},
+        "speakers": {"n_speakers": 1, "turns": [{"speaker": 0, "start_s": 0.32, "end_s": 4.5}]},
+    }
+    table = analysis.Analysis.from_dict(values).to_table()
+    assert "segments  0.32 to 2.27, 3.27 to 4.50 s\n" in table
+    assert "turns       1: 0.32 to 4.50\n" in table + "\n"
+
+
 def test_channels_count_in_loudness() -> None:
     samples, rate = violet.load(JFK)
     mono = analyze(samples, ["loudness"], sample_rate=rate).loudness["integrated_lufs"]

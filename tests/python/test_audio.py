@@ -158,6 +158,8 @@ def test_resampling_keeps_shape_and_length() -> None:
         pytest.param(lambda: violet.load("/no/such.wav"), FileNotFoundError, "such", id="missing"),
         pytest.param(lambda: violet.load(JFK, max_duration_s=5), violet.LimitError, "limit", id="long"),
         pytest.param(lambda: violet.load(JFK, start_s=60), ValueError, "ends before", id="past-the-end"),
+        pytest.param(lambda: violet.load(JFK, channel=-1), ValueError, "channel is -1", id="channel"),
+        pytest.param(lambda: violet.encode([0.0], 8_000, dither=-1), ValueError, "dither is -1", id="dither"),
         pytest.param(lambda: violet.stream(JFK, block_s=0), ValueError, "block_s", id="no-block"),
         pytest.param(lambda: violet.encode([1, 2], 8_000), ValueError, "int64", id="integers"),
         pytest.param(lambda: violet.encode(np.zeros((2, 2, 2)), 8_000), ValueError, "shape", id="cube"),
@@ -187,4 +189,8 @@ def test_info_and_convert_commands(tmp_path: Path, capsys: pytest.CaptureFixture
     assert violet.info(tmp_path / "jfk.mp3").duration_s == 11.0
     with pytest.raises(SystemExit):
         main(["convert", str(tmp_path / "jfk.mp3"), str(tmp_path / "jfk.mp3")])
-    assert main(["info", str(DATA / "absent.wav")]) == 1
+    capsys.readouterr()
+    assert main(["info", str(DATA / "absent.wav"), str(JFK)]) == 1
+    printed = capsys.readouterr()
+    assert "absent.wav: No such file" in printed.err
+    assert "16000" in printed.out

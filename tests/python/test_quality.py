@@ -156,3 +156,16 @@ def test_a_missing_model_says_how_to_fetch_it(tmp_path: Path) -> None:
     environment = {"VIOLET_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
     with pytest.raises(models.OfflineError, match="run `violet models fetch distillmos`"):
         models.resolve("distillmos", env=environment)
+
+
+def test_speakers_are_counted_and_their_turns_found(jfk: Samples) -> None:
+    clips = Path(violet.__file__).parent / "data/speech"
+    wizard, cold = (violet.load(clips / name, SAMPLE_RATE)[0] for name in ("wizard.ogg", "cold.m4a"))
+    alone = violet.analyze(jfk, ["speakers"], sample_rate=SAMPLE_RATE).speakers
+    assert alone["n_speakers"] == 1
+    # Where one follows another the change is within a piece, which is no speaker of its own.
+    found = violet.analyze(np.concatenate([wizard, jfk, wizard, cold]), ["speakers"], sample_rate=SAMPLE_RATE).speakers
+    assert [turn["speaker"] for turn in found["turns"]] == [0, 1, 0, 2]
+    assert found["n_speakers"] == 3
+    changes = np.cumsum([len(wizard), len(jfk), len(wizard)]) / SAMPLE_RATE
+    assert [turn["start_s"] for turn in found["turns"][1:]] == pytest.approx(changes, abs=1.0)

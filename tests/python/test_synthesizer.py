@@ -136,6 +136,8 @@ def test_what_cannot_be_said_is_told(joe: Synthesizer) -> None:
             joe.synthesize(text)
     with pytest.raises(ValueError, match=r"speed is 5(.0)?; expected 0.25 to 4"):
         joe.synthesize("Hello.", speed=5)
+    with pytest.raises(ValueError, match=r"seed is -1; expected 0 to 18446744073709551615"):
+        joe.synthesize("Hello.", seed=-1)
     with pytest.raises(ValueError, match='no speaker "anna": the voice has one speaker'):
         joe.synthesize("Hello.", speaker="anna")
     with pytest.raises(TypeError, match="no option pitch; expected some of speed, seed"):
@@ -208,6 +210,8 @@ def test_the_command_speaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["speak", "☃", "-o", str(tmp_path / "none.wav")]) == 1
     assert "nothing in the text can be said" in capsys.readouterr().err
     assert not (tmp_path / "none.wav").exists()
+    assert main(["speak", "<speak>Hi</speak>", "-o", str(path), "--quiet"]) == 0
+    assert "looks like SSML" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["speak", "Hello.", "-o", str(tmp_path / "hello.txt")])
     assert "ends in no known format; expected one of wav, flac, mp3, opus, pcm" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +14,22 @@ BITS: Mapping[str, audio.Bits] = {"16": 16, "24": 24, "float": "float"}
 
 
 def info(argv: Sequence[str]) -> int:
-    """Prints what audio files are."""
+    """Prints what audio files are; 1 if one could not be read."""
+    from violet.cli import describe
+
     parser = argparse.ArgumentParser(prog="violet info", description="What audio files are, from their headers.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     args = parser.parse_args(argv)
+    failures = 0
     for path in args.files:
-        facts = asdict(audio.info(path))
+        try:
+            facts = asdict(audio.info(path))
+        except (OSError, ValueError) as error:
+            # One bad file does not hide what the others are.
+            print(f"violet: error: {describe(error)}", file=sys.stderr)
+            failures += 1
+            continue
         if args.json:
             print(json.dumps({"file": str(path), **facts}, ensure_ascii=False))
             continue
@@ -27,7 +37,7 @@ def info(argv: Sequence[str]) -> int:
         for name, value in (*facts.items(), *((f"tag {key}", text) for key, text in facts["tags"].items())):
             if name != "tags" and value is not None:
                 print(f"  {name:<12} {value:.3f}" if isinstance(value, float) else f"  {name:<12} {value}")
-    return 0
+    return 1 if failures else 0
 
 
 def convert(argv: Sequence[str]) -> int:

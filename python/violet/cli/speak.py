@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 FORMATS = ("wav", "flac", "mp3", "opus", "pcm")
 """Formats that are written; each is also the end of a file's name."""
 
-MAX_SEED = 2**64 - 1
-"""Greatest seed."""
-
 
 def main(argv: Sequence[str]) -> int:
     """Says a text into a file."""
@@ -30,6 +27,11 @@ def main(argv: Sequence[str]) -> int:
     if kind not in FORMATS:
         parser.error(f"{found.output} ends in no known format; expected one of {', '.join(FORMATS)}, or --format")
     text = sys.stdin.read() if found.text == "-" else found.text
+    if not found.ssml and text.lstrip("\ufeff \t\r\n").startswith("<speak"):
+        print(
+            "violet: the text looks like SSML, and its marks are said too; with --ssml they are followed",
+            file=sys.stderr,
+        )
 
     from violet import Synthesizer, _core
 
@@ -111,7 +113,7 @@ def _parser() -> Parser:
         "--phonemizer", choices=("violet", "espeak"), default="violet", help="espeak: an espeak-ng on PATH (violet)"
     )
     parser.add_argument("--speaker", metavar="NAME", help="name or number of the voice's speaker (the first)")
-    parser.add_argument("--seed", type=number(int, 0, MAX_SEED), default=0, metavar="N", help="of the noise (0)")
+    parser.add_argument("--seed", type=number(int, 0, 2**64 - 1), default=0, metavar="N", help="of the noise (0)")
     parser.add_argument("--noise-scale", type=number(float, 0, 4), metavar="X", help="how much the voice varies")
     parser.add_argument("--description", metavar="TEXT", help="how a Parler-TTS voice sounds, in words")
     parser.add_argument("--noise-w", type=number(float, 0, 4), metavar="X", help="how much lengths vary")

@@ -1,13 +1,14 @@
 //! Frames of samples to log mel power.
 
+#![allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
+
 use std::sync::OnceLock;
 
-use ndarray::{ArrayViewMut2, Axis};
-use pulp::Arch;
+use ndarray::{ArrayViewMut1, ArrayViewMut2};
+use pulp::{Arch, Simd, WithSimd};
 
-use super::fourier::{Fourier, LANES, Lanes};
+use super::fourier::{Fourier, MAX_LANES};
 use super::{CHUNK, HOP_LENGTH, N_BINS, N_FFT};
-use crate::audio::dispatch::Once;
 use crate::audio::mel_filters::MelFilter;
 
 /// Smallest power that is told from silence. Source: openai/whisper `audio.py`.
@@ -22,17 +23,14 @@ pub(super) struct Signal<'s> {
 }
 
 impl Signal<'_> {
-    /// The samples of frame `index`, centred on its own.
-    fn frame(&self, index: usize, frame: &mut [f32]) {
-        let start = (index * HOP_LENGTH).checked_sub(N_FFT / 2);
-        let inside = start.and_then(|start| {
-            let start = start.checked_sub(self.first)?;
-            self.samples.get(start..start + N_FFT)
-        });
-        if let Some(samples) = inside {
-            frame.copy_from_slice(samples);
-            return;
-        }
+    /// The samples of frame `index`, centred on its own, where they are there.
+    fn whole_frame(&self, index: usize) -> Option<&[f32; N_FFT]> {
+        let start = (index * HOP_LENGTH).checked_sub(N_FFT / 2)?.checked_sub(self.first)?;
+        self.samples.get(start..)?.first_chunk()
+    }
+
+    /// The samples of a frame at an end, with what is mirrored there.
+    fn edge_frame(&self, index: usize, frame: &mut [f32; N_FFT]) {
         let last = self.n_samples - 1;
         for (offset, value) in frame.iter_mut().enumerate() {
             let position = (index * HOP_LENGTH + offset).abs_diff(N_FFT / 2);
@@ -47,10 +45,10 @@ impl Signal<'_> {
 pub(super) struct Frames {
     window: &'static [f32],
     fourier: Fourier,
-    frame: Vec<f32>,
-    /// Windowed samples of a block of frames, and the power of their bins.
-    samples: Box<[Lanes; N_FFT]>,
-    power: Box<[Lanes; N_BINS]>,
+    /// Frames that reach beyond the samples that are there.
+    edge: Vec<f32>,
+    /// Power of the bins of a block of frames.
+    power: Vec<f32>,
 }
 
 impl Frames {
@@ -58,9 +56,8 @@ impl Frames {
         Self {
             window: hann_window(),
             fourier: Fourier::new(),
-            frame: vec![0.0; N_FFT],
-            samples: Box::new([[0.0; LANES]; N_FFT]),
-            power: Box::new([[0.0; LANES]; N_BINS]),
+            edge: vec![0.0; N_FFT * MAX_LANES],
+            power: vec![0.0; N_BINS * MAX_LANES],
         }
     }
 
@@ -74,66 +71,93 @@ impl Frames {
         mel: &mut ArrayViewMut2<f32>,
     ) -> f32 {
         debug_assert!(mel.ncols() <= CHUNK);
-        let mut maximum = f32::NEG_INFINITY;
-        for (index, mut block) in mel.axis_chunks_iter_mut(Axis(1), LANES).enumerate() {
-            let n_frames = block.ncols();
-            self.take(signal, first + index * LANES, n_frames);
-            let (once, this) = (Once, &mut *self);
-            let target = &mut block;
-            let greatest = Arch::new().dispatch(
-                #[inline(always)]
-                move || {
-                    once.spend();
-                    this.fill(filters, target)
-                },
-            );
-            maximum = greatest[..n_frames].iter().copied().fold(maximum, f32::max);
-        }
-        maximum
+        let rows = mel.rows_mut().into_iter().filter_map(ArrayViewMut1::into_slice).collect::<Vec<_>>();
+        debug_assert_eq!(rows.len(), filters.len(), "rows of mel lie apart");
+        Arch::new().dispatch(Chunk { frames: self, signal, first, filters, rows })
     }
 
-    /// Puts a block's frames side by side.
-    fn take(&mut self, signal: &Signal, first: usize, n_frames: usize) {
-        for lane in 0..LANES {
-            if lane < n_frames {
-                signal.frame(first + lane, &mut self.frame);
-            } else {
-                self.frame.fill(0.0);
-            }
-            for (samples, sample) in self.samples.iter_mut().zip(&self.frame) {
-                samples[lane] = *sample;
-            }
-        }
-    }
-
-    /// The log10 power of a block; returns the greatest of each frame.
-    #[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
+    /// Puts frames side by side, times the window, and their power into `power`. Beyond the first `n_frames` there are
+    /// none: what is found there is not used.
     #[inline(always)]
-    fn fill(&mut self, filters: &[MelFilter], mel: &mut ArrayViewMut2<f32>) -> Lanes {
-        for (samples, weight) in self.samples.iter_mut().zip(self.window) {
-            for sample in samples {
-                *sample *= weight;
+    fn transform<S: Simd>(&mut self, simd: S, signal: &Signal, first: usize, n_frames: usize) {
+        let mut edges = self.edge.as_chunks_mut::<N_FFT>().0.iter_mut();
+        let mut rows = [&[0.0; N_FFT]; MAX_LANES];
+        for (lane, row) in rows.iter_mut().enumerate().take(n_frames.min(S::F32_LANES)) {
+            match (signal.whole_frame(first + lane), edges.next()) {
+                (Some(whole), _) => *row = whole,
+                (None, Some(edge)) => {
+                    signal.edge_frame(first + lane, edge);
+                    *row = edge;
+                }
+                (None, None) => {}
             }
         }
-        self.fourier.power(&self.samples, &mut self.power);
-        let mut greatest = [f32::NEG_INFINITY; LANES];
-        for (filter, mut row) in filters.iter().zip(mel.rows_mut()) {
-            let mut sums = [0.0_f32; LANES];
-            for (weight, power) in filter.weights.iter().zip(&self.power[filter.first..]) {
-                for lane in 0..LANES {
-                    sums[lane] = power[lane].mul_add(*weight, sums[lane]);
+        let values = S::as_mut_simd_f32s(self.fourier.frames::<S>()).0;
+        for (n, (value, weight)) in values.iter_mut().zip(self.window).enumerate().take(N_FFT) {
+            let mut column = [0.0; MAX_LANES];
+            for lane in 0..S::F32_LANES {
+                column[lane] = rows[lane][n];
+            }
+            *value = simd.mul_f32s(S::as_simd_f32s(&column).0[0], simd.splat_f32s(*weight));
+        }
+        if let Some(power) = S::as_mut_simd_f32s(&mut self.power[..N_BINS * S::F32_LANES]).0.first_chunk_mut() {
+            self.fourier.power(simd, power);
+        }
+    }
+}
+
+/// Frames whose rows of `mel` are filled.
+struct Chunk<'c, 's> {
+    frames: &'c mut Frames,
+    signal: &'c Signal<'s>,
+    first: usize,
+    filters: &'c [MelFilter],
+    rows: Vec<&'c mut [f32]>,
+}
+
+impl WithSimd for Chunk<'_, '_> {
+    /// The greatest value.
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) -> f32 {
+        let n_frames = self.rows.first().map_or(0, |row| row.len());
+        for start in (0..n_frames).step_by(S::F32_LANES) {
+            let end = n_frames.min(start + S::F32_LANES);
+            self.frames.transform(simd, self.signal, self.first + start, end - start);
+            let power = S::as_simd_f32s(&self.frames.power).0;
+            for (filter, row) in self.filters.iter().zip(&mut self.rows) {
+                let mut sums = simd.splat_f32s(0.0);
+                for (weight, power) in filter.weights.iter().zip(&power[filter.first..]) {
+                    sums = simd.mul_add_e_f32s(*power, simd.splat_f32s(*weight), sums);
+                }
+                match S::as_mut_simd_f32s(&mut row[start..end]) {
+                    ([whole], _) => *whole = sums,
+                    (_, part) => simd.partial_store_f32s(part, sums),
                 }
             }
-            for lane in 0..LANES {
-                sums[lane] = log10(if sums[lane] > FLOOR { sums[lane] } else { FLOOR });
-                greatest[lane] = if sums[lane] > greatest[lane] { sums[lane] } else { greatest[lane] };
-            }
-            match row.as_slice_mut().and_then(|row| row.first_chunk_mut::<LANES>()) {
-                Some(row) => *row = sums,
-                None => row.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum),
-            }
         }
-        greatest
+        let mut greatest = [f32::NEG_INFINITY; 8];
+        for row in &mut self.rows {
+            let (blocks, rest) = row.as_chunks_mut();
+            for block in blocks {
+                log_powers(block, &mut greatest);
+            }
+            let mut last = [FLOOR; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            log_powers(&mut last, &mut greatest);
+            rest.copy_from_slice(&last[..rest.len()]);
+        }
+        greatest.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+}
+
+/// The log10 of powers, in place, and the greatest of each of them so far.
+#[inline(always)]
+fn log_powers(powers: &mut [f32; 8], greatest: &mut [f32; 8]) {
+    for lane in 0..8 {
+        powers[lane] = log10(if powers[lane] > FLOOR { powers[lane] } else { FLOOR });
+        greatest[lane] = if powers[lane] > greatest[lane] { powers[lane] } else { greatest[lane] };
     }
 }
 
@@ -149,7 +173,6 @@ fn hann_window() -> &'static [f32] {
 /// log10 of a positive, normal number, exact to two units in the last place; unlike `f32::log10` the compiler vectorises it.
 ///
 /// The number is m * 2^e with m in [sqrt(1/2), sqrt(2)); ln m = 2 atanh((m - 1) / (m + 1)) by its series.
-#[allow(clippy::inline_always, reason = "see Frames::fill")]
 #[inline(always)]
 fn log10(x: f32) -> f32 {
     const SQRT_HALF_BITS: u32 = 0x3f35_04f3;

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Result,
+    audio::Once,
     infer::kernels::{gelu, layer_norm},
 };
 
@@ -186,9 +187,11 @@ impl SeparableLayer {
             for (tap, weights) in taps.iter().enumerate() {
                 let Some(from) = (step + tap * self.dilation).checked_sub(before) else { continue };
                 let Some(row) = x.get(from * n..(from + 1) * n) else { continue };
+                let (out, once) = (&mut *out, Once);
                 Arch::new().dispatch(
                     #[inline(always)]
-                    || {
+                    move || {
+                        once.spend();
                         for ((out, weight), value) in out.iter_mut().zip(weights).zip(row) {
                             *out += weight * value;
                         }

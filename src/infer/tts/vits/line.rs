@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::Arch;
 
 use super::conv::Activation;
+use crate::audio::Once;
 
 /// Some rows of a signal, which is zero before its start and behind its end.
 #[derive(Clone, Copy)]
@@ -47,10 +48,11 @@ impl<'a> Rows<'a> {
             Activation::None => out.extend_from_slice(values),
             Activation::Leaky(slope) => {
                 out.resize(zeros + values.len(), 0.0);
-                let out = &mut out[zeros..];
+                let (out, once) = (&mut out[zeros..], Once);
                 Arch::new().dispatch(
                     #[inline(always)]
-                    || {
+                    move || {
+                        once.spend();
                         for (out, value) in out.iter_mut().zip(values) {
                             *out = if *value > 0.0 { *value } else { value * slope };
                         }

@@ -170,7 +170,9 @@ pub(super) fn is_clipped(word: &str) -> bool {
 pub(super) fn read(chunks: &[Chunk<'_>], is_shouted: bool, output: &mut Output) -> usize {
     let chunk = &chunks[0];
     let range = chunk.core_range();
-    if is_address(chunk.core) {
+    if let "w/" | "w/o" = chunk.core {
+        output.word(if chunk.core == "w/" { "with" } else { "without" }, &range);
+    } else if is_address(chunk.core) {
         address(chunk.core, &range, output);
     } else if !(abbreviation(chunks, output) || dotted(chunk.core, &range, output)) {
         compound(chunk.core, &range, is_shouted, output);

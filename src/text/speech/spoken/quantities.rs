@@ -49,8 +49,10 @@ const MONTHS: [(&str, &str); 12] = [
     ("dec", "December"),
 ];
 
+type Unit = (&'static str, &'static str, &'static str);
+
 /// Units: as written, one of them, several.
-const UNITS: [(&str, &str, &str); 52] = [
+const UNITS: [Unit; 82] = [
     ("%", "percent", "percent"),
     ("‰", "per mille", "per mille"),
     ("°", "degree", "degrees"),
@@ -103,6 +105,36 @@ const UNITS: [(&str, &str, &str); 52] = [
     ("m/s", "meter per second", "meters per second"),
     ("m²", "square meter", "square meters"),
     ("km²", "square kilometer", "square kilometers"),
+    ("cm²", "square centimeter", "square centimeters"),
+    ("ft²", "square foot", "square feet"),
+    ("m³", "cubic meter", "cubic meters"),
+    ("cm³", "cubic centimeter", "cubic centimeters"),
+    ("µg", "microgram", "micrograms"),
+    ("µs", "microsecond", "microseconds"),
+    ("μm", "micrometer", "micrometers"),
+    ("μg", "microgram", "micrograms"),
+    ("μs", "microsecond", "microseconds"),
+    ("MW", "megawatt", "megawatts"),
+    ("kWh", "kilowatt hour", "kilowatt hours"),
+    ("mA", "milliamp", "milliamps"),
+    ("mAh", "milliamp hour", "milliamp hours"),
+    ("Ω", "ohm", "ohms"),
+    ("kcal", "kilocalorie", "kilocalories"),
+    ("hPa", "hectopascal", "hectopascals"),
+    ("psi", "pound per square inch", "pounds per square inch"),
+    ("kbps", "kilobit per second", "kilobits per second"),
+    ("Mbps", "megabit per second", "megabits per second"),
+    ("Gbps", "gigabit per second", "gigabits per second"),
+    ("fps", "frame per second", "frames per second"),
+    ("rpm", "revolution per minute", "revolutions per minute"),
+    ("bpm", "beat per minute", "beats per minute"),
+    ("USD", "dollar", "dollars"),
+    ("EUR", "euro", "euros"),
+    ("GBP", "pound", "pounds"),
+    ("JPY", "yen", "yen"),
+    ("CHF", "Swiss franc", "Swiss francs"),
+    ("CNY", "yuan", "yuan"),
+    ("INR", "rupee", "rupees"),
 ];
 
 /// Fractions that are one character.
@@ -128,7 +160,7 @@ pub(super) fn read(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     if !first.core.contains(|c: char| c.is_ascii_digit() || FRACTIONS.iter().any(|row| row.0 == c)) {
         return month_day(chunks, output);
     }
-    let readers = [money, time, telephone, date, ordinal_or_decade, with_fraction, range_of, quantity];
+    let readers = [money, time, telephone, date, ordinal_or_decade, with_fraction, range_of, power, quantity];
     readers.into_iter().find_map(|reader| reader(chunks, output))
 }
 
@@ -247,7 +279,9 @@ fn time(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     }
     let range = range(chunks, used);
     output.words(cardinal(parts[0]), &range);
-    match parts[1..] {
+    // Full minutes need no "and zero seconds".
+    let behind_hour = parts[1..].strip_suffix(&["00"]).filter(|rest| !rest.is_empty()).unwrap_or(&parts[1..]);
+    match *behind_hour {
         [] => {}
         ["00"] => output.words(
             half.is_none().then_some(if parts[0].parse().is_ok_and(|hour: usize| (1..=12).contains(&hour)) {
@@ -338,9 +372,26 @@ fn year_of(text: &str) -> Option<usize> {
     text.parse().ok().filter(|year| text.len() == 4 && is_digits(text) && (1000..2100).contains(year))
 }
 
-/// "2024-01-05", "1/5/2024", "5 January 2024".
+/// "2024-01-05", "1/5/2024", "5 January 2024", and the date and time of ISO 8601: "2024-01-05T14:30:00Z".
 fn date(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let core = chunks[0].core;
+    if let Some((day, clock)) = core.split_once('T').filter(|(day, _)| day.len() == "2024-01-05".len()) {
+        let (clock, zone) = clock.strip_suffix('Z').map_or((clock, None), |clock| (clock, Some("UTC")));
+        let part = |core, start| Chunk { lead: "", core, trail: "", start };
+        let (start, n_pieces) = (chunks[0].core_start(), output.pieces.len());
+        let mut is_read = clock.contains(':') && date(&[part(day, start)], output).is_some();
+        let range = chunks[0].core_range();
+        output.pieces.push(super::Spoken { piece: super::Piece::Pause(','), range: range.clone() });
+        is_read = is_read && time(&[part(clock, start + day.len() + 1)], output).is_some();
+        if !is_read {
+            output.pieces.truncate(n_pieces);
+            return None;
+        }
+        if let Some(zone) = zone {
+            output.letters(zone, &range);
+        }
+        return Some(1);
+    }
     let parts: Vec<&str> = core.split(['-', '/', '.']).collect();
     let one_mark = ['-', '/', '.'].iter().filter(|mark| core.contains(**mark)).count() == 1;
     if let ([a, b, c], true) = (&parts[..], one_mark) {
@@ -472,8 +523,36 @@ fn range_of(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     Some(1)
 }
 
-fn unit(text: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+/// "10^6", "6.02e23", "1e-9".
+fn power(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
+    let (sign, text) = signed(chunks[0].core);
+    let (base, exponent) = text.split_once(['^', 'e', 'E'])?;
+    let (exponent_sign, exponent) = signed(exponent);
+    // "2E5" is a room.
+    let is_code = text.contains('E') && exponent_sign.is_none() && !base.contains('.');
+    if !is_number(base) || !is_digits(exponent) || exponent.len() > 6 || is_code {
+        return None;
+    }
+    let range = chunks[0].core_range();
+    output.words(sign.into_iter().flat_map(str::split_whitespace), &range);
+    output.words(decimal(base), &range);
+    let link: &[&str] = if text.contains('^') { &["to", "the", "power", "of"] } else { &["times", "ten", "to", "the"] };
+    let exponent_sign = exponent_sign.filter(|sign| *sign == "minus");
+    output.words(link.iter().copied().chain(exponent_sign).chain(cardinal(exponent)), &range);
+    Some(1)
+}
+
+fn unit(text: &str) -> Option<&'static Unit> {
     UNITS.iter().find(|unit| unit.0 == text)
+}
+
+/// A unit, and the one that it is counted by: "MB/s".
+fn rate(text: &str) -> Option<(&'static Unit, Option<&'static Unit>)> {
+    if let Some(unit) = unit(text) {
+        return Some((unit, None));
+    }
+    let (counted, by) = text.split_once('/')?;
+    Some((unit(counted)?, Some(unit(by)?)))
 }
 
 /// A number without a unit: four digits of our time are a year.
@@ -481,7 +560,7 @@ fn spoken_number(text: &str) -> Vec<&'static str> {
     year_of(text).filter(|year| *year >= 1100).map_or_else(|| decimal(text), year)
 }
 
-/// A number, with its unit where it has one: "5", "-3.5", "5 km", "20°C", "60%", "3x".
+/// A number, with its unit where it has one: "5", "-3.5", "5 km", "20°C", "60%", "8 MB/s".
 fn quantity(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let (sign, text) = signed(chunks[0].core);
     let (number, glued) = number_prefix(text);
@@ -491,18 +570,19 @@ fn quantity(chunks: &[Chunk<'_>], output: &mut Output) -> Option<usize> {
     let many = number != "1";
     let (unit, used) = if glued.is_empty() {
         // "in" and "m" behind a space are units only where no word can be meant.
-        let next = following(chunks, 1).filter(|next| !matches!(*next, "in" | "s" | "h" | "l" | "\"")).and_then(unit);
+        let next = following(chunks, 1).filter(|next| !matches!(*next, "in" | "s" | "h" | "l" | "\"")).and_then(rate);
         let next = next.filter(|_| year_of(number).is_none() || number.len() != 4 || chunks[1].core.len() > 1);
         (next, 1 + usize::from(next.is_some()))
     } else {
-        (Some(unit(glued)?), 1)
+        (Some(rate(glued)?), 1)
     };
     let range = range(chunks, used);
     output.words(sign.into_iter().flat_map(str::split_whitespace), &range);
     match unit {
-        Some((_, one, several)) => {
+        Some((counted, by)) => {
             output.words(decimal(number), &range);
-            output.words(if many { several } else { one }.split_whitespace(), &range);
+            output.words(if many { counted.2 } else { counted.1 }.split_whitespace(), &range);
+            output.words(by.into_iter().flat_map(|by| ["per"].into_iter().chain(by.1.split_whitespace())), &range);
         }
         None => output.words(if sign.is_none() { spoken_number(number) } else { decimal(number) }, &range),
     }

@@ -43,6 +43,10 @@ fn numbers() {
         ("1.2.3", "one point two point three"),
         ("3 items, 4 boxes", "three items, four boxes"),
         ("x2", "x two"),
+        ("10^6", "ten to the power of six"),
+        ("6.02e23", "six point zero two times ten to the twenty three"),
+        ("1E-9", "one times ten to the minus nine"),
+        ("room 2E5", "room two E five"),
     ]);
 }
 
@@ -60,6 +64,7 @@ fn years_and_dates() {
         ("5 May 1945", "the fifth of May nineteen forty five"),
         ("May 2024", "May twenty twenty four"),
         ("1914–1918", "nineteen fourteen to nineteen eighteen"),
+        ("at 2024-01-05T14:30:00Z.", "at January fifth twenty twenty four, fourteen thirty U.T.C."),
     ]);
 }
 
@@ -73,6 +78,7 @@ fn times() {
         ("7am", "seven a.m"),
         ("16:00", "sixteen hundred"),
         ("1:02:03", "one oh two and three seconds"),
+        ("12:00:00", "twelve o'clock"),
         ("25:00", "twenty five: zero zero"),
     ]);
 }
@@ -109,6 +115,10 @@ fn units_and_fractions() {
         ("3/4", "three quarters"),
         ("5 in the box", "five in the box"),
         ("16GB", "sixteen gigabytes"),
+        ("8 MB/s", "eight megabytes per second"),
+        ("1 mg/l.", "one milligram per liter."),
+        ("100Mbps", "one hundred megabits per second"),
+        ("20 EUR", "twenty euros"),
     ]);
 }
 
@@ -183,6 +193,7 @@ fn signs() {
         ("#1", "number one"),
         ("#tag", "hashtag tag"),
         ("and/or", "and slash or"),
+        ("tea w/o milk, w/ sugar", "tea without milk, with sugar"),
         ("well-known", "well known"),
         ("(yes)", "yes,"),
         ("so — yes", "so, yes"),

@@ -198,8 +198,20 @@ impl<'a> Reader<'a> {
 }
 
 /// The kinds of `say-as` that are understood.
-const SAY_AS: [&str; 9] =
-    ["characters", "spell-out", "digits", "telephone", "cardinal", "number", "ordinal", "date", "time"];
+const SAY_AS: [&str; 12] = [
+    "characters",
+    "spell-out",
+    "digits",
+    "telephone",
+    "cardinal",
+    "number",
+    "ordinal",
+    "fraction",
+    "unit",
+    "currency",
+    "date",
+    "time",
+];
 
 /// A text that is read as `say-as` wants it.
 fn said_as(kind: &str, text: &str) -> String {
