@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _option(arguments: Sequence[str], name: str) -> str | None:
-    """What one of the proxy's own options is set to, by flag, variable or file as the proxy reads them; None if unset."""
+    """What one of the proxy's own options is set to, by flag, variable or file as the proxy reads it; None if unset."""
     for at, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
         if flag == f"--{name}":
