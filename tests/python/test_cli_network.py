@@ -73,8 +73,11 @@ def test_localnet_is_created_filled_and_shown(localnet: dict[str, str], wallets:
 
 
 def test_missing_wallet_and_missing_localnet_say_what_to_do(env: dict[str, str], wallets: list[str]) -> None:
-    done = run("localnet", "register", "--wallet.name", "nobody", *wallets, env=env)
+    # Named by variables, as a neuron's.
+    named = {"BT_WALLET_NAME": "nobody", "BT_WALLET_PATH": wallets[1]}
+    done = run("localnet", "register", env=env | named)
     assert done.returncode == 1
+    assert f"no wallet at {wallets[1]}/nobody/" in done.stderr
     assert "btcli wallet new_coldkey" in done.stderr
     done = run("metagraph", "--subtensor.network", "localnet", env=env)
     assert done.returncode == 1
