@@ -74,7 +74,8 @@ test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package 
 	@set -o pipefail; $(VENV11)/bin/python -m pytest tests/sdk11 2>&1 | tee $(LOGS)/sdk11.log
 	@.ci/tally $(LOGS)/*.log
 
-soak: models $(VENV)/.locked-dev ## A network of 20 miners and 3 validators does 500 tasks, and loses none (minutes)
+soak: models $(VENV)/.locked-dev ## 500 tasks by 20 miners and 3 validators, 300 while proxies are killed: none is lost (minutes)
+	VIOLET_CHAOS_TASKS=300 cargo test --locked $(FULL) --test proxy -- one_of_two_proxies_is_killed
 	@$(RUN)/python -m pytest -m soak -s tests/python/test_soak.py $(ARGS)
 
 docs: models $(VENV)/.locked-docs ## Run the notebook, draw the charts and build the documentation's site into site/

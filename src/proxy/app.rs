@@ -71,6 +71,8 @@ impl App {
         let operator = Operator::open(api_keys, records.as_ref()).await?;
         let notices = Notices::default();
         notices.refresh(records.as_ref()).await?;
+        let trusts = Trusts::default();
+        trusts.keep(records.as_ref(), &[]).await?;
         let door = Door::new(&config);
         let blob_store = homes.blobs().await?;
         let (limit_bytes, retention_ms) = (config.max_upload_bytes, ms(config.retention_s));
@@ -97,7 +99,7 @@ impl App {
             presence: Presence::default(),
             lobby: Lobby::default(),
             notices,
-            trusts: Trusts::default(),
+            trusts,
             operator,
             door,
             webhooks: webhooks::client(config.webhook_addresses)?,

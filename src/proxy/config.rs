@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::admin::Admin;
 use super::door::Networks;
 use super::homes::{BlobsHome, StoreHome};
+use super::log::LogFormat;
 use super::webhooks::Addresses;
 use crate::subnet::task::Terms;
 
@@ -144,6 +145,12 @@ pub(crate) struct Config {
     /// What to log, in the form of `RUST_LOG`.
     #[arg(long, value_name = "FILTER", env = "VIOLET_PROXY_LOG", default_value = "info,symphonia=off", value_parser = log_filter)]
     pub(crate) log: String,
+    /// How a line of the log looks: text for people, or json, an object a line.
+    #[arg(long, value_name = "text|json", env = "VIOLET_PROXY_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// How often a comment keeps a stream of events open that has nothing to say, seconds.
+    #[arg(long, value_name = "S", env = "VIOLET_PROXY_EVENT_HEARTBEAT_S", default_value_t = 15.0, value_parser = heartbeat_s)]
+    pub(crate) event_heartbeat_s: f64,
     /// File to write the URL into once the proxy listens.
     #[arg(long, value_name = "FILE", env = "VIOLET_PROXY_READY_FILE")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -221,6 +228,12 @@ fn duration_s(text: &str) -> Result<f64, String> {
     }
 }
 
+/// At most as long as clients wait for a word.
+fn heartbeat_s(text: &str) -> Result<f64, String> {
+    let seconds = duration_s(text).ok().filter(|seconds| *seconds <= 30.0);
+    seconds.ok_or_else(|| "expected 0.001 to 30 seconds".to_owned())
+}
+
 fn stake(text: &str) -> Result<f64, String> {
     let stake: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     if stake.is_finite() && stake >= 0.0 { Ok(stake) } else { Err("expected a number from 0 up".to_owned()) }
@@ -271,6 +284,8 @@ mod tests {
             ("--max-open-tasks", "0"),
             ("--max-upload-bytes", "0"),
             ("--log", "a=b=c"),
+            ("--log-format", "xml"),
+            ("--event-heartbeat-s", "31"),
             ("--host", "nowhere"),
             ("--webhook-addresses", "private"),
             ("--admin", "8081"),

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::builder::OsStr;
-use clap::{CommandFactory, FromArgMatches};
+use clap::builder::{OsStr, Resettable};
+use clap::{Arg, CommandFactory, FromArgMatches};
 
 use super::config::{Cli, Command};
 
@@ -19,7 +19,7 @@ const COMMANDS: [&str; 2] = ["migrate", "check-config"];
 /// # Errors
 /// Wrong usage, as clap says it; a file that cannot be read, or names what is no option.
 pub(crate) fn parse(argv: Vec<OsString>) -> Result<(Cli, clap::ArgMatches), clap::Error> {
-    let mut command = Cli::command();
+    let mut command = Cli::command().mut_args(without_empty).mut_subcommands(|sub| sub.mut_args(without_empty));
     for name in COMMANDS {
         // Whoever starts the proxy names the file of the reader beside it; these commands do without.
         command = command.mut_subcommand(name, |sub| {
@@ -41,6 +41,12 @@ pub(crate) fn parse(argv: Vec<OsString>) -> Result<(Cli, clap::ArgMatches), clap
         None => Cli::from_arg_matches(&matches)?,
     };
     Ok((cli, matches))
+}
+
+/// The option without its variable where that is empty, which is as good as none.
+fn without_empty(option: Arg) -> Arg {
+    let is_empty = option.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { option.env(Resettable::<OsStr>::Reset) } else { option }
 }
 
 /// The file of `--config`, which has to be known before the rest can be read.
@@ -125,17 +131,19 @@ mod tests {
     }
 
     /// A value of every option that is not its default.
-    const VALUES: [(&str, &str); 34] = [
+    const VALUES: [(&str, &str); 36] = [
         ("admin", "off"),
         ("api_keys", "keys"),
         ("blobs", "gs://bucket"),
         ("commit_s", "1.5"),
         ("credentials", "key.json"),
         ("data_dir", "data"),
+        ("event_heartbeat_s", "10.5"),
         ("grace_s", "2.5"),
         ("host", "0.0.0.0"),
         ("lease_s", "3.5"),
         ("log", "warn"),
+        ("log_format", "json"),
         ("max_duration_s", "4.5"),
         ("max_open_tasks", "11"),
         ("max_upload_bytes", "12"),

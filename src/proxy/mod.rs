@@ -26,6 +26,7 @@ mod identity;
 mod inputs;
 mod languages;
 mod lobby;
+mod log;
 mod metagraph;
 mod metrics;
 mod notices;

@@ -18,7 +18,8 @@ const AT_ONCE: usize = 128;
 /// How often a proxy says that it is at work.
 const PULSE: Duration = Duration::from_secs(5);
 
-/// How often it is looked for what the operator and neurons said to another proxy of the store.
+/// How often verdicts are let count in the store for how far validators are trusted, and how often it is looked for what
+/// the operator and neurons said to another proxy of it.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// How often the metagraph file is looked at and old nonces are forgotten.
@@ -36,11 +37,15 @@ pub(crate) async fn run(app: Arc<App>) {
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = app.shutdown.cancelled() => return,
+            () = app.shutdown.cancelled() => return keep_trust(&app).await,
             _ = tick.tick() => {
                 pass_time(&app, clock::now_ms()).await;
             }
-            _ = look.tick(), if app.store.records().is_shared() => {
+            _ = look.tick() => {
+                keep_trust(&app).await;
+                if !app.store.records().is_shared() {
+                    continue;
+                }
                 if let Err(error) = app.operator.refresh(app.store.records()).await {
                     tracing::warn!(%error, "cannot see what the operator decided; trying again");
                 }
@@ -61,6 +66,16 @@ pub(crate) async fn run(app: Arc<App>) {
                 let _ = tokio::task::spawn_blocking(move || reader.metagraph.refresh()).await;
             }
         }
+    }
+}
+
+/// Stores what the last verdicts say of validators, and looks for what others of the store found.
+async fn keep_trust(app: &App) {
+    if !app.trusts.is_waiting() && !app.store.records().is_shared() {
+        return;
+    }
+    if let Err(error) = app.trusts.keep(app.store.records(), &app.committee()).await {
+        tracing::warn!(%error, "cannot keep how far validators are trusted; trying again");
     }
 }
 

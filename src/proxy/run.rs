@@ -1,6 +1,6 @@
 //! From the command line to a running proxy and to its exit code.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +14,9 @@ use super::auth::api_keys;
 use super::config::{AdminHome, Command, Config};
 use super::homes::Homes;
 use super::identity::Identity;
+use super::log::LogFormat;
 use super::serve::Patience;
-use super::{admin, check_config, config_file, reaper, routes, serve, sweep, webhooks};
+use super::{admin, check_config, config_file, log, reaper, routes, serve, sweep, webhooks};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,6 +34,7 @@ pub fn run(argv: Vec<String>) -> i32 {
             return error.exit_code();
         }
     };
+    let format = cli.config.as_ref().map_or(LogFormat::Text, |config| config.log_format);
     let done = match (cli.command, cli.config) {
         (Some(Command::NewKey { name, api_keys }), _) => new_key(&api_keys, &name),
         (Some(Command::Admin(admin)), _) => admin::run(&admin),
@@ -44,7 +46,7 @@ pub fn run(argv: Vec<String>) -> i32 {
     match done {
         Ok(()) => 0,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "violet-proxy: {error}");
+            log::failed(&error, format);
             1
         }
     }
@@ -84,11 +86,7 @@ fn check_config(config: &Config, matches: &clap::ArgMatches) -> Result<(), Failu
 }
 
 fn start(config: Config) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)?;
-    // A program that embeds the proxy may have its own subscriber.
-    let is_terminal = std::io::stderr().is_terminal();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal);
-    let _ = subscriber.with_writer(std::io::stderr).try_init();
+    log::begin(&config.log, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("violet-proxy").enable_all().build()?;
     let done = runtime.block_on(listen(config));
     // Whatever still runs on a blocking thread is only a read.

@@ -63,6 +63,11 @@ pub(crate) async fn create(
     {
         return Ok((earlier, false));
     }
+    stored(app, task, key).await
+}
+
+/// Stores a new task, unless the same request came at the same time and was first: then the task of that.
+async fn stored(app: &App, task: Task, key: Option<IdempotencyKey>) -> ApiResult<(Arc<Task>, bool)> {
     fault::point("before_insert");
     let owner = task.owner.clone();
     match (app.store.create(task, key.clone(), room(app)).await, &key) {
@@ -122,8 +127,16 @@ pub(crate) async fn wait(
     }
 }
 
-/// Makes a new task of one that ended: the same work on the same input, with as much time.
-pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
+/// Makes a new task of one that ended: the same work on the same input, with as much time. With a key that this owner used
+/// for the same before, the task of then. The flag says whether it is new.
+pub(crate) async fn retry(app: &App, ended: &Task, key: Option<String>) -> ApiResult<(Arc<Task>, bool)> {
+    let body_sha256 = hex::encode(Sha256::digest(format!("retry {}", ended.id)));
+    let key = key.map(|key| IdempotencyKey { owner: ended.owner.clone(), key, body_sha256 });
+    if let Some(key) = &key
+        && let Some(earlier) = earlier(app, key).await?
+    {
+        return Ok((earlier, false));
+    }
     if !ended.state.is_final() {
         let message = format!("the task is {}; it can be retried once it ended", ended.state.as_str());
         return Err(ApiError::conflict("task_open", message));
@@ -144,7 +157,7 @@ pub(crate) async fn retry(app: &App, ended: &Task) -> ApiResult<Arc<Task>> {
         now_ms,
     );
     task.webhook.clone_from(&ended.webhook);
-    app.store.create(task, None, room(app)).await?.ok_or_else(|| queue_full(app, &ended.owner))
+    stored(app, task, key).await
 }
 
 /// Ends a task for its user.

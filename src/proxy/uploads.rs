@@ -10,6 +10,7 @@ use axum::body::Body;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::app::App;
 use super::blobs::{self, About, CONDEMNED_MS, Incoming};
@@ -247,5 +248,6 @@ pub(crate) async fn sweep(app: &App, now_ms: i64, limit: usize) -> ApiResult<usi
 
 /// Takes a part in a task of its own: it is kept even if its sender is gone. The upload as it is then.
 pub(crate) async fn append(app: Arc<App>, upload: Upload, body: Body) -> ApiResult<Upload> {
-    tokio::spawn(async move { upload.append(&app, body).await }).await.map_err(ApiError::internal)?
+    let appending = async move { upload.append(&app, body).await };
+    tokio::spawn(appending.in_current_span()).await.map_err(ApiError::internal)?
 }

@@ -11,12 +11,14 @@ fn states(events: &[Event]) -> Vec<(u64, &str)> {
 
 #[test]
 fn a_task_is_told_from_its_queue_to_its_end() {
-    let network = Network::start(&["--redundancy", "1"]);
+    let network = Network::start(&["--redundancy", "1", "--event-heartbeat-s", "0.2"]);
     let task = network.create_task(&[]);
     let path = format!("/v1/tasks/{}/events", task["id"].as_str().unwrap());
     let mut live = Events::open(network.url(), &path, None);
     let first = live.next().unwrap();
     assert_eq!((first.kind.as_str(), first.id, first.data["state"].as_str()), ("state", Some(1), Some("queued")));
+    // Nobody takes the task: no event is due, and what keeps the stream open is a comment.
+    assert!(live.is_kept_open(), "nothing came for as long as a client waits");
     let miner = &network.miners[0];
     let lease = miner.claim_one(&network.peer, "c");
     miner.heartbeat(&network.peer, &lease, 0.25, "and so").expect(200);

@@ -139,6 +139,17 @@ impl Events {
         }
     }
 
+    /// Whether a comment comes next, as often as a stream without news has to say that it is there.
+    pub(crate) fn is_kept_open(&mut self) -> bool {
+        let lines = std::iter::from_fn(|| {
+            let mut line = String::new();
+            (self.reader.read_line(&mut line).ok()? > 0).then(|| line.trim_end().to_owned())
+        });
+        // Sizes of chunks and blank lines are no field.
+        let fields: Vec<String> = lines.filter(|line| line.contains(':')).take(2).collect();
+        fields.len() == 2 && fields.iter().all(|line| line.starts_with(':'))
+    }
+
     /// The id stands behind the data in some servers and before it in others: take what comes until the blank line.
     fn with_id(&mut self, mut event: Event) -> Event {
         let mut line = String::new();

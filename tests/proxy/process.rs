@@ -2,7 +2,9 @@
 
 use std::process::{Command, Output};
 
-use crate::http::{get, send};
+use serde_json::Value;
+
+use crate::http::{get, send, until};
 use crate::network::{Network, wav};
 
 fn run(args: &[&str]) -> Output {
@@ -36,6 +38,48 @@ fn a_taken_port_is_1_and_one_line() {
     let text = stderr(&output);
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains(&port) && text.contains("--port"), "{text}");
+}
+
+#[test]
+fn the_log_is_json_where_asked_names_requests_and_holds_no_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let key = String::from_utf8(run(&["new-key", "ann", "--api-keys", &path("keys")]).stdout).unwrap();
+    let flags = ["--port", "0", "--metagraph", &path("none"), "--data-dir", &path("data"), "--api-keys", &path("keys")];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
+    command.args(flags).args(["--ready-file", &path("ready"), "--log-format", "json"]);
+    // Only what goes wrong, and of requests everything: their ids do not hang on the first.
+    command.args(["--log", "warn,tower_http=debug"]).stderr(std::fs::File::create(path("log")).unwrap());
+    let mut proxy = command.spawn().unwrap();
+    let url = until("the proxy to listen", || {
+        assert!(proxy.try_wait().unwrap().is_none(), "the proxy ended");
+        std::fs::read_to_string(path("ready")).ok()
+    });
+    let bearer = format!("Bearer {}", key.trim());
+    let headers = [("authorization", bearer.as_str()), ("x-request-id", "the-first")];
+    assert_eq!(send(&url, "GET", "/v1/tasks/none?token=of-the-url", &headers, b"").error(404), "no_such_task");
+
+    // What ends a proxy at its start is a line of the log as well, also where a variable asks for it.
+    let mut second = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
+    let second = second.args(flags).args(["--log", "off"]).env("VIOLET_PROXY_LOG_FORMAT", "json").output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let why: Value = serde_json::from_str(&stderr(&second)).unwrap();
+    assert!(why["message"].as_str().unwrap().contains("used by another proxy"), "{why}");
+
+    assert!(Command::new("kill").args(["-TERM", &proxy.id().to_string()]).status().unwrap().success());
+    assert_eq!(proxy.wait().unwrap().code(), Some(0));
+    let log = std::fs::read_to_string(path("log")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).chain([why]).collect();
+    for line in &lines {
+        assert!(["timestamp", "level", "target", "message"].iter().all(|name| line[name].is_string()), "{line}");
+    }
+    assert!(lines.iter().any(|line| line["level"] == "WARN" && line["path"] == path("none")), "{log}");
+    let of_the_first: Vec<&Value> = lines.iter().filter(|line| line["span"]["request_id"] == "the-first").collect();
+    assert!(!of_the_first.is_empty() && of_the_first.iter().all(|line| line["span"]["path"] == "/v1/tasks/none"));
+    let token = std::fs::read_to_string(path("data/admin.token")).unwrap();
+    for secret in [key.trim(), token.trim(), "of-the-url"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
 }
 
 #[test]
@@ -98,7 +142,12 @@ fn check_config_says_what_is_set_from_where_and_what_is_wrong() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
         let data = dir.path().join("data").to_str().unwrap().to_owned();
         command.args(["check-config", "--config", &config, "--data-dir", &data]).args(flags);
-        command.env("VIOLET_PROXY_REDUNDANCY", "4").env_remove("FIRESTORE_EMULATOR_HOST").output().unwrap()
+        command
+            .env("VIOLET_PROXY_REDUNDANCY", "4")
+            .env("VIOLET_PROXY_TICK_MS", "")
+            .env_remove("FIRESTORE_EMULATOR_HOST")
+            .output()
+            .unwrap()
     };
     let good = check(&["--lease-s", "6"]);
     let said = String::from_utf8_lossy(&good.stdout).into_owned();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::emulators;
-use crate::http::{Events, get, try_send};
+use crate::http::{Events, get, try_send, until};
 use crate::network::{Network, wav};
 use crate::neuron::{Neuron, Peer, transcript};
 
@@ -66,9 +66,18 @@ fn a_task_goes_its_way_through_two_proxies_that_share_nothing_but_the_store() {
     // What a miner said to one, the other knows.
     assert_eq!(miner.get(&two.peer, "/v1/miner/me").expect(200)["draining"], false);
     miner.post(&one.peer, "/v1/miner/drain", &json!({})).expect(200);
-    crate::http::until("the other proxy to know", || {
+    until("the other proxy to know", || {
         let is_draining = miner.get(&two.peer, "/v1/miner/me").expect(200)["draining"] == true;
         is_draining.then_some(())
+    });
+    // One of them saw the verdict come about; what it says of the validators, both know.
+    let trusts = |proxy: &Network| -> Vec<f64> {
+        let network = get(proxy.url(), "/v1/network").expect(200);
+        network["validators"].as_array().unwrap().iter().map(|validator| validator["trust"].as_f64().unwrap()).collect()
+    };
+    until("both proxies to trust alike those who agreed", || {
+        let (of_one, of_two) = (trusts(one), trusts(two));
+        (of_one == of_two && of_two.iter().all(|trust| *trust > 0.5)).then_some(())
     });
 }
 

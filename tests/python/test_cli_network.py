@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from fixtures.waiting import until
 from violet.chain import Metagraph
 from violet.cli.metagraph import Reader
+from violet.cli.proxy import _option, _warn_as_json
 from violet.errors import ChainUnreachableError
 from violet.scoreboard import Scoreboard
 
@@ -71,8 +73,11 @@ def test_localnet_is_created_filled_and_shown(localnet: dict[str, str], wallets:
 
 
 def test_missing_wallet_and_missing_localnet_say_what_to_do(env: dict[str, str], wallets: list[str]) -> None:
-    done = run("localnet", "register", "--wallet.name", "nobody", *wallets, env=env)
+    # Named by variables, as a neuron's.
+    named = {"BT_WALLET_NAME": "nobody", "BT_WALLET_PATH": wallets[1]}
+    done = run("localnet", "register", env=env | named)
     assert done.returncode == 1
+    assert f"no wallet at {wallets[1]}/nobody/" in done.stderr
     assert "btcli wallet new_coldkey" in done.stderr
     done = run("metagraph", "--subtensor.network", "localnet", env=env)
     assert done.returncode == 1
@@ -139,7 +144,10 @@ def test_reader_outlives_a_chain_that_is_away(tmp_path: Path) -> None:
 def proxy(localnet: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """The address of a running `violet proxy`, which is ended with a signal."""
     ready = tmp_path / "ready"
-    flags = ["--subtensor.network", "localnet", "--port", "0", "--data-dir", str(tmp_path / "data")]
+    config = tmp_path / "proxy.toml"
+    # Where its data are, a file of its own says: what is beside it, its metagraph too, belongs to nobody else.
+    config.write_text(f"data_dir = {json.dumps(str(tmp_path / 'data'))}\nlog-format = 'json'\n")
+    flags = ["--subtensor.network", "localnet", "--port", "0", "--config", str(config)]
     command = [
         sys.executable,
         "-m",
@@ -158,7 +166,7 @@ def proxy(localnet: dict[str, str], tmp_path: Path) -> Iterator[str]:
 
 
 def test_proxy_serves_with_a_metagraph_that_follows_the_chain(
-    proxy: str, localnet: dict[str, str], wallets: list[str]
+    proxy: str, localnet: dict[str, str], wallets: list[str], tmp_path: Path
 ) -> None:
     with urllib.request.urlopen(f"{proxy}/readyz", timeout=5) as answer:
         assert answer.status == 200
@@ -168,9 +176,31 @@ def test_proxy_serves_with_a_metagraph_that_follows_the_chain(
             return [validator["hotkey"] for validator in json.load(answer)["validators"]]
 
     assert len(validators()) == 1
+    assert (tmp_path / "data" / "metagraph.json").is_file()
     output("localnet", "register", "--create-wallet", "--wallet.name", "bob", *wallets, env=localnet)
     output("localnet", "stake", "2000", "--wallet.name", "bob", *wallets, env=localnet)
     until(lambda: len(validators()) == 2, "the proxy has heard of the second validator")
+
+
+def test_an_option_of_the_proxy_is_read_as_the_proxy_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "proxy.toml"
+    config.write_text("data-dir = 'of the file'\nlog_format = 'json'\n")
+    monkeypatch.setenv("VIOLET_PROXY_CONFIG", str(config))
+    assert _option([], "data-dir") == "of the file"
+    assert (_option([], "log-format"), _option([], "metagraph")) == ("json", None)
+    monkeypatch.setenv("VIOLET_PROXY_DATA_DIR", "of the variable")
+    assert _option([], "data-dir") == "of the variable"
+    assert _option(["--port", "1", "--data-dir", "of the flag"], "data-dir") == "of the flag"
+    assert _option(["--data-dir=of the flag"], "data-dir") == "of the flag"
+    monkeypatch.setenv("VIOLET_PROXY_DATA_DIR", "")
+    assert _option([], "data-dir") == "of the file", "an empty variable is as good as none"
+
+
+def test_a_line_of_the_reader_is_json_as_the_proxys_are(capsys: pytest.CaptureFixture[str]) -> None:
+    _warn_as_json("metagraph not read: the node is away")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["message"]) == ("WARN", "metagraph not read: the node is away")
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo is not None
 
 
 def test_doctor_finds_wallet_chain_and_proxy_in_order(proxy: str, localnet: dict[str, str], wallets: list[str]) -> None:

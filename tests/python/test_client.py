@@ -138,6 +138,13 @@ async def test_a_busy_proxy_is_asked_again_with_the_same_key(running: Running) -
     keys = [headers["Idempotency-Key"] for _, _, headers, _ in running.proxy.requests]
     assert len(keys) == 3
     assert len(set(keys)) == 1
+    # The same work again is a new task, once.
+    running.proxy.requests, running.proxy.refusals = [], [(503, {"Retry-After": "0"})]
+    again = await running.client.retry("task_1")
+    assert (again.id, running.proxy.paths()) == ("task_1", ["/v1/tasks/task_1/retry"] * 2)
+    of_retry = {headers["Idempotency-Key"] for _, _, headers, _ in running.proxy.requests}
+    assert len(of_retry) == 1
+    assert not of_retry & set(keys)
 
 
 async def test_a_refusal_carries_status_and_code(running: Running) -> None:

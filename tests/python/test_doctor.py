@@ -135,7 +135,8 @@ def test_every_part_has_its_line_and_what_is_broken_its_mend(
     for name in ("BT_NETWORK", "BT_WALLET_NAME", "BT_WALLET_HOTKEY", "VIOLET_PROXY_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VIOLET_LOCALNET", str(tmp_path / "none.sqlite"))
-    flags = ["--subtensor.network", "localnet", "--wallet.name", "nobody", "--wallet.path", str(tmp_path)]
+    monkeypatch.setenv("BT_WALLET_PATH", str(tmp_path))
+    flags = ["--subtensor.network", "localnet", "--wallet.name", "nobody"]
     assert doctor.main([*flags, "--proxy.url", "nowhere", "--json"]) == 1
     found = {line["what"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     wanted = "Python core packages processor memory driver device models disk pip axon wallet registration permit"
@@ -143,6 +144,7 @@ def test_every_part_has_its_line_and_what_is_broken_its_mend(
     broken = {what for what, line in found.items() if line["state"] == "broken"}
     assert broken == {"wallet", "chain", "proxy"}
     assert all(found[what]["mend"] for what in broken)
+    assert str(tmp_path) in found["wallet"]["text"], "where the variable says"
     assert doctor.main([]) in {0, 1}
     shown = capsys.readouterr().out
     assert "chain        not asked: name it with --subtensor.network" in shown

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from violet.chain.ledger import Rules
 from violet.chain.localnet import add_stake, create, default_path, inject, register, show, step
 from violet.chain.rules import MAX_UIDS
 from violet.cli.parsing import Parser, add_debug_flag, number
+from violet.config import ENVIRONMENT
 from violet.wallet import DEFAULT_WALLET_PATH, create_wallet, load_wallet
 
 MAX_SECONDS = 86_400
@@ -137,16 +139,20 @@ class _Action(Parser):
 
 
 def _add_wallet_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wallet.name", dest="wallet_name", default="default", metavar="NAME", help="(default)")
-    parser.add_argument("--wallet.hotkey", dest="wallet_hotkey", default="default", metavar="NAME", help="(default)")
-    parser.add_argument(
-        "--wallet.path",
-        dest="wallet_path",
-        type=Path,
-        default=DEFAULT_WALLET_PATH,
-        metavar="DIR",
-        help=f"({DEFAULT_WALLET_PATH})",
-    )
+    for word, read, unit, default in (
+        ("name", str, "NAME", "default"),
+        ("hotkey", str, "NAME", "default"),
+        ("path", Path, "DIR", str(DEFAULT_WALLET_PATH)),
+    ):
+        variable, _ = ENVIRONMENT[f"wallet_{word}"]
+        parser.add_argument(
+            f"--wallet.{word}",
+            dest=f"wallet_{word}",
+            type=read,
+            default=os.environ.get(variable) or default,
+            metavar=unit,
+            help=f"({default}) [{variable}]",
+        )
 
 
 def _fault(found: argparse.Namespace) -> None:

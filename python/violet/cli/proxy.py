@@ -1,8 +1,12 @@
 """`violet proxy`: the service between users, miners and validators, with the reader of the metagraph beside it."""
 
+import json
+import os
 import sys
 import threading
+import tomllib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from violet import VioletError, _core
@@ -12,6 +16,9 @@ from violet.cli.parsing import Parser, add_debug_flag, add_network_flags, read_n
 
 LOCALNET_MAX_AGE_S = 60
 """Age from which a localnet's metagraph is not trusted, seconds (docs/protocol.md)."""
+
+DATA_DIR = "violet-proxy-data"
+"""Where the proxy keeps its data unless an option says otherwise; its own default."""
 
 STOP_TIMEOUT_S = 2.0
 """How long the reader may take to end; it has nothing to lose."""
@@ -40,25 +47,26 @@ def main(argv: Sequence[str]) -> int:
         print("\noptions of the proxy itself\n", flush=True)
         return _core.run_proxy(["--help"])
     found, rest = parser.parse_known_args(argv)
-    if _has(rest, "--metagraph") or (rest and not rest[0].startswith("-")):
+    if _option(rest, "metagraph") or (rest and not rest[0].startswith("-")):
         # Somebody else keeps the file, or this does not serve at all (admin, new-key, check-config, migrate).
         return _core.run_proxy(rest)
     read_network(parser, found)
-    path = _data_dir(rest) / "metagraph.json"
+    path = Path(_option(rest, "data-dir") or DATA_DIR) / "metagraph.json"
+    say = _warn_as_json if _option(rest, "log-format") == "json" else warn
 
     def open_chain() -> Chain:
         return connect(found.network, found.netuid, None, chain_endpoint=found.chain_endpoint)
 
-    reader = Reader(open_chain, path, interval_s(found.interval, found.network), warn)
+    reader = Reader(open_chain, path, interval_s(found.interval, found.network), say)
     try:
         reader.read()
     except (VioletError, OSError) as error:
         # With an older file the proxy can start; it answers 503 once that is too old.
         if not path.is_file():
             raise
-        warn(f"metagraph not read: {error}; starting with the one in {path}")
+        say(f"metagraph not read: {error}; starting with the one in {path}")
     own = ["--metagraph", str(path)]
-    if found.network == LOCALNET and not _has(rest, "--metagraph-max-age-s"):
+    if found.network == LOCALNET and _option(rest, "metagraph-max-age-s") is None:
         own += ["--metagraph-max-age-s", str(LOCALNET_MAX_AGE_S)]
     thread = threading.Thread(target=reader.run, name="metagraph", daemon=True)
     thread.start()
@@ -70,14 +78,28 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.flush()
 
 
-def _has(arguments: Sequence[str], flag: str) -> bool:
-    return any(argument == flag or argument.startswith(f"{flag}=") for argument in arguments)
+def _option(arguments: Sequence[str], name: str) -> str | None:
+    """What one of the proxy's own options is set to, by flag, variable or file as the proxy reads it; None if unset."""
+    for at, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag == f"--{name}":
+            return value if equals else next(iter(arguments[at + 1 :]), None)
+    variable = os.environ.get(f"VIOLET_PROXY_{name.replace('-', '_').upper()}")
+    if variable or name == "config":
+        return variable or None
+    path = _option(arguments, "config")
+    if path is None:
+        return None
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the proxy says what is wrong with it
+    value = table.get(name, table.get(name.replace("-", "_")))
+    return None if value is None else str(value)
 
 
-def _data_dir(arguments: Sequence[str]) -> Path:
-    """The proxy's directory, where the metagraph file goes as well."""
-    parser = Parser("proxy", "")
-    parser.add_argument("--data-dir", type=Path, default=Path("violet-proxy-data"))
-    found, _ = parser.parse_known_args(arguments)
-    directory: Path = found.data_dir
-    return directory
+def _warn_as_json(text: str) -> None:
+    """One line on standard error in the form of the proxy's own."""
+    timestamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    line = {"timestamp": timestamp, "level": "WARN", "target": "violet.metagraph", "message": text}
+    print(json.dumps(line), file=sys.stderr, flush=True)

@@ -298,6 +298,15 @@ class AsyncClient:
         """Ends a task."""
         return Task.from_json(await self._json("POST", f"/v1/tasks/{quote(task_id)}/cancel"))
 
+    async def retry(self, task_id: str) -> Task:
+        """The same work on the same input again, as a new task; of a task that ended.
+
+        Raises:
+            ProxyError: Among others, 409 `task_open` while the task has not ended.
+        """
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        return Task.from_json(await self._json("POST", f"/v1/tasks/{quote(task_id)}/retry", headers=headers))
+
     async def delete(self, task_id: str) -> None:
         """Erases a task, its input and its answers; one that is still open ends first."""
         await self._bytes("DELETE", f"/v1/tasks/{quote(task_id)}")

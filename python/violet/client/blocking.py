@@ -130,6 +130,10 @@ class Client:
         """See `AsyncClient.cancel`."""
         return self._run(self._client.cancel(task_id))
 
+    def retry(self, task_id: str) -> Task:
+        """See `AsyncClient.retry`."""
+        return self._run(self._client.retry(task_id))
+
     def delete(self, task_id: str) -> None:
         """See `AsyncClient.delete`."""
         self._run(self._client.delete(task_id))

@@ -31,7 +31,9 @@ def main(argv: Sequence[str]) -> int:
         "--wallet.name", dest="wallet_name", metavar="NAME", help="a wallet to look at [BT_WALLET_NAME]"
     )
     parser.add_argument("--wallet.hotkey", dest="wallet_hotkey", metavar="NAME", help="its hotkey [BT_WALLET_HOTKEY]")
-    parser.add_argument("--wallet.path", dest="wallet_path", type=Path, metavar="DIR", help="directory of all wallets")
+    parser.add_argument(
+        "--wallet.path", dest="wallet_path", type=Path, metavar="DIR", help="directory of all wallets [BT_WALLET_PATH]"
+    )
     parser.add_argument("--axon.port", dest="axon_port", type=number(int, 1, 65_535), default=8091, metavar="PORT")
     parser.add_argument("--proxy.url", dest="proxy_url", metavar="URL", help="a proxy to look at [VIOLET_PROXY_URL]")
     parser.add_argument(
@@ -40,11 +42,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_debug_flag(parser)
     found = parser.parse_args(argv)
-    is_chain_named = found.network is not None or found.chain_endpoint is not None or bool(os.environ.get("BT_NETWORK"))
+    env = os.environ
+    is_chain_named = any(
+        (found.network, found.chain_endpoint, env.get("BT_NETWORK"), env.get("BT_SUBTENSOR_CHAIN_ENDPOINT"))
+    )
     read_network(parser, found)
-    found.wallet_name = found.wallet_name or os.environ.get("BT_WALLET_NAME")
-    found.wallet_hotkey = found.wallet_hotkey or os.environ.get("BT_WALLET_HOTKEY")
-    found.proxy_url = found.proxy_url or os.environ.get("VIOLET_PROXY_URL")
+    found.wallet_name = found.wallet_name or env.get("BT_WALLET_NAME")
+    found.wallet_hotkey = found.wallet_hotkey or env.get("BT_WALLET_HOTKEY")
+    found.wallet_path = found.wallet_path or (Path(path).expanduser() if (path := env.get("BT_WALLET_PATH")) else None)
+    found.proxy_url = found.proxy_url or env.get("VIOLET_PROXY_URL")
     is_broken = False
     findings = chain(
         machine.look(found.role, use_network=found.use_network), network.look(found, is_chain_named=is_chain_named)

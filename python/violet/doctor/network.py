@@ -82,8 +82,9 @@ def place(found: argparse.Namespace, metagraph: Metagraph, hotkey: str) -> Itera
     """The hotkey's place on the subnet: registration, permit, stake and axon."""
     is_local = found.network == "localnet"
     coldkey, own = found.wallet_name or "default", found.wallet_hotkey or "default"
-    name = f"--wallet.name {coldkey} --wallet.hotkey {own}"
-    on = f"--netuid {found.netuid} {btcli_flags(network=found.network, name=coldkey, hotkey=own)}"
+    path = found.wallet_path
+    name = f"--wallet.name {coldkey} --wallet.hotkey {own}" + ("" if path is None else f" --wallet.path {path}")
+    on = f"--netuid {found.netuid} {btcli_flags(network=found.network, name=coldkey, hotkey=own, path=path)}"
     neuron = metagraph.by_hotkey.get(Hotkey(hotkey))
     if neuron is None:
         mend = f"violet localnet register {name}" if is_local else f"btcli subnet register {on}"

@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tracing::Instrument;
 
 use super::tasks::owned;
 use crate::proxy::app::App;
@@ -20,9 +21,6 @@ use crate::subnet::task::{TaskId, TaskState};
 
 /// Events that a slow reader may be behind before the feed waits for it.
 const EVENT_BUFFER: usize = 16;
-
-/// How often a comment keeps a stream open.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How often a waiting task's place in the queue is looked at.
 const QUEUE_LOOK: Duration = Duration::from_secs(1);
@@ -40,12 +38,18 @@ pub(super) async fn watch(
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     let last = last.unwrap_or_else(|| task.last_event.saturating_sub(1));
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER);
-    tokio::spawn(feed(app, task.id.clone(), last, sender));
+    let keep_alive = keep_alive(&app);
+    tokio::spawn(feed(app, task.id.clone(), last, sender).in_current_span());
     let stream = ReceiverStream::new(receiver);
     Ok((
         [(header::CACHE_CONTROL, "no-cache"), (HeaderName::from_static("x-accel-buffering"), "no")],
-        Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)),
+        Sse::new(stream).keep_alive(keep_alive),
     ))
+}
+
+/// Comments that keep a stream open which has nothing to say.
+pub(super) fn keep_alive(app: &App) -> KeepAlive {
+    KeepAlive::new().interval(Duration::from_secs_f64(app.config.event_heartbeat_s))
 }
 
 type Sender = mpsc::Sender<Result<Event, Infallible>>;

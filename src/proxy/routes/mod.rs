@@ -122,8 +122,9 @@ fn drop_long_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B
 
 fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    // The query is left out: it may hold a signature.
-    tracing::info_span!("request", id, method = %request.method(), path = request.uri().path())
+    // The query is left out: it may hold a signature. As severe as can be: a filter that leaves warnings alone must not
+    // take the id from them.
+    tracing::error_span!("request", request_id = id, method = %request.method(), path = request.uri().path())
 }
 
 #[derive(Clone)]

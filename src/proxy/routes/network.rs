@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use crate::proxy::app::App;
@@ -14,8 +16,11 @@ use crate::proxy::store::MinerRow;
 use crate::subnet::assign::NEWCOMER_QUALITY;
 use crate::subnet::task::{Hotkey, TaskState};
 
+/// How long anybody may keep it: many who look at one moment ask once.
+const KEEP: &str = "public, max-age=1";
+
 /// The proxy, its queue, and the neurons.
-pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> {
+pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<impl IntoResponse> {
     let metagraph = app.metagraph.last();
     let board = app.store.board();
     let rows = app.store.records().miners().await?;
@@ -55,7 +60,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
             })
         })
         .collect();
-    Ok(Json(json!({
+    let network = json!({
         "proxy": {"hotkey": app.identity.hotkey, "version": env!("CARGO_PKG_VERSION")},
         "netuid": metagraph.as_ref().map(|m| m.netuid), "network": metagraph.as_ref().map(|m| m.network.as_str()),
         "block": metagraph.as_ref().map(|m| m.block), "synced_at_ms": metagraph.as_ref().map(|m| m.synced_at_ms),
@@ -65,5 +70,6 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> ApiResult<Json<Value>> 
         },
         "lately": app.store.lately().summary(),
         "miners": miners, "validators": validators,
-    })))
+    });
+    Ok(([(header::CACHE_CONTROL, KEEP)], Json(network)))
 }

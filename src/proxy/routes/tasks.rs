@@ -60,9 +60,14 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Api
         }
     };
     let (task, is_new) = work::create(&app, owner, options, probed, key).await?;
+    made(&app, &task, is_new).await
+}
+
+/// The answer to whoever made a task, or made it before.
+async fn made(app: &App, task: &Task, is_new: bool) -> ApiResult<Response> {
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/tasks/{}", task.id);
-    Ok((status, [(header::LOCATION, location)], Json(views::task(&app, &task).await?)).into_response())
+    Ok((status, [(header::LOCATION, location)], Json(views::task(app, task).await?)).into_response())
 }
 
 async fn from_multipart(app: &App, owner: &str, request: Request) -> ApiResult<(TaskOptions, Probed)> {
@@ -255,9 +260,8 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, Name(id): Name, headers:
 /// The same work again, as a task of its own.
 pub(super) async fn retry(State(app): State<Arc<App>>, Name(id): Name, headers: HeaderMap) -> ApiResult<Response> {
     let ended = owned(&app, &headers, id).await?;
-    let task = work::retry(&app, &ended).await?;
-    let location = [(header::LOCATION, format!("/v1/tasks/{}", task.id))];
-    Ok((StatusCode::CREATED, location, Json(views::task(&app, &task).await?)).into_response())
+    let (task, is_new) = work::retry(&app, &ended, idempotency_key(&headers)?).await?;
+    made(&app, &task, is_new).await
 }
 
 /// The task, if it belongs to the user who asks.

@@ -1,5 +1,7 @@
 //! The page for people: `/` and what it is made of, compiled in.
 
+use std::sync::OnceLock;
+
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -16,14 +18,36 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// A file that is compiled in.
+struct File {
+    bytes: &'static [u8],
+    /// Its hash, from when it was first asked for.
+    etag: OnceLock<String>,
+}
+
+impl File {
+    const fn new(bytes: &'static [u8]) -> Self {
+        Self { bytes, etag: OnceLock::new() }
+    }
+
+    fn etag(&self) -> &str {
+        self.etag.get_or_init(|| format!("\"{}\"", hex::encode(Sha256::digest(self.bytes))))
+    }
+}
+
+static INDEX: File = File::new(include_bytes!("../web/index.html"));
+static DOCS: File = File::new(include_bytes!("../web/docs.html"));
+static WORKER: File = File::new(include_bytes!("../web/sw.js"));
+static OPENAPI: File = File::new(include_bytes!("../../../docs/openapi.json"));
+
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
-        [$(($name, include_bytes!(concat!("../web/", $name)).as_slice())),*]
+        [$(($name, File::new(include_bytes!(concat!("../web/", $name))))),*]
     };
 }
 
 /// The files below `/web/`.
-const FILES: [(&str, &[u8]); 31] = files![
+static FILES: [(&str, File); 31] = files![
     "api.js",
     "app.css",
     "app.js",
@@ -59,22 +83,22 @@ const FILES: [(&str, &[u8]); 31] = files![
 
 /// The page.
 pub(super) async fn index(headers: HeaderMap) -> Response {
-    document(&headers, HTML, include_bytes!("../web/index.html"))
+    document(&headers, HTML, &INDEX)
 }
 
 /// The page of the API.
 pub(super) async fn docs(headers: HeaderMap) -> Response {
-    document(&headers, HTML, include_bytes!("../web/docs.html"))
+    document(&headers, HTML, &DOCS)
 }
 
 /// The worker that keeps the page's shell; it lies at the root because it may serve only what lies below it.
 pub(super) async fn worker(headers: HeaderMap) -> Response {
-    document(&headers, JAVASCRIPT, include_bytes!("../web/sw.js"))
+    document(&headers, JAVASCRIPT, &WORKER)
 }
 
 /// One of the page's files.
 pub(super) async fn asset(method: Method, uri: Uri, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let Some((_, bytes)) = FILES.iter().find(|(known, _)| *known == name) else {
+    let Some((_, found)) = FILES.iter().find(|(known, _)| *known == name) else {
         return no_route(method, uri).await.into_response();
     };
     let media_type = match name.rsplit('.').next() {
@@ -84,36 +108,36 @@ pub(super) async fn asset(method: Method, uri: Uri, Path(name): Path<String>, he
         Some("png") => "image/png",
         _ => "application/manifest+json",
     };
-    file(&headers, media_type, bytes)
+    answer(&headers, media_type, found)
 }
 
 /// The routes as `OpenAPI` 3.1; `tests/proxy/openapi.rs` holds the document against the router.
 pub(super) async fn openapi(headers: HeaderMap) -> Response {
-    file(&headers, "application/json", include_bytes!("../../../docs/openapi.json"))
+    answer(&headers, "application/json", &OPENAPI)
 }
 
 /// What a browser opens or runs by itself, with what it may do; what a page loads is ruled by that page.
-fn document(asked: &HeaderMap, media_type: &'static str, bytes: &'static [u8]) -> Response {
+fn document(asked: &HeaderMap, media_type: &'static str, file: &'static File) -> Response {
     let rules = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("permissions-policy"), "microphone=(self), camera=(), geolocation=()"),
     ];
-    (rules, file(asked, media_type, bytes)).into_response()
+    (rules, answer(asked, media_type, file)).into_response()
 }
 
 /// A file, unless the browser has it: the page and then its worker ask for the same ones.
-fn file(asked: &HeaderMap, media_type: &'static str, bytes: &'static [u8]) -> Response {
-    let etag = format!("\"{}\"", hex::encode(Sha256::digest(bytes)));
+fn answer(asked: &HeaderMap, media_type: &'static str, file: &'static File) -> Response {
+    let etag = file.etag();
     let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let is_known = known.is_some_and(|tags| names(tags, &etag));
+    let is_known = known.is_some_and(|tags| names(tags, etag));
     // Asked for at every visit: a new version of the proxy has a new page, and its files belong together.
-    let common = [(header::ETAG, etag), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    let common = [(header::ETAG, etag), (header::CACHE_CONTROL, "no-cache")];
     if is_known {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
     let own = [(header::CONTENT_TYPE, media_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (common, own, bytes).into_response()
+    (common, own, file.bytes).into_response()
 }
 
 #[cfg(test)]

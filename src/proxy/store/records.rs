@@ -93,6 +93,8 @@ pub(crate) enum EntryKind {
     Drain,
     /// How a validator found the miners.
     Report,
+    /// How far the validators are trusted.
+    Trust,
 }
 
 impl EntryKind {
@@ -106,6 +108,7 @@ impl EntryKind {
             Self::Upload => "upload",
             Self::Drain => "drain",
             Self::Report => "report",
+            Self::Trust => "trust",
         }
     }
 }

@@ -26,7 +26,9 @@ async fn a_miner_gets_no_more_work_than_validators_saw_it_do() {
     let second = if first == 2 { 0 } else { claim("second", 20).await };
     assert_eq!(first + second, 2);
     assert_eq!(claim("third", 1).await, 0, "it declares 8 and does 2");
-    let network = bench.get("/v1/network").await.json();
+    let network = bench.get("/v1/network").await;
+    assert_eq!(network.headers["cache-control"], "public, max-age=1");
+    let network = network.json();
     assert_eq!(network["miners"][0]["checked"], json!({"answers": 0.9, "capacity": 2}));
     let about = json!({"kinds": ["transcription"], "capacity": 8}).to_string().into_bytes();
     let me = bench.signed(&miner, "/v1/miner/register", about).await.json();

@@ -45,7 +45,7 @@ async fn a_blob_that_is_named_again_before_it_goes_stays() {
     let later = clock::now_ms() + 3_660_000;
     let sweep = async |at_ms| sweep::sweep(&bench.app, at_ms).await.unwrap();
     assert_eq!(sweep(later).await, Swept { tasks: 1, uploads: 0, blobs: 0 });
-    let again = tasks::retry(&bench.app, &read).await.unwrap();
+    let (again, _) = tasks::retry(&bench.app, &read, None).await.unwrap();
     assert_eq!(sweep(later + 301_000).await, Swept::default());
     let blob = bench.dir.path().join("data/blobs").join(&again.input.sha256);
     assert!(blob.exists());

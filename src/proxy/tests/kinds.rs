@@ -157,6 +157,18 @@ async fn what_a_user_notes_stays_with_the_task_and_its_retry() {
     assert_eq!(post("cancel").await.status, StatusCode::OK);
     let again = post("retry").await;
     assert_eq!(again.status, StatusCode::CREATED);
+    // Asked for twice under one key, it is one task; the key of a retry is that of nothing else.
+    let retry = async |key: &str, of: &str| {
+        let request = Request::post(format!("/v1/tasks/{of}/retry")).header("idempotency-key", key);
+        bench.send(request.body(Body::empty()).unwrap()).await
+    };
+    let (of, id) = (task["id"].as_str().unwrap(), |answer: &Answer| answer.json()["id"].clone());
+    let (once, twice) = (retry("k", of).await, retry("k", of).await);
+    assert_eq!((once.status, twice.status), (StatusCode::CREATED, StatusCode::OK));
+    assert!(id(&once) == id(&twice) && id(&once) != id(&again));
+    assert_ne!(id(&retry("other", of).await), id(&once));
+    let other = json_task(&bench, json!({"kind": "synthesis", "input": {"text": "Other."}})).await.json();
+    assert_eq!(retry("k", other["id"].as_str().unwrap()).await.error(), code("idempotency_mismatch", 422));
     let again = again.json();
     assert_ne!(again["id"], task["id"]);
     for member in ["kind", "options", "input", "metadata", "priority", "redundancy"] {

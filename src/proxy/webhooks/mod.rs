@@ -153,7 +153,7 @@ async fn take(app: &App, entry: Entry) -> Option<(Entry, Delivery)> {
     let delivery: Delivery = match serde_json::from_str(&entry.record) {
         Ok(delivery) => delivery,
         Err(error) => {
-            tracing::error!(%error, message = entry.name, "a stored message cannot be read; it is given up");
+            tracing::error!(%error, delivery = entry.name, "a stored message cannot be read; it is given up");
             end(app, &entry).await;
             return None;
         }
@@ -190,7 +190,7 @@ async fn deliver(app: &App, entry: Entry, delivery: Delivery) {
     counter!("violet_webhook_attempts_total", "outcome" => outcome).increment(1);
     let attempts = delivery.attempts + 1;
     if outcome == "failed" && attempts < TRIES {
-        tracing::info!(message = entry.name, attempts, why, "a webhook was not delivered; trying again");
+        tracing::info!(delivery = entry.name, attempts, why, "a webhook was not delivered; trying again");
         let record = json!({"event": delivery.event, "attempts": attempts}).to_string();
         let due_ms = clock::now_ms() + pause_ms(ms(app.config.webhook_retry_s), attempts);
         let later = Entry { version: entry.version + 1, due_ms, record, ..entry };
@@ -200,7 +200,7 @@ async fn deliver(app: &App, entry: Entry, delivery: Delivery) {
         return;
     }
     if outcome != "delivered" {
-        tracing::warn!(message = entry.name, attempts, why, "a webhook was given up");
+        tracing::warn!(delivery = entry.name, attempts, why, "a webhook was given up");
     }
     fault::point("before_webhook_ack");
     end(app, &entry).await;

@@ -249,7 +249,7 @@ impl Task {
         self.refuse_if_final()?;
         for slot in self.slots.iter_mut().filter(|slot| slot.submission.is_none()) {
             slot.attempts = 0;
-            slot.reopen("the operator took the lease back", now_ms);
+            slot.reopen("the operator queued the task again", now_ms);
         }
         self.deferrals.clear();
         self.derive_state();

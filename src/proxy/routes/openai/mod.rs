@@ -10,16 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tracing::Instrument;
 
 pub(super) use models::{model, models, voices};
 pub(super) use speech::speak;
 pub(super) use transcriptions::{transcribe, translate};
 
+use super::events::keep_alive;
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::{clock, tasks as work};
@@ -30,9 +32,6 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Events that a slow reader may be behind before the feed waits for it.
 const EVENT_BUFFER: usize = 16;
-
-/// How often a comment keeps a stream open.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Waits for the first answer; ends the task if the client goes away before.
 async fn first_answer(app: &Arc<App>, id: &TaskId, deadline_ms: i64) -> ApiResult<Arc<Task>> {
@@ -85,11 +84,12 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(id) = self.id.take() {
             let app = Arc::clone(&self.app);
-            tokio::spawn(async move {
+            let cancel = async move {
                 if let Err(error) = work::cancel(&app, &id).await {
                     tracing::debug!(task = %id, ?error, "a task that nobody waits for could not be cancelled");
                 }
-            });
+            };
+            tokio::spawn(cancel.in_current_span());
         }
     }
 }
@@ -112,9 +112,9 @@ impl Events {
 }
 
 /// A stream of server-sent events, and where they are put in.
-fn event_stream() -> (Events, Response) {
+fn event_stream(app: &App) -> (Events, Response) {
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER);
-    let stream = Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    let stream = Sse::new(ReceiverStream::new(receiver)).keep_alive(keep_alive(app));
     let headers = [(header::CACHE_CONTROL, "no-cache"), (HeaderName::from_static("x-accel-buffering"), "no")];
     (Events(sender), (headers, stream).into_response())
 }

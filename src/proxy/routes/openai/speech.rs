@@ -86,7 +86,7 @@ pub(in crate::proxy::routes) async fn speak(State(app): State<Arc<App>>, request
     let task = first_answer(&app, &task.id, task.deadline_ms).await?;
     let audio = converted(&app, output(&task)?, &format).await?;
     if is_event_stream {
-        return Ok(events(audio, text.chars().count()));
+        return Ok(events(&app, audio, text.chars().count()));
     }
     Ok(([(header::CONTENT_TYPE, media_type(&format))], audio).into_response())
 }
@@ -114,8 +114,8 @@ fn here(app: &App, name: String) -> Option<String> {
 }
 
 /// The audio as OpenAI's events.
-fn events(audio: Vec<u8>, n_characters: usize) -> Response {
-    let (events, response) = event_stream();
+fn events(app: &App, audio: Vec<u8>, n_characters: usize) -> Response {
+    let (events, response) = event_stream(app);
     tokio::spawn(async move {
         for chunk in audio.chunks(EVENT_BYTES) {
             let audio = BASE64_STANDARD.encode(chunk);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use serde_json::json;
+use tracing::Instrument;
 
 use super::transcriptions::Usage;
 use super::{CancelOnDrop, Events, LOOK, event_stream};
@@ -15,9 +16,9 @@ use crate::text::transcript::Transcript;
 
 /// The events of a task until its first answer.
 pub(super) fn stream(app: Arc<App>, task: &Task) -> Response {
-    let (events, response) = event_stream();
+    let (events, response) = event_stream(&app);
     let (id, deadline_ms) = (task.id.clone(), task.deadline_ms);
-    tokio::spawn(async move {
+    let feeding = async move {
         let mut guard = CancelOnDrop::new(&app, &id);
         tokio::select! {
             fed = feed(&app, &id, deadline_ms, &events, &mut guard) => if let Err(error) = fed {
@@ -26,7 +27,8 @@ pub(super) fn stream(app: Arc<App>, task: &Task) -> Response {
             // The guard ends the task: nobody reads its text.
             () = events.0.closed() => {}
         }
-    });
+    };
+    tokio::spawn(feeding.in_current_span());
     response
 }
 
