@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage, 130 stopped by Ctrl-C.
 """
 
+import difflib
 import importlib
 import os
 import re
@@ -90,7 +91,9 @@ def _run(arguments: list[str]) -> int:
         print(f"violet {__version__}")
         return 0
     if name not in COMMANDS:
-        print(f"violet: error: no command {name!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+        print(f"violet: error: no command {name!r}; {hint}", file=sys.stderr)
         return USAGE
     code: int = importlib.import_module(COMMANDS[name][0]).main(rest)
     return code
