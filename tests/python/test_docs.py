@@ -24,6 +24,7 @@ SOURCES = "".join(
     for path in sorted((ROOT / folder).rglob(pattern))
     if path.is_file() and path.suffix != ".pyc"
 )
+TOOLS = [ROOT / "Makefile", *(ROOT / "tests").rglob("*.rs"), *(ROOT / "tests/python").rglob("*.py")]
 
 
 @pytest.mark.parametrize("page", ["docs/scoring.md", "docs/rewards.md"])
@@ -124,17 +125,28 @@ def test_every_variable_and_every_command_is_explained() -> None:
         read |= set(re.findall(environment, path.read_text(encoding="utf-8")))
     assert len(read) > 15
     assert sorted(variable for variable in read if variable not in told) == []
+    # And what the pages name exists: in Python, in the proxy's program, or in what builds and tests them.
+    known = SOURCES + proxy_help() + "".join(path.read_text(encoding="utf-8") for path in TOOLS)
+    named = set(re.findall(r"\b(?:VIOLET|BT|WANDB|HF)_[A-Z_]*[A-Z]\b(?!_)", told))
+    assert sorted(variable for variable in named if variable not in known) == []
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", readme)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub, and the site, name them in links."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def test_every_link_between_files_leads_somewhere() -> None:
     lost = []
     for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
-            # Pages that are made when the site is built.
-            if not (page.parent / target).exists() and target not in {"research.md", "reference/http.md"}:
-                lost.append(f"{page.name}: {target}")
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")):
+            file = page.parent / target if target else page
+            if not file.exists() or (anchor and anchor not in anchors(file)):
+                lost.append(f"{page.name}: {target}#{anchor}")
     assert lost == []
 
 
