@@ -69,7 +69,7 @@ export function job(name, { begin, task: known, audio = null, request = null, ki
       result.replaceChildren(view.element);
     }
     const isOther = shown !== response;
-    state.replaceChildren(badge(task), ...(isOther ? [" Validators prefer another answer; open the link of this task to see it. Yours is kept."] : []));
+    state.replaceChildren(badge(task), ...(isOther ? [" Validators prefer another answer. Open this task's link to see it; the one shown here stays."] : []));
     const open = new Set([...more.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
     more.replaceChildren(...[steps.length > 1 ? timeline(steps) : null, details(task), request ? snippets(kind, name, request) : null].filter(Boolean));
     for (const summary of more.querySelectorAll("summary")) summary.parentElement.open = open.has(summary.textContent);
