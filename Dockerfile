@@ -31,8 +31,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && pip uninstall --yes maturin
 
 FROM python:${PYTHON}-slim-bookworm AS runtime
-RUN useradd --uid 10001 --create-home --home-dir /data --shell /usr/sbin/nologin violet
-# Wallets, models and state live below /data, which is a volume; nothing else is written.
+# Wallets, models and state live below /data, which is a volume; nothing else is written. A volume that is mounted on one of
+# the folders takes its owner from the image; where the folder was missing there, it would be root's.
+RUN useradd --uid 10001 --create-home --home-dir /data --shell /usr/sbin/nologin violet \
+    && install --directory --owner=violet --group=violet /data/chain /data/models /data/proxy /data/state /data/wallets
 ENV PATH=/opt/violet/bin:$PATH PYTHONUNBUFFERED=1 HOME=/data \
     VIOLET_CACHE=/data/models XDG_DATA_HOME=/data/state BT_WALLET_PATH=/data/wallets VIOLET_PROXY_DATA_DIR=/data/proxy
 WORKDIR /data

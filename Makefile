@@ -141,7 +141,9 @@ UV_LOCK := --universal --python-version 3.12 --generate-hashes --no-emit-index-u
 clean: ## Remove what these commands made here (models stay in the user's cache)
 	rm -rf $(VENV) $(VENV11) .venv-bench target dist site python/violet/*.so .pytest_cache .mypy_cache .ruff_cache
 
+# What is missing to compile is said first, not after minutes of installing.
 $(VENV)/.interpreter:
+	@.ci/check-rust
 	@python="$$(.ci/find-python)" && echo "== Python: $$python" && rm -rf $(VENV) \
 		&& "$$python" -m venv $(VENV) && echo "$$python" > $@
 

@@ -36,6 +36,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Links to the notebook lead to its page here, and on GitHub to the notebook; called by mkdocs."""
+    return markdown.replace("](research.ipynb)", "](research.md)")
+
+
 def cells(notebook: Mapping[str, Any]) -> Iterator[str]:
     """A notebook as Markdown: its code, and what it printed."""
     yield "*This page is the notebook `docs/research.ipynb`, with the numbers of its last run.*\n"

@@ -77,7 +77,9 @@ def test_import_and_version_load_neither_the_sdk_nor_a_server() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        pytest.param(["transcrib"], 2, ["'transcrib'", "transcribe"], id="unknown-command"),
+        pytest.param(["transcrib"], 2, ["'transcrib'", "did you mean transcribe?"], id="unknown-command"),
+        pytest.param(["frobnicate"], 2, ["'frobnicate'", "transcribe", "doctor"], id="command-like-no-other"),
+        pytest.param(["submit", "a", "--output", "b"], 2, ["--output needs --watch"], id="answer-without-waiting"),
         pytest.param(["score", "a"], 2, ["HYP"], id="missing-argument"),
         pytest.param(["score", "a", "b", "--jsn"], 2, ["--jsn"], id="unknown-flag"),
         pytest.param(["transcribe", "a", "--temperature", "3"], 2, ["'3'", "from 0 to 2"], id="out-of-range"),
@@ -230,7 +232,7 @@ def test_other_shells_get_every_command(capsys: pytest.CaptureFixture[str]) -> N
     assert all(f" -a {name} -d " in fish for name in COMMANDS)
     assert "-l format -d" in fish
     assert completion.main(["zsh"]) == 0
-    assert capsys.readouterr().out.startswith("autoload -U +X bashcompinit")
+    assert "\nautoload -U +X bashcompinit && bashcompinit\n" in capsys.readouterr().out
     assert_one_line_error(run("completion", "tcsh"), 2, "'tcsh'", "bash")
 
 

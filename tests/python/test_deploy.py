@@ -176,10 +176,26 @@ def test_a_containers_health_is_the_word_of_its_role(status: int, code: int) -> 
 
 def test_what_a_container_keeps_is_in_a_volume() -> None:
     volumes = set(COMPOSE["volumes"])
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    made = re.search(r"install --directory --owner=violet --group=violet (.+)$", dockerfile, re.MULTILINE)
+    assert made is not None
+    # A new volume takes the owner of its folder in the image; one that is not there would be root's.
+    writable = {"/data", *made[1].split()}
     for service in COMPOSE["services"].values():
         for mount in service["volumes"]:
             source = mount.split(":")[0]
             assert source in volumes or source.startswith("${WALLETS"), mount
+            assert source not in volumes or mount.split(":")[1] in writable, mount
+
+
+def test_the_commands_of_the_networks_documentation_find_the_package() -> None:
+    # All that pip does of `pip install -r requirements.txt`, which is `pip install -e .`, short of compiling.
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-deps", "--no-build-isolation"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        [*command, "-r", "requirements.txt"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert f"Would install violet-{_core.__version__}" in run.stdout, run.stderr
 
 
 def families(metrics: NeuronMetrics) -> set[str]:

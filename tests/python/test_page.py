@@ -215,7 +215,7 @@ def test_long_recording_is_followed_live_then_played_searched_edited_and_kept(vi
     seen = page.evaluate("() => ({ partial: [...seen.partial], state: [...seen.state] })")
     assert any("country" in text for text in seen["partial"]), seen
     assert any(re.fullmatch(r"uploading \d+ %", text) for text in seen["state"]), seen
-    assert any(text.startswith("a miner works on it") for text in seen["state"]), seen
+    assert any(text.startswith("a miner is working on it") for text in seen["state"]), seen
 
     # The word that is said is lit; a click on a word seeks there.
     word = card.locator(".word", has_text="country").first

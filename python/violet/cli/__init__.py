@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed (one line says why), 2 wrong usage, 130 stopped by Ctrl-C.
 """
 
+import difflib
 import importlib
 import os
 import re
@@ -12,27 +13,27 @@ from collections.abc import Mapping, Sequence
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "transcribe": ("violet.cli.transcribe", "speech to text on this machine"),
     "speak": ("violet.cli.speak", "text to speech on this machine"),
-    "voices": ("violet.cli.voices", "the voices that are known by name"),
-    "info": ("violet.cli.info", "what audio files are: length, rate, channels, codec, tags"),
-    "convert": ("violet.cli.convert", "write the audio of a file as wav, flac, opus or mp3"),
+    "voices": ("violet.cli.voices", "the voices known by name"),
+    "info": ("violet.cli.info", "what an audio file is: length, rate, channels, codec, tags"),
+    "convert": ("violet.cli.convert", "convert audio to wav, flac, opus or mp3"),
     "analyze": ("violet.cli.analyze", "what a recording is like: levels, loudness, pitch, spectrum, speech"),
     "score": ("violet.cli.score", "word and character error rates of transcripts"),
     "models": ("violet.cli.models", "models in the cache: list, fetch, path, verify, plan"),
     "submit": ("violet.cli.submit", "send audio or text to a proxy, and watch"),
     "tasks": ("violet.cli.tasks", "your tasks at a proxy"),
     "result": ("violet.cli.result", "the answer of a task"),
-    "miner": ("violet.miner", "work for the network: transcribe, speak and analyze what is sent"),
+    "miner": ("violet.miner", "work for the network: transcribe, speak and analyze"),
     "validator": ("violet.validator", "judge miners and set weights on chain"),
     "bench": ("violet.cli.bench", "how fast this machine does each kind of task, and a capacity for a miner"),
-    "weights": ("violet.cli.weights", "what a validator would tell the chain now, and why"),
+    "weights": ("violet.cli.weights", "the weights that a validator would set now, and why"),
     "status": ("violet.cli.status", "the subnet as chain and proxy see it, as a live table"),
     "proxy": ("violet.cli.proxy", "the service between users, miners and validators"),
     "metagraph": ("violet.cli.metagraph", "who is registered on the subnet, once or kept up to date in a file"),
-    "localnet": ("violet.cli.localnet", "a chain in a file, to try things without a chain"),
-    "simulate": ("violet.cli.simulate", "what miners and validators of every kind earn under the subnet's rules"),
-    "demo": ("violet.demo", "a whole network on this machine, shown at work"),
-    "doctor": ("violet.doctor", "what is missing here, and how to mend it"),
-    "completion": ("violet.cli.completion", "what makes your shell complete all this"),
+    "localnet": ("violet.cli.localnet", "a chain in a file, for trying things"),
+    "simulate": ("violet.cli.simulate", "what each kind of miner and validator earns under the subnet's rules"),
+    "demo": ("violet.demo", "run a whole network on this machine and show it at work"),
+    "doctor": ("violet.doctor", "what is missing on this machine, and how to fix it"),
+    "completion": ("violet.cli.completion", "shell completion for bash, zsh and fish"),
 }
 """The module whose `main(argv)` runs each command, and what the command does."""
 
@@ -90,7 +91,9 @@ def _run(arguments: list[str]) -> int:
         print(f"violet {__version__}")
         return 0
     if name not in COMMANDS:
-        print(f"violet: error: no command {name!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+        print(f"violet: error: no command {name!r}; {hint}", file=sys.stderr)
         return USAGE
     code: int = importlib.import_module(COMMANDS[name][0]).main(rest)
     return code
@@ -104,7 +107,7 @@ Violet: speech recognition and synthesis, their scoring, and a Bittensor subnet 
 
 {commands}
 
-`violet COMMAND --help` explains one. For example:
+`violet COMMAND --help` explains a command. For example:
   violet demo                                  see the whole network at work
   violet transcribe talk.mp3 --format srt      write subtitles to the screen
   violet score truth.txt heard.txt             how good a transcript is

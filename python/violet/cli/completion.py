@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         "completion",
         "Prints a script that makes your shell complete violet's commands, flags and their values.",
         '  eval "$(violet completion bash)"                                    in ~/.bashrc\n'
-        '  eval "$(violet completion zsh)"                                     in ~/.zshrc, after compinit\n'
+        '  eval "$(violet completion zsh)"                                     in ~/.zshrc\n'
         "  violet completion fish > ~/.config/fish/completions/violet.fish     once",
     )
     parser.add_argument("shell", choices=SHELLS, help="the shell")
@@ -120,7 +120,9 @@ complete -o filenames -F _violet violet"""
 
 def zsh(words: Mapping[str, Words], summaries: Mapping[str, str]) -> str:
     """The script for zsh, which understands that of bash."""
-    return f"autoload -U +X bashcompinit && bashcompinit\n{bash(words, summaries)}"
+    # Without its own completion zsh has no `compdef`, which that of bash is written with.
+    own = "(( ${+functions[compdef]} )) || { autoload -U compinit && compinit }"
+    return f"{own}\nautoload -U +X bashcompinit && bashcompinit\n{bash(words, summaries)}"
 
 
 def fish(words: Mapping[str, Words], summaries: Mapping[str, str]) -> str:

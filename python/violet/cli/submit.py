@@ -25,6 +25,11 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"--kind {found.kind} takes a FILE, not --text")
     if found.resume is not None and len(found.files) != 1:
         parser.error("--resume goes on with one FILE")
+    if found.output is not None and len(found.files) > 1:
+        parser.error("--output takes one FILE's answer")
+    for flag in ("verified", "format", "output"):
+        if getattr(found, flag) and not found.watch:
+            parser.error(f"--{flag} needs --watch, as the answer comes later")
     with open_client(found) as client:
         sources = [None] if found.text is not None else found.files
         return 1 if sum(not _submit(client, source, found) for source in sources) else 0

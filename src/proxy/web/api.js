@@ -36,7 +36,7 @@ function refusal(status, text) {
     error = JSON.parse(text).error ?? {};
   } catch { /* a gateway's own page */ }
   if (status === 401) return new ApiError(`${error.message ?? "this proxy asks for an API key"}. Enter one under "API key" above.`, status, error.code);
-  if (status === 0) return new ApiError("The proxy cannot be reached. Check your connection; what was sent goes on there.", 0, "unreachable");
+  if (status === 0) return new ApiError("The proxy cannot be reached. Check your connection; work that was already sent continues.", 0, "unreachable");
   return new ApiError(error.message ?? `the proxy answered ${status}`, status, error.code ?? `http_${status}`);
 }
 

@@ -34,16 +34,16 @@ export function remembered() {
 
 function row(id, kind, name, at, state) {
   return make("tr", {}, make("td", {}, make("a", { className: "wrap", href: `#/task/${id}`, textContent: name || id })), make("td", { textContent: kind }),
-    make("td", { textContent: new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }) }), make("td", { textContent: state ?? "" }));
+    make("td", {}, make("span", { className: "wrap", textContent: new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }) })), make("td", { textContent: state ?? "" }));
 }
 
 export async function history(main) {
   const body = make("tbody");
   const head = make("thead", {}, make("tr", {}, ...["What", "Kind", "When", "State"].map((text) => make("th", { scope: "col", textContent: text }))));
-  const about = key() ? "All tasks of your API key, from every machine." : "Tasks that were sent from this browser. With an API key, those of every machine are here.";
+  const about = key() ? "All tasks of your API key, from every machine." : "Tasks sent from this browser. With an API key you see those from all your machines.";
   main.append(make("h1", { textContent: "History" }), make("p", { className: "hint", textContent: about }), make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Tasks" }, make("table", {}, head, body)));
   const here = remembered();
-  const more = make("button", { type: "button", textContent: "Older ones", hidden: true });
+  const more = make("button", { type: "button", textContent: "Show older tasks", hidden: true });
   let next = null;
   // With a key the proxy knows whose tasks are whose.
   const load = async () => {
@@ -56,7 +56,7 @@ export async function history(main) {
   if (key()) await load();
   else body.append(...here.map((entry) => row(entry.id, entry.kind, entry.name, entry.at, entry.state)));
   if (!body.children.length) main.append(make("p", { textContent: "Nothing yet." }));
-  const forget = make("button", { type: "button", textContent: "Forget the list of this browser", hidden: !here.length, onclick: () => {
+  const forget = make("button", { type: "button", textContent: "Clear this browser's list", hidden: !here.length, onclick: () => {
     localStorage.removeItem(NAME);
     location.reload();
   } });

@@ -47,12 +47,12 @@ export function job(name, { begin, task: known, audio = null, request = null, ki
     state.textContent = error instanceof ApiError ? error.message : `${error.name}: ${error.message}`;
   };
   const sending = (share) => {
-    state.textContent = share === null ? "waits for the uploads before it" : `uploading ${Math.round(100 * share)} %`;
+    state.textContent = share === null ? "waiting for the uploads before it" : `uploading ${Math.round(100 * share)} %`;
     bar.value = share ?? 0;
   };
   const progress = () => {
     if (task.state === "queued") state.textContent = task.queue_position ? `place ${task.queue_position} in the queue` : "in the queue";
-    else if (task.state === "running") state.textContent = `a miner works on it, ${Math.round(100 * task.progress)} %`;
+    else if (task.state === "running") state.textContent = `a miner is working on it, ${Math.round(100 * task.progress)} %`;
     bar.value = task.progress;
     partial.textContent = task.answer ? "" : task.partial ?? "";
     partial.scrollTop = partial.scrollHeight;
@@ -69,7 +69,7 @@ export function job(name, { begin, task: known, audio = null, request = null, ki
       result.replaceChildren(view.element);
     }
     const isOther = shown !== response;
-    state.replaceChildren(badge(task), ...(isOther ? [" Validators prefer another answer; open the link of this task to see it. Yours is kept."] : []));
+    state.replaceChildren(badge(task), ...(isOther ? [" Validators prefer another answer. Open this task's link to see it; the one shown here stays."] : []));
     const open = new Set([...more.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
     more.replaceChildren(...[steps.length > 1 ? timeline(steps) : null, details(task), request ? snippets(kind, name, request) : null].filter(Boolean));
     for (const summary of more.querySelectorAll("summary")) summary.parentElement.open = open.has(summary.textContent);

@@ -17,9 +17,9 @@ const CHIEF = [
   ["tempo", (found) => found.rhythm?.tempo_bpm, "bpm"], ["speakers", (found) => found.speakers?.n_speakers, ""], ["language", (found) => found.language?.code, ""], ["quality", (found) => found.quality?.distillmos, "of 5"],
 ];
 
-/** A name of a field for people: true_peak_dbtp becomes "true peak (dBTP)". */
+/** A name of a field for people: true_peak_dbtp becomes "true peak (dBTP)", n_onsets "number of onsets". */
 function label(name) {
-  const parts = name.split("_");
+  const parts = name.replace(/^n_/, "number_of_").split("_");
   const unit = parts.length > 1 ? UNITS[parts.at(-1)] : undefined;
   return unit ? `${parts.slice(0, -1).join(" ")} (${unit})` : parts.join(" ");
 }
@@ -35,7 +35,9 @@ function text(value) {
 }
 
 function group(name, members) {
-  const rows = members.map(([member, part]) => make("tr", {}, make("th", { scope: "row", textContent: label(member) }), make("td", { textContent: text(part) })));
+  // As people order them: p5 before p25.
+  const inOrder = [...members].sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }));
+  const rows = inOrder.map(([member, part]) => make("tr", {}, make("th", { scope: "row", textContent: label(member) }), make("td", { textContent: text(part) })));
   return make("section", { className: "measure" }, make("h3", { textContent: name }), make("table", {}, make("tbody", {}, ...rows)));
 }
 

@@ -58,7 +58,7 @@ async function look() {
 function summary({ netuid, network, block, miners: here, validators, lately }) {
   const words = [`Subnet ${netuid} on ${network}, block ${number(block)}.`, `${here.length} ${here.length === 1 ? "miner" : "miners"} at work, ${validators.length} ${validators.length === 1 ? "validator" : "validators"}.`];
   if (lately?.tasks) {
-    words.push(`Of the last ${number(lately.tasks)} tasks ${percent(lately.verified / lately.tasks)} were verified`
+    words.push(`${number(lately.tasks)} ${lately.tasks === 1 ? "task" : "tasks"} ended lately: ${percent(lately.verified / lately.tasks)} were verified`
       + (lately.answer_p50_s === null ? "." : `; half were answered within ${seconds(lately.answer_p50_s)}, 95 % within ${seconds(lately.answer_p95_s)}.`));
   }
   return words.join(" ");

@@ -30,8 +30,8 @@ async function readiness(kind) {
   const { miners, queue } = await json("GET", "/v1/network").catch(() => ({ miners: null }));
   if (miners === null) return line;
   const able = miners.filter(({ kinds }) => kinds.includes(kind)).length;
-  if (able === 0) line.textContent = `No miner here does ${kind} now. What you send waits, and fails after ten minutes; the operator of this proxy can start one with "violet miner".`;
-  else line.textContent = `${able} ${able === 1 ? "miner is" : "miners are"} ready; ${queue.queued ? `${queue.queued} ${queue.queued === 1 ? "task waits" : "tasks wait"}.` : "nothing waits."}`;
+  if (able === 0) line.textContent = `No miner here does ${kind} now. What you send will wait, and fail after ten minutes; the operator of this proxy can start a miner with "violet miner".`;
+  else line.textContent = `${able} ${able === 1 ? "miner is" : "miners are"} ready; ${queue.queued ? `${queue.queued} ${queue.queued === 1 ? "task is" : "tasks are"} waiting.` : "nothing is waiting."}`;
   return line;
 }
 
@@ -58,7 +58,7 @@ async function intake(main, kind, begin) {
     event.preventDefault();
     zone.classList.remove("over");
     if (event.dataTransfer.files.length) take(event.dataTransfer.files);
-    else note.textContent = "That is no file. Save it first, then drop the file.";
+    else note.textContent = "That is not a file. Save it first, then drop the file.";
   });
   // Beside the zone, a dropped file would replace this page.
   const miss = (event) => event.preventDefault();
@@ -86,14 +86,14 @@ const MEASURED = ["level", "true_peak", "loudness", "bandwidth", "noise", "rever
 
 export function analyse(main) {
   const everything = make("input", { type: "checkbox" });
-  main.append(make("h1", { textContent: "Analyse" }), make("p", { textContent: "Levels, loudness, noise, pitch, voice, spectrum and rhythm of a recording, by their standards." }),
+  main.append(make("h1", { textContent: "Analyse" }), make("p", { textContent: "Measures the level, loudness, noise, pitch, voice, spectrum and rhythm of a recording, by the published standards." }),
     make("div", { className: "options" }, field("Also speech, speakers, language and quality", everything)));
   const options = () => ({ fields: everything.checked ? [...MEASURED, "speech", "speakers", "language", "quality"] : MEASURED });
   return intake(main, "analysis", (file) => fileJob(file, "analysis", options()));
 }
 
 export async function speak(main) {
-  const text = make("textarea", { rows: 5, maxLength: 30_000, placeholder: "What is to be said" });
+  const text = make("textarea", { rows: 5, maxLength: 30_000, placeholder: "Type what to say" });
   const voice = select({ "": "any" });
   const speed = make("input", { type: "range", min: 0.5, max: 2, step: 0.05, value: 1 });
   const shownSpeed = make("output", { textContent: "1×" });

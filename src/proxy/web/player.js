@@ -82,7 +82,7 @@ export function player(source, { ontime = () => {}, spans = [], duration_s = 0 }
     if (!audio.getAttribute("src")) return;
     controls.remove();
     canvas.remove();
-    note.textContent = "This browser cannot play this kind of file; what was heard in it is complete all the same.";
+    note.textContent = "This browser cannot play this kind of file. The result is complete all the same.";
   });
   button.addEventListener("click", toggle);
   rate.addEventListener("change", () => { audio.playbackRate = Number(rate.value); });

@@ -3,7 +3,7 @@
 import { clock, make, short, table } from "/web/dom.js";
 
 const WORDS = {
-  queued: "waits for a miner", running: "a miner works on it", answered: "answered; validators are judging it", verified: "verified by validators",
+  queued: "waiting for a miner", running: "a miner is working on it", answered: "answered; validators are judging it", verified: "verified by validators",
   unverified: "answered; too few validators judged it in time", failed: "failed", cancelled: "cancelled",
 };
 
