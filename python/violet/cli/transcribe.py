@@ -64,7 +64,7 @@ NUMBERS: Mapping[str, tuple[type[int] | type[float], float, float, str]] = {
     "compression_ratio_threshold": (float, 0, 1000, "try again where the text compresses better: it repeats (2.4)"),
     "logprob_threshold": (float, -1000, 1000, "try again where the mean log probability is lower (-1)"),
     "no_speech_threshold": (float, 0, 1, "an improbable window is silence above this probability (0.6)"),
-    "seed": (int, 0, (1 << 53) - 1, "seed of the draws at temperatures above 0 (0)"),
+    "seed": (int, 0, 10**15, "seed of the draws at temperatures above 0 (0)"),
     "hallucination_silence_threshold": (
         float,
         0,
