@@ -217,6 +217,8 @@ fn a_part_is_what_the_whole_has_there() {
         ("clip.caf", 0.0),
         ("clip_alac.m4a", 0.0),
         ("clip_f64.wav", 0.0),
+        ("clip_adpcm.wav", 0.0),
+        ("clip.mkv", 0.0),
         ("clip.mp3", 0.5),
         ("clip_vbr_without_tag.mp3", 0.5),
         ("clip_44k_stereo.mp3", 0.5),

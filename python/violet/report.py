@@ -116,11 +116,11 @@ def shown(value: object) -> str:
             return f"{shown(mean)} ± {shown(std)}"
         case list() if value and isinstance(value[0], dict) and "mean" in value[0]:
             return listed([item["mean"] for item in value])
-        case {"speaker": speaker, "start_s": start, "end_s": end}:
-            return f"{speaker + 1}: {span(start, end)}"
+        case dict() if "speaker" in value:
+            return f"{value['speaker'] + 1}: {span(value['start_s'], value['end_s'])}"
         case list() if len(value) > MAX_LISTED:
             return f"{len(value)} values"
-        case [[_, _], *_]:
+        case list() if value and isinstance(value[0], list):
             return ", ".join(span(start, end) for start, end in value)
         case list():
             return ", ".join(shown(item) for item in value)

@@ -11,9 +11,6 @@ use super::waveform::not_finite;
 use super::{Blocks, Limits, Options, Waveform, external, source};
 use crate::{Error, Result};
 
-/// Audio that ends this much before its header says was cut off, seconds. Less is a rounded header.
-const MAX_SHORTFALL_S: f64 = 0.1;
-
 /// Decoded mono audio, and how much of it was damaged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoded {
@@ -158,16 +155,10 @@ fn collect(mut heard: Heard, name: &str, options: &Options) -> Result<Sound> {
     let mut samples = Vec::new();
     while heard.append(&mut samples)? {}
     let stream = heard.stream();
-    let (mut skipped_packets, mut info) = (stream.skipped_packets(), stream.info().clone());
+    let (skipped_packets, mut info) = (stream.skipped_packets(), stream.info().clone());
     let is_whole = options.start_s == 0.0 && options.duration_s.is_none();
-    if is_whole {
-        let duration_s = heard.decoded_s();
-        if stream.stated_s().is_some_and(|stated_s| duration_s < stated_s - MAX_SHORTFALL_S) {
-            skipped_packets = skipped_packets.max(1);
-        }
-        if !stream.is_length_in_header() {
-            info.duration_s = Some(duration_s);
-        }
+    if is_whole && !stream.is_length_in_header() {
+        info.duration_s = Some(heard.decoded_s());
     }
     info.bit_rate = probe::bit_rate(stream.n_bytes(), info.duration_s);
     if heard.is_converted() {

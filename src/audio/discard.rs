@@ -37,6 +37,18 @@ pub(super) fn read(reader: &mut (impl Read + Seek), n_bytes: u64) -> Result<Vec<
     Ok(scan.paddings.into_iter().filter(|padding| is_whole && padding.ns > 0).collect())
 }
 
+/// Whether it is a Matroska file that ends before it says. symphonia 0.6 would refuse it, and hears what arrives.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn is_cut_off(reader: &mut (impl Read + Seek), n_bytes: u64) -> Result<bool> {
+    let mut scan = Scan { reader, n_left: MAX_ELEMENTS, paddings: Vec::new() };
+    let Some(header) = scan.element(0, n_bytes)?.filter(|header| header.id == EBML) else { return Ok(false) };
+    let segment = scan.element(header.end, u64::MAX)?.filter(|segment| segment.id == SEGMENT);
+    Ok(segment.is_some_and(|segment| segment.end != u64::MAX && segment.end > n_bytes))
+}
+
 struct Element {
     id: u32,
     body: u64,
@@ -190,6 +202,16 @@ mod tests {
         assert!(found(&file(&[padded(&ns), other])).is_empty());
         assert!(found(&file(&[padded(&[0xff, 0])])).is_empty() && found(&file(&[padded(&[])])).is_empty());
         assert!(found(&file(&[simple])).is_empty() && found(b"RIFF").is_empty() && found(b"").is_empty());
+    }
+
+    #[test]
+    fn a_file_that_ends_before_it_says_is_cut_off() {
+        let whole = file(&[padded(&[1, 0, 0])]);
+        let is_cut_off = |bytes: &[u8]| super::is_cut_off(&mut Cursor::new(bytes), bytes.len() as u64).unwrap();
+        assert!(!is_cut_off(&whole) && is_cut_off(&whole[..whole.len() - 1]) && is_cut_off(&whole[..40]));
+        // Live recordings do not say how long they are.
+        let live = [&whole[..16], &[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], &whole[24..40]].concat();
+        assert!(!is_cut_off(&live) && !is_cut_off(b"RIFF") && !is_cut_off(b""));
     }
 
     #[test]

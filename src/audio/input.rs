@@ -85,6 +85,11 @@ impl<'s> Input<'s> {
         self.n_bytes
     }
 
+    /// Reads a file on as if it arrived: one that is shorter than it says would be looked for an index at its end.
+    pub(super) fn set_arriving(&mut self) {
+        self.n_bytes = None;
+    }
+
     /// Counts what is converted from another file: its bytes, not those that arrive.
     pub(super) fn set_n_read(&mut self, n_bytes: u64) {
         self.n_read = Arc::new(AtomicU64::new(n_bytes));
@@ -120,7 +125,7 @@ impl Seek for Input<'_> {
 
 impl MediaSource for Input<'_> {
     fn is_seekable(&self) -> bool {
-        matches!(self.inner, Inner::Whole(_))
+        matches!(self.inner, Inner::Whole(_)) && self.n_bytes.is_some()
     }
 
     fn byte_len(&self) -> Option<u64> {

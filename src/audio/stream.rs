@@ -28,6 +28,11 @@ const MAX_FAILED_PACKETS: usize = 4;
 /// Packets in another sample rate that are taken for damage before the stream counts as changed.
 const MAX_FOREIGN_PACKETS: usize = 32;
 
+/// Audio that ends this much before its header says was cut off, seconds. Less is a rounded header.
+const MAX_SHORTFALL_S: f64 = 0.1;
+/// Longest stretch of lost packets that is heard as silence, seconds: what claims more is not believed.
+const MAX_GAP_S: f64 = 10.0;
+
 /// What is decoded before a point that was sought, seconds: decoders need earlier packets to be exact.
 const PREROLL_S: f64 = 1.0;
 /// Starts below this are decoded up to, not sought, seconds.
@@ -61,6 +66,8 @@ pub(super) struct Stream<'s> {
     position: u64,
     /// Length of damaged packets that no good packet followed yet, frames.
     pending_silence: u64,
+    /// Where the last packet begins by its own time, and how long it says it is, frames; `None` where there is none.
+    last_packet: Option<(u64, u64)>,
     /// Frames of the last packet that was decoded.
     decoded_frames: u64,
     skipped_packets: usize,
@@ -84,9 +91,13 @@ impl<'s> Stream<'s> {
             limits.check_bytes(n_bytes)?;
             edits = edit_list::read(&mut input, n_bytes).map_err(io_error)?;
             paddings = discard::read(&mut input, n_bytes).map_err(io_error)?;
+            if discard::is_cut_off(&mut input, n_bytes).map_err(io_error)? {
+                input.set_arriving();
+            }
             tags::read_info_list(&mut input, n_bytes, &mut info_list).map_err(io_error)?;
             input.rewind().map_err(io_error)?;
         }
+        let is_whole = input.n_bytes().is_some();
         let mut format = source::new_demuxer(input, name).map_err(|error| match error {
             Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
                 let got_bytes = n_read.load(Ordering::Relaxed);
@@ -104,6 +115,7 @@ impl<'s> Stream<'s> {
             limits: limits.clone(),
             packets: Packets::new(format, header.track, name, n_read, !header.is_mpeg_audio),
             decoder: header.decoder,
+            is_seekable: is_whole && is_sought_exactly(&header.info),
             info: header.info,
             stated_s: header.stated_s,
             is_mpeg_audio: header.is_mpeg_audio,
@@ -112,13 +124,13 @@ impl<'s> Stream<'s> {
             weights: Vec::new(),
             layout: None,
             rate: header.rate,
-            is_seekable: n_bytes.is_some(),
             is_resyncing: false,
             edit: header.edit,
             last_padding_ns: header.last_padding_ns,
             held: Vec::new(),
             position: 0,
             pending_silence: 0,
+            last_packet: None,
             decoded_frames: 0,
             skipped_packets: 0,
             failed_packets: 0,
@@ -199,6 +211,7 @@ impl<'s> Stream<'s> {
                 self.position = self.position_of(&packet);
                 self.pending_silence = 0;
             }
+            self.notice_loss(&packet);
             if !self.decode_packet(&packet)? {
                 if !self.is_resyncing {
                     self.skip(&packet);
@@ -224,6 +237,10 @@ impl<'s> Stream<'s> {
             }
         }
         self.block = 0..0;
+        let is_cut_off = self.stated_s.is_some_and(|stated_s| self.position_s() < stated_s - MAX_SHORTFALL_S);
+        if is_cut_off && self.skipped_packets() == 0 {
+            self.skipped_packets = 1;
+        }
         Ok(false)
     }
 
@@ -275,7 +292,7 @@ impl<'s> Stream<'s> {
         }
         // All packets are multiples of 2.5 ms, but matroska's clock has milliseconds.
         let step = u64::from(self.rate / 400).max(1);
-        (frames + step / 2) / step * step
+        frames.saturating_add(step / 2) / step * step
     }
 
     /// Decodes into `interleaved`; returns the sample rate and the channels, or `None` if the packet is damaged.
@@ -369,6 +386,25 @@ impl<'s> Stream<'s> {
         self.pending_silence = self.pending_silence.min(limit as u64 + longest);
     }
 
+    /// Counts what is missing before a packet: some containers drop what is damaged without a word, but tell times.
+    fn notice_loss(&mut self, packet: &Packet) {
+        // Matroska's times are rounded, and those of live recordings by the clock.
+        let tolerance = match self.info.container.as_str() {
+            "ogg" | "flac" => self.rate / 50,
+            "matroska" => self.rate / 10,
+            _ => return,
+        };
+        let begin = self.position_of(packet);
+        // Matroska does not always tell how long a packet is: one that was decoded does.
+        let end = self.last_packet.map(|(begin, n_frames)| begin.saturating_add(n_frames.max(self.decoded_frames)));
+        let lost = end.map_or(0, |end| begin.saturating_sub(end));
+        if lost > u64::from(tolerance) && !self.is_resyncing {
+            self.skipped_packets += 1;
+            self.pending_silence += lost.min((MAX_GAP_S * f64::from(self.rate)) as u64);
+        }
+        self.last_packet = (self.rate > 0).then(|| (begin, self.packet_frames(packet)));
+    }
+
     /// Frames that the packet holds. Of MPEG audio all packets hold as many, and behind the claimed end of the first part
     /// of a joined file symphonia's numbers are no lengths.
     fn packet_frames(&self, packet: &Packet) -> u64 {
@@ -378,4 +414,11 @@ impl<'s> Stream<'s> {
         }
         if self.is_mpeg_audio { self.decoded_frames } else { self.packets.n_frames(packet.dur.get(), self.rate) }
     }
+}
+
+/// Whether what is found at a time is what is there when all before it is decoded. symphonia 0.6 counts blocks of ADPCM as
+/// samples, and Matroska's times of Vorbis do not say that its first packet makes no sound.
+fn is_sought_exactly(info: &Info) -> bool {
+    let is_odd = info.codec.starts_with("adpcm") || (info.container == "matroska" && info.codec == "vorbis");
+    !is_odd
 }
