@@ -253,7 +253,7 @@ def test_speech_without_times_has_no_time_constrained_rate() -> None:
     with pytest.raises(ValueError, match='speaker "x": got a segment from NaN to NaN s; expected numbers'):
         violet.tcpwer([timeless], [timeless])
     with pytest.raises(TypeError, match="reference is of type str; expected segments"):
-        violet.cpwer("a.stm", [])
+        violet.cpwer("a.stm", [])  # type: ignore[arg-type]
 
 
 def test_only_line_ends_end_lines(tmp_path: Path) -> None:
