@@ -11,6 +11,8 @@ pub use normalize::{MAX_TRUE_PEAK_DBTP, TARGET_LUFS, normalize_loudness};
 use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
+use crate::audio::Once;
+
 use filter::{Biquad, Memory, k_weighting};
 
 /// Parts of a second whose energies are kept: loudness is looked at this often.
@@ -124,9 +126,11 @@ impl LoudnessMeter {
     fn filtered_energy(&mut self, channels: &[Vec<f32>], start: usize, end: usize) -> f64 {
         let (filters, weights) = (&self.filters, &self.weights);
         let (pairs, single) = (&mut self.pairs, &mut self.single);
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || {
+            move || {
+                once.spend();
                 let mut sum = 0.0;
                 for ((memory, pair), weights) in pairs.iter_mut().zip(channels.chunks_exact(2)).zip(weights.chunks(2)) {
                     let energy = memory.energy(filters, [&pair[0][start..end], &pair[1][start..end]]);

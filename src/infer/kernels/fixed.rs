@@ -9,6 +9,7 @@ use super::{
     quantize::word_of,
     tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile, place},
 };
+use crate::audio::Once;
 
 /// What stands for 1 among the inputs.
 const ONE: f32 = 16_384.0;
@@ -121,9 +122,11 @@ fn unit_of(weights: &[f32]) -> f32 {
 
 /// Values within [-1, 1] as the inputs of [`Fixed::product`].
 pub(in crate::infer) fn to_fixed(values: &[f32], inputs: &mut [u8]) {
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            once.spend();
             for (input, value) in inputs.as_chunks_mut::<INPUT_BYTES>().0.iter_mut().zip(values) {
                 *input = word_of(value * ONE);
             }

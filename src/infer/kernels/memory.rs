@@ -12,6 +12,7 @@ use super::{
     quantize::{word_of, words_of},
     tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile},
 };
+use crate::audio::Once;
 
 /// Largest size of a head: a panel holds all of its values.
 pub(in crate::infer) const MAX_HEAD_SIZE: usize = COLUMNS;
@@ -258,9 +259,11 @@ impl WithSimd for SoftMax<'_> {
 impl MemoryPanel<'_> {
     /// Takes the keys and values of the panel's positions: rows of all heads, `stride` apart.
     pub(in crate::infer) fn fill(&mut self, keys: &[f32], values: &[f32], stride: usize) {
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || {
+            move || {
+                once.spend();
                 let n_heads = self.scales.len();
                 for head in 0..n_heads {
                     self.fill_keys(head, &keys[head * self.head_size..], stride);
@@ -326,9 +329,11 @@ impl Queries {
         self.words.resize(n_rows * n_heads * n_words * 2, 0);
         self.scales.resize(n_rows * n_heads, 0.0);
         let Self { words, scales, .. } = self;
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || {
+            move || {
+                once.spend();
                 let heads = words.as_chunks_mut::<2>().0.chunks_exact_mut(n_words).enumerate();
                 for (index, words) in heads {
                     let (row, head) = (index / n_heads, index % n_heads);

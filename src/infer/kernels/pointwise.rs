@@ -6,6 +6,8 @@ use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::audio::Once;
+
 /// Independent partial sums in a reduction: two AVX2 vectors' worth, four SSE ones.
 const LANES: usize = 16;
 /// 1.5 * 2^23: adding it to a small number leaves the number, rounded to the nearest integer, in the low bits.
@@ -20,9 +22,11 @@ pub(in crate::infer) fn layer_norm(out: &mut [f32], input: &[f32], gamma: &[f32]
     let n = gamma.len();
     let rows = rows_per_task(input.len(), n);
     let normalise = |(out, input): (&mut [f32], &[f32])| {
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || {
+            move || {
+                once.spend();
                 for (out, row) in out.chunks_exact_mut(n).zip(input.chunks_exact(n)) {
                     layer_norm_row(out, row, gamma, beta, epsilon);
                 }
@@ -70,9 +74,11 @@ fn gelus<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 /// Replaces every row of `n` values by its softmax.
 pub(in crate::infer) fn softmax(values: &mut [f32], n: usize) {
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            once.spend();
             for row in values.chunks_exact_mut(n) {
                 softmax_row(row);
             }
@@ -86,9 +92,13 @@ pub(in crate::infer) fn log_sum_exp(values: &[f32]) -> f32 {
     if max == f32::NEG_INFINITY {
         return max;
     }
+    let once = Once;
     let sum = Arch::new().dispatch(
         #[inline(always)]
-        || reduce(values, 0.0, |sum, x| sum + exp(x - max), |a, b| a + b),
+        move || {
+            once.spend();
+            reduce(values, 0.0, |sum, x| sum + exp(x - max), |a, b| a + b)
+        },
     );
     max + sum.ln()
 }
@@ -103,9 +113,11 @@ pub(in crate::infer) fn largest(values: &[f32]) -> f32 {
 /// The largest of every `piece` values, for as many pieces as there are.
 pub(in crate::infer) fn largest_of_pieces(values: &[f32], piece: usize, out: &mut [f32]) {
     let larger = |a: f32, b: f32| if a > b { a } else { b };
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            once.spend();
             for (out, piece) in out.iter_mut().zip(values.chunks(piece)) {
                 *out = reduce(piece, f32::NEG_INFINITY, larger, larger);
             }

@@ -6,6 +6,7 @@ use super::{
     pointwise::{ROUND, reduce},
     tile::Numbers,
 };
+use crate::audio::Once;
 
 /// Rows of integers, each with a scale of its own and, of 8-bit ones, with the number that stands for zero.
 #[derive(Debug, Default)]
@@ -32,9 +33,11 @@ impl Rows {
         self.scales.resize(n_rows, 0.0);
         self.zeros.resize(n_rows, 0);
         let Self { bytes, scales, zeros, stride: n_bytes } = self;
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || {
+            move || {
+                once.spend();
                 let worth = scales.iter_mut().zip(zeros);
                 for (row, (bytes, (scale, zero))) in bytes.chunks_exact_mut(*n_bytes).zip(worth).enumerate() {
                     let row = &values[row * stride..][..n];
@@ -83,9 +86,11 @@ fn bytes_of(row: &[f32], bytes: &mut [u8]) -> (f32, i32) {
 
 /// Quantises to signed 8-bit numbers of magnitude up to 127; returns what one unit is worth.
 pub(in crate::infer) fn signed_bytes_of(row: &[f32], bytes: &mut [u8]) -> f32 {
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            once.spend();
             let (scale, inverse) = scales(row, 127.0);
             for (byte, x) in bytes.iter_mut().zip(row) {
                 *byte = (x * inverse + ROUND).to_bits() as u8;
@@ -97,9 +102,13 @@ pub(in crate::infer) fn signed_bytes_of(row: &[f32], bytes: &mut [u8]) -> f32 {
 
 /// [`words_of`], with the vector instructions that were found.
 pub(super) fn signed_words_of(row: &[f32], limit: f32, words: &mut [[u8; 2]]) -> f32 {
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || words_of(row, limit, words),
+        move || {
+            once.spend();
+            words_of(row, limit, words)
+        },
     )
 }
 

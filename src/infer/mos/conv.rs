@@ -5,6 +5,7 @@
 use pulp::Arch;
 
 use super::plane::Plane;
+use crate::audio::Once;
 use crate::infer::kernels::{Left, Panels};
 
 /// Weights of a convolution as its file has them.
@@ -94,9 +95,13 @@ impl Direct {
             }
             let row = out.row_mut(step);
             self.weights.product(Left::new(&scratch.transformed, n_bands, width), row, n_outputs, false);
+            let once = Once;
             Arch::new().dispatch(
                 #[inline(always)]
-                || row.iter_mut().for_each(|value| *value = self.rectifier.of(*value)),
+                move || {
+                    once.spend();
+                    row.iter_mut().for_each(|value| *value = self.rectifier.of(*value));
+                },
             );
         }
     }
@@ -161,9 +166,13 @@ impl Winograd {
             for tile in 0..groups {
                 let rows = std::array::from_fn(|row| input.padded_row(TILE * (first + tile) + row));
                 let points = points.each_mut().map(|point| &mut point[tile * row_len..][..row_len]);
+                let once = Once;
                 Arch::new().dispatch(
                     #[inline(always)]
-                    || transform(rows, points),
+                    move || {
+                        once.spend();
+                        transform(rows, points);
+                    },
                 );
             }
             let mut products = split(&mut scratch.products, tiles_at_once * out_len);
@@ -176,9 +185,13 @@ impl Winograd {
                 let products = products.each_ref().map(|product| &product[tile * out_len..][..out_len]);
                 let step = TILE * (first + tile);
                 let rows = out.tile_mut(step);
+                let once = Once;
                 Arch::new().dispatch(
                     #[inline(always)]
-                    || self.combine(products, rows),
+                    move || {
+                        once.spend();
+                        self.combine(products, rows);
+                    },
                 );
                 out.clear_behind(step + TILE);
             }

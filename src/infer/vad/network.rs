@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder, linalg::general_mat_mul};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::{Error, Result, infer::weights::Checkpoint};
+use crate::{Error, Result, audio::Once, infer::weights::Checkpoint};
 
 /// Samples that one probability is of: 32 ms at 16 kHz.
 pub const CHUNK: usize = 512;
@@ -190,9 +190,13 @@ impl Network {
     fn recur(&self, gates: &[f32], hidden: &mut [f32; STATE], cell: &mut [f32; STATE]) -> f32 {
         let mut sums = [0.0_f32; GATES];
         sums.copy_from_slice(gates);
+        let (sums, once) = (&mut sums, Once);
         Arch::new().dispatch(
             #[inline(always)]
-            || self.step(&mut sums, hidden, cell),
+            move || {
+                once.spend();
+                self.step(sums, hidden, cell)
+            },
         )
     }
 

@@ -6,6 +6,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::line::Rows;
+use crate::audio::Once;
 use crate::infer::kernels::{Left, Panels};
 
 /// Inputs of a product: its weights for 32 outputs, 16 KB, stay in the first cache while rows pass by.
@@ -156,24 +157,28 @@ impl Conv {
     fn begin(&self, steps: &Range<usize>, begin: Begin<'_>, out: &mut [f32]) {
         let n = self.bias.len();
         let rows = out.chunks_exact_mut(n);
+        let once = Once;
         Arch::new().dispatch(
             #[inline(always)]
-            || match begin {
-                Begin::Bias => rows.for_each(|row| row.copy_from_slice(&self.bias)),
-                Begin::Rows(residual) => {
-                    for (row, residual) in rows.zip(residual.of(steps).chunks_exact(n)) {
-                        for ((value, residual), bias) in row.iter_mut().zip(residual).zip(&self.bias) {
-                            *value = residual + bias;
+            move || {
+                once.spend();
+                match begin {
+                    Begin::Bias => rows.for_each(|row| row.copy_from_slice(&self.bias)),
+                    Begin::Rows(residual) => {
+                        for (row, residual) in rows.zip(residual.of(steps).chunks_exact(n)) {
+                            for ((value, residual), bias) in row.iter_mut().zip(residual).zip(&self.bias) {
+                                *value = residual + bias;
+                            }
                         }
                     }
-                }
-                Begin::Onto => rows.for_each(|row| {
-                    row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
-                }),
-                Begin::RowsOnto(residual) => {
-                    for (row, residual) in rows.zip(residual.of(steps).chunks_exact(n)) {
-                        for ((value, residual), bias) in row.iter_mut().zip(residual).zip(&self.bias) {
-                            *value += residual + bias;
+                    Begin::Onto => rows.for_each(|row| {
+                        row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
+                    }),
+                    Begin::RowsOnto(residual) => {
+                        for (row, residual) in rows.zip(residual.of(steps).chunks_exact(n)) {
+                            for ((value, residual), bias) in row.iter_mut().zip(residual).zip(&self.bias) {
+                                *value += residual + bias;
+                            }
                         }
                     }
                 }

@@ -11,6 +11,7 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
+use crate::audio::Once;
 use crate::infer::kernels::softmax;
 
 /// Values of which a value becomes the median.
@@ -82,9 +83,11 @@ pub(super) fn shares(
 fn normalise_columns(values: &mut [f32], n: usize) {
     let n_rows = (values.len() / n) as f32;
     let (mut mean, mut deviation) = (vec![0.0_f32; n], vec![0.0_f32; n]);
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            once.spend();
             for row in values.chunks_exact(n) {
                 for (mean, &value) in mean.iter_mut().zip(row) {
                     *mean += value;
@@ -125,9 +128,11 @@ fn add_filtered(sum: &mut [f32], row: &[f32], padded: &mut [f32]) {
         padded[PADDING - distance] = row[distance];
         padded[PADDING + n - 1 + distance] = row[n - 1 - distance];
     }
+    let once = Once;
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            once.spend();
             let shifted: [&[f32]; FILTER_WIDTH] = std::array::from_fn(|shift| &padded[shift..shift + n]);
             for (index, sum) in sum.iter_mut().enumerate().take(n) {
                 *sum += median(std::array::from_fn(|shift| shifted[shift][index]));
