@@ -75,7 +75,9 @@ impl Trusts {
                 None => BTreeMap::new(),
             };
             if !waiting.is_empty() {
-                waiting.iter().for_each(|verdict| count(&mut trusts, verdict));
+                for verdict in &waiting {
+                    count(&mut trusts, verdict);
+                }
                 if !validators.is_empty() {
                     trusts.retain(|validator, _| validators.iter().any(|member| member.validator == *validator));
                 }
@@ -87,7 +89,9 @@ impl Trusts {
             let mut known = self.known();
             known.waiting.drain(..waiting.len());
             // Those that came about meanwhile.
-            known.waiting.iter().for_each(|verdict| count(&mut trusts, verdict));
+            for verdict in &known.waiting {
+                count(&mut trusts, verdict);
+            }
             known.trusts = trusts;
             return Ok(());
         }
