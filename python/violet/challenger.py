@@ -87,13 +87,23 @@ class Challenger:
             return None
         return _outcome(kind, await self._score_speech(text, options, reply), reply, TEXT_S * len(text))
 
-    async def prove(self, miner: Neuron, able: Capabilities, generator: random.Random) -> int | None:
+    async def prove(
+        self, miner: Neuron, able: Capabilities, leases: int | None, generator: random.Random
+    ) -> int | None:
         """How many small requests at once a miner answers rightly and in time: its capacity, less what it failed.
 
-        It is sent as many as it says that it has places free, at one moment, each of them another. None where there is
-        nothing to prove: it does one thing at a time, has no place free, or neither transcribes nor analyses.
+        It is sent as many as it has places free, at one moment, each of them another. None where there is nothing to
+        prove: it does one thing at a time, has no place free, or neither transcribes nor analyses.
+
+        Args:
+            miner: Who is tried.
+            able: What it says about itself, a moment ago.
+            leases: What it holds of the proxy by the proxy's word, None where that is not known. A place that is not
+                taken by these counts as free whatever the miner says, but for one: another validator may have it.
+            generator: Draws what is asked.
         """
-        at_once = min(able.free, able.capacity, MAX_AT_ONCE)
+        free = able.free if leases is None else max(able.free, able.capacity - leases - 1)
+        at_once = min(free, able.capacity, MAX_AT_ONCE)
         kind = next((kind for kind in (TRANSCRIPTION, ANALYSIS) if kind in able.kinds), None)
         if kind is None or able.capacity < 2 or at_once < 1:
             return None

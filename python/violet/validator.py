@@ -24,7 +24,7 @@ from violet.evaluator import Evaluator
 from violet.listener import MODELS, Listener, can_listen
 from violet.metrics import ValidatorMetrics
 from violet.neuron import Neuron, log, run_neuron
-from violet.protocol import Evaluation, commitment, new_salt, scores_text
+from violet.protocol import Evaluation, commitment, member, new_salt, scores_text
 from violet.proxy_account import ProxyAccount
 from violet.proxy_client import ProxyClient
 from violet.scoreboard import Scoreboard
@@ -215,7 +215,7 @@ class Validator(Neuron):
         challenger = Challenger(caller, maker, listener)
         while True:
             try:
-                await self._challenge_all(challenger, caller)
+                await self._challenge_all(challenger, caller, client)
                 await self._compare_with_proxy(client)
                 await self._save_scores()
                 await self._report(client)
@@ -224,7 +224,7 @@ class Validator(Neuron):
             # Jitter: two validators do not ask at the same moment, and a miner cannot know when.
             await asyncio.sleep(self._config.challenge_interval_s * self._random.uniform(0.5, 1.5))
 
-    async def _challenge_all(self, challenger: Challenger, caller: MinerCaller) -> None:
+    async def _challenge_all(self, challenger: Challenger, caller: MinerCaller, client: ProxyClient) -> None:
         """One round: every miner at one moment, each with a question of its own."""
         own = self.wallet.hotkey.ss58_address
         miners = [n for n in self.metagraph.now.neurons if n.is_serving and n.hotkey != own]
@@ -244,7 +244,7 @@ class Validator(Neuron):
         }
         if len(paces) > 1:
             self._scores.add_round(paces)
-        await self._prove(challenger, miners, capabilities, generator)
+        await self._prove(challenger, client, miners, capabilities, generator)
         self.metrics.asked.set(len(miners))
         self.metrics.answering.set(len(able))
 
@@ -274,6 +274,7 @@ class Validator(Neuron):
     async def _prove(
         self,
         challenger: Challenger,
+        client: ProxyClient,
         miners: Sequence[ChainNeuron],
         capabilities: Mapping[Hotkey, Answer[Capabilities]],
         generator: random.Random,
@@ -283,11 +284,20 @@ class Validator(Neuron):
         if not able or generator.random() >= PROOF_SHARE:
             return
         miner, found = generator.choice(able)
-        proven = await challenger.prove(miner, found, generator)
+        proven = await challenger.prove(miner, found, await self._leases_of(client, miner.hotkey), generator)
         if proven is None:
             return
         self._scores.add_proof(miner.hotkey, proven)
         log.info("uid %d declares %d at once; %d by what it answered in time", miner.uid, found.capacity, proven)
+
+    async def _leases_of(self, client: ProxyClient, hotkey: Hotkey) -> int | None:
+        """How much of the proxy's work a miner holds at this moment; None where the proxy does not say."""
+        try:
+            miners = member((await client.network()).document, "miners", list)
+            return next((member(miner, "leases", int) for miner in miners if miner.get("hotkey") == hotkey), None)
+        except (VioletError, OSError) as error:
+            log.info("a capacity is tried without the proxy's word: %s", error)
+            return None
 
     async def _report(self, client: ProxyClient) -> None:
         """Tells the proxy what this validator sees of miners itself."""

@@ -39,10 +39,12 @@ class Machine:
         return Answer(True, False, found, 60.0 if is_late else 0.1, None)
 
 
-async def proven(machine: Machine, capacity: int, free: int, kinds: tuple[str, ...] = ("analysis",)) -> int | None:
+async def proven(
+    machine: Machine, capacity: int, free: int, kinds: tuple[str, ...] = ("analysis",), leases: int | None = None
+) -> int | None:
     challenger = Challenger(cast(MinerCaller, machine), Maker(packaged_clips(), None))
     able = Capabilities(kinds=kinds, model="", capacity=capacity, free=free, version="1")
-    return await challenger.prove(NEURON, able, random.Random(6))
+    return await challenger.prove(NEURON, able, leases, random.Random(6))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,23 @@ async def test_a_capacity_is_what_is_answered_in_time(
 ) -> None:
     assert await proven(machine, capacity, free) == expected
     assert len(set(machine.asked)) == min(free, 16), "each is asked something else"
+
+
+@pytest.mark.parametrize(
+    ("free", "leases", "asked", "expected"),
+    [
+        pytest.param(1, 0, 4, 3, id="all but one are taken, it says, and by nobody"),
+        pytest.param(2, 3, 2, 5, id="most are taken, and by users"),
+        pytest.param(0, 5, 0, None, id="all are taken, and by users"),
+        pytest.param(1, None, 1, 5, id="the proxy says nothing"),
+    ],
+)
+async def test_places_are_free_that_nobody_holds(
+    free: int, leases: int | None, asked: int, expected: int | None
+) -> None:
+    machine = Machine(2, is_busy=True)
+    assert await proven(machine, 5, free, leases=leases) == expected
+    assert len(machine.asked) == asked
 
 
 @pytest.mark.parametrize(
