@@ -88,7 +88,7 @@ fn lossy_formats_are_ffmpegs_within_one_step_of_16_bits() {
 }
 
 /// The samples of a WAVE file in a CAF file. Layout: Apple, "Core Audio Format Specification 1.0".
-fn caf(wav: &[u8], codec: &[u8; 4]) -> Vec<u8> {
+fn caf(wav: &[u8], codec: &[u8]) -> Vec<u8> {
     let at = wav.windows(4).position(|bytes| bytes == b"data").unwrap() + 8;
     let n_bytes = u32::from_le_bytes(wav[at - 4..at].try_into().unwrap()) as usize;
     let samples = &wav[at..at + n_bytes];

@@ -100,7 +100,9 @@ impl Direct {
                 #[inline(always)]
                 move || {
                     once.spend();
-                    row.iter_mut().for_each(|value| *value = self.rectifier.of(*value));
+                    for value in row {
+                        *value = self.rectifier.of(*value);
+                    }
                 },
             );
         }
