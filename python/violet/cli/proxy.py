@@ -94,8 +94,8 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # the proxy says what is wrong with it
-    value = table.get(name, table.get(name.replace("-", "_")))
-    return None if value is None else str(value)
+    said = table.get(name, table.get(name.replace("-", "_")))
+    return None if said is None else str(said)
 
 
 def _warn_as_json(text: str) -> None:
