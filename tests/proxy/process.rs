@@ -57,7 +57,7 @@ fn the_log_is_json_where_asked_names_requests_and_holds_no_secrets() {
     });
     let bearer = format!("Bearer {}", key.trim());
     let headers = [("authorization", bearer.as_str()), ("x-request-id", "the-first")];
-    assert_eq!(send(&url, "GET", "/v1/tasks/none?token=of-the-url", &headers, b"").error(404), "no_such_task");
+    assert_eq!(send(&url, "GET", "/v1/tasks/none?token=of-the-url", &headers, b"").error(422), "invalid_query");
 
     // What ends a proxy at its start is a line of the log as well, also where a variable asks for it.
     let mut second = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
