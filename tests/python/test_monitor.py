@@ -55,6 +55,8 @@ def values(path: Path) -> list[dict[str, str]]:
 
 def test_an_offline_run_is_written_and_holds_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef" * 2 + "01234567")
+    # The file is read behind: on a busy machine wandb takes its time to write it.
+    monkeypatch.setattr(monitor, "STOP_WAIT_S", 120)
     counts = iter(range(100))
     two = threading.Event()
 
