@@ -444,7 +444,7 @@ def test_keyboard_alone_is_enough(visit: Visit) -> None:
             break
         page.keyboard.press("Tab")
     with page.expect_file_chooser() as chooser:
-        # An answer of the page's: the wish to be told of choosers has reached it. Keys go another way, and may be faster.
+        # The page answered: the wish to be told of choosers has reached it. Keys go another way, and may be faster.
         expect(choose).to_be_focused()
         page.keyboard.press("Enter")
     chooser.value.set_files(JFK)
