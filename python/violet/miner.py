@@ -33,7 +33,7 @@ from violet.proxy_client import ProxyClient
 from violet.sabotage import drop_words, spoil
 from violet.sdk import has_axons
 from violet.speaking import Spoken, Voices, own_seed, voices_here
-from violet.transport import AudioRequest, Capabilities, Forwards, MinerServer, TextRequest
+from violet.transport import AudioRequest, Capabilities, Forwards, MinerServer, MinerService, TextRequest
 
 if TYPE_CHECKING or has_axons():
     # At the top: the SDK sets up logging when it is imported, and what a neuron sets up comes after.
@@ -113,12 +113,10 @@ class Miner(Neuron):
     def _axon(self, kinds: Collection[str]) -> MinerServer:
         """What answers validators, for a miner that does these kinds."""
         config = self._config
-        return (MinerAxon if has_axons() else MinerServer)(
+        service = MinerService(
             self.wallet,
-            ip=config.axon_ip,
-            port=config.axon_port,
-            metagraph=lambda: self.metagraph.now,
-            forwards=Forwards(
+            lambda: self.metagraph.now,
+            Forwards(
                 self._capabilities,
                 transcribe=self._transcribe_directly if TRANSCRIPTION in kinds else None,
                 analyze=self._analyze_directly if ANALYSIS in kinds else None,
@@ -128,6 +126,7 @@ class Miner(Neuron):
             capacity=self._capacity,
             max_waiting=config.max_waiting,
         )
+        return (MinerAxon if has_axons() else MinerServer)(service, config.axon_ip, config.axon_port)
 
     @property
     def _model(self) -> str | None:

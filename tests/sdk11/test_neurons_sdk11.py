@@ -25,7 +25,7 @@ from violet.local_network import LocalNetwork
 from violet.protocol import signed_headers
 from violet.scoreboard import Scoreboard
 from violet.sdk import CHAIN_ONLY, btcli_flags, has_axons, installed_sdk
-from violet.transport import Capabilities, Forwards, MinerServer
+from violet.transport import Capabilities, Forwards, MinerServer, MinerService
 from violet.transport.bodies import Reply
 from violet.transport.caller import authentic_result
 from violet.wallet import create_wallet, load_wallet
@@ -120,9 +120,8 @@ async def test_a_request_that_the_sdk_signs_is_taken(tmp_path: Path) -> None:
     async def capabilities() -> Capabilities:
         return Capabilities(("analysis",), "", 1, 1, "1")
 
-    server = MinerServer(
-        wallet, "127.0.0.1", 0, lambda: Metagraph(1, "localnet", 1, 20, neurons, 0), Forwards(capabilities)
-    )
+    metagraph = Metagraph(1, "localnet", 1, 20, neurons, 0)
+    server = MinerServer(MinerService(wallet, lambda: metagraph, Forwards(capabilities)), "127.0.0.1", 0)
     await server.start()
     path, body = "/v1/direct/capabilities", b'{"task_id": "cap_1"}'
     headers = bittensor.http_auth.sign(judge, method="POST", path=path, body=body, receiver_ss58=hotkey)

@@ -13,7 +13,7 @@ from violet.transport.caller import MinerCaller
 from violet.transport.gate import PriorityGate
 from violet.transport.messages import Answer, AudioRequest, Capabilities, TextRequest
 from violet.transport.server import MinerServer
-from violet.transport.service import Forwards
+from violet.transport.service import Forwards, MinerService
 
 if TYPE_CHECKING:
     from violet.transport.axon import MinerAxon
@@ -45,6 +45,7 @@ __all__ = [
     "MinerAxon",
     "MinerCaller",
     "MinerServer",
+    "MinerService",
     "PriorityGate",
     "TextRequest",
     "ValidatorDendrite",

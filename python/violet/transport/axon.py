@@ -46,7 +46,7 @@ class MinerAxon(MinerServer):
         if not any(isinstance(known, _QuietAboutStrangers) for known in logger.filters):
             logger.addFilter(_QuietAboutStrangers())
         axon = Axon(
-            wallet=self._wallet,
+            wallet=self._service.wallet,
             config=Config(),  # without one, the SDK reads this program's command line
             ip=self._ip,
             port=max(self.port, 1025),

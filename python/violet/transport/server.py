@@ -4,17 +4,15 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import uvicorn
-from bittensor_wallet import Wallet
 
-from violet.chain.types import Metagraph
 from violet.errors import PortError
 from violet.transport.asgi import App, BodyLimit
 from violet.transport.direct import DirectDoor
 from violet.transport.gate import PriorityGate
-from violet.transport.service import Forwards, MinerService
+from violet.transport.service import MinerService
 
 BODY_LIMIT_BYTES = 256 * 1024
 """Largest request: inline audio as base64 and the rest of a message, with room to spare."""
@@ -39,34 +37,15 @@ class MinerServer:
     """A miner's server for validators with a permit, who sign their calls as `btauth/1`.
 
     Args:
-        wallet: Whose hotkey answers and signs results.
+        service: What answers.
         ip: Address to bind.
         port: Port to bind; 0 for any free one, found in `port` after `start`.
-        metagraph: Returns the newest metagraph; called on every request, so it must be a look at a variable.
-        forwards: What to do.
-        min_stake: Least stake of a caller.
-        capacity: Requests worked on at once.
-        max_waiting: Requests that may wait behind them; more are told that the miner is busy.
     """
 
-    def __init__(
-        self,
-        wallet: Wallet,
-        ip: str,
-        port: int,
-        metagraph: Callable[[], Metagraph],
-        forwards: Forwards,
-        *,
-        min_stake: float = 0.0,
-        capacity: int = 1,
-        max_waiting: int = 8,
-    ) -> None:
+    def __init__(self, service: MinerService, ip: str, port: int) -> None:
         self.port = port
-        self._wallet = wallet
         self._ip = ip
-        self._service = MinerService(
-            wallet.hotkey, metagraph, forwards, min_stake=min_stake, capacity=capacity, max_waiting=max_waiting
-        )
+        self._service = service
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 

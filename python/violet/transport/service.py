@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bittensor_wallet import Wallet
+
 from violet.chain.types import Hotkey, Metagraph, Neuron
 from violet.errors import BusyError, ProtocolError, VioletError
 from violet.protocol import DIRECT_SLOT, RESULT_LIMIT_BYTES, sha256_hex, sign_response
@@ -56,7 +58,7 @@ class MinerService:
     """Answers the messages of callers whose signature was checked.
 
     Args:
-        hotkey: Signs results.
+        wallet: Whose hotkey answers and signs results.
         metagraph: Returns the newest metagraph; called on every request, so it must be a look at a variable.
         forwards: What to do.
         min_stake: Least stake of a caller.
@@ -66,15 +68,16 @@ class MinerService:
 
     def __init__(
         self,
-        hotkey: Signer,
+        wallet: Wallet,
         metagraph: Callable[[], Metagraph],
         forwards: Forwards,
         *,
-        min_stake: float,
-        capacity: int,
-        max_waiting: int,
+        min_stake: float = 0.0,
+        capacity: int = 1,
+        max_waiting: int = 8,
     ) -> None:
-        self.hotkey = hotkey
+        self.wallet = wallet
+        self.hotkey: Signer = wallet.hotkey
         self.gate = PriorityGate(capacity, max_waiting)
         self._jobs = Jobs(capacity + max_waiting)
         self._metagraph = metagraph

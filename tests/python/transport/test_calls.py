@@ -19,6 +19,7 @@ from violet.transport import (
     MinerAxon,
     MinerCaller,
     MinerServer,
+    MinerService,
     TextRequest,
     ValidatorDendrite,
     VioletAnalyze,
@@ -52,10 +53,8 @@ async def test_sounds_to_measure_and_texts_to_speak_reach_the_miner(
         return '{"done": true}'
 
     miner = Miner(wallet, validator)
-    miner.axon = MinerAxon(
-        wallet, "127.0.0.1", 0, miner.metagraph,
-        Forwards(miner.capabilities, analyze=work, synthesize=work),
-    )  # fmt: skip
+    forwards = Forwards(miner.capabilities, analyze=work, synthesize=work)
+    miner.axon = MinerAxon(MinerService(wallet, miner.metagraph, forwards), "127.0.0.1", 0)
     await miner.axon.start()
     try:
         sound = AudioRequest(TaskId("t1"), None, b"RIFF", Options(fields=("level", "pitch")))
