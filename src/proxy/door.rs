@@ -2,13 +2,10 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::auth::Scope;
@@ -106,15 +103,8 @@ fn ask(limiter: Option<&Limiter>, name: &str, what: &str) -> ApiResult<()> {
     Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after_s(seconds))
 }
 
-/// Lets a request in, or not.
-pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match check(&app, &request) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
-}
-
-fn check(app: &App, request: &Request) -> ApiResult<()> {
+/// Refuses who may not come in.
+pub(crate) fn check(app: &App, request: &Request) -> ApiResult<()> {
     let path = request.uri().path();
     // For those who watch the proxy, as often as they like.
     if ["/healthz", "/readyz", "/metrics"].contains(&path) {

@@ -195,6 +195,7 @@ impl From<blobs::Error> for ApiError {
                 tracing::warn!(%reason, "the store of the blobs does not answer");
                 Self::unavailable("blobs_unavailable", "the store of the audio does not answer now; try again")
             }
+            blobs::Error::Rows(error) => error.into(),
             blobs::Error::Io { .. } | blobs::Error::Refused(_) => Self::internal(error),
         }
     }

@@ -1,13 +1,13 @@
 //! What the proxy counts, for Prometheus.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::Response;
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use super::app::App;
@@ -20,7 +20,7 @@ const LATENCY_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5,
 /// The process's recorder; made once, since a process has only one.
 pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
     static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
-    let mut handle = HANDLE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = handle.as_ref() {
         return Ok(handle.clone());
     }
@@ -49,10 +49,18 @@ fn describe() {
     describe_gauge!("violet_miners_present", "Miners that asked for work lately");
 }
 
+/// The series of one route, and by method and status those that count its requests.
+struct Series {
+    seconds: Histogram,
+    requests: Vec<((&'static str, u16), Counter)>,
+}
+
+/// The series of the routes that were asked for so far: the recorder would make a text of each label to find one.
+static SERIES: LazyLock<RwLock<HashMap<String, Series>>> = LazyLock::new(RwLock::default);
+
 /// Counts a request and its time.
-pub(crate) async fn track(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+pub(crate) async fn track(request: Request, serve: impl AsyncFnOnce(Request) -> Response) -> Response {
+    let (began, route) = (Instant::now(), request.extensions().get::<MatchedPath>().cloned());
     // A client may invent methods; each would be another series.
     let method = match *request.method() {
         Method::GET => "GET",
@@ -63,11 +71,36 @@ pub(crate) async fn track(request: Request, next: Next) -> Response {
         Method::DELETE => "DELETE",
         _ => "other",
     };
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    histogram!("violet_http_request_seconds", "route" => route.clone()).record(started.elapsed().as_secs_f64());
-    counter!("violet_http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
+    let response = serve(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    count_request(route, (method, response.status().as_u16()), began.elapsed().as_secs_f64());
     response
+}
+
+fn count_request(route: &str, what: (&'static str, u16), seconds: f64) {
+    let counted = |series: &Series| {
+        let (_, requests) = series.requests.iter().find(|(known, _)| *known == what)?;
+        series.seconds.record(seconds);
+        requests.increment(1);
+        Some(())
+    };
+    let known = SERIES.read().unwrap_or_else(PoisonError::into_inner);
+    if known.get(route).and_then(counted).is_some() {
+        return;
+    }
+    drop(known);
+    let mut known = SERIES.write().unwrap_or_else(PoisonError::into_inner);
+    let series = known.entry(route.to_owned()).or_insert_with(|| {
+        let seconds = histogram!("violet_http_request_seconds", "route" => route.to_owned());
+        Series { seconds, requests: Vec::new() }
+    });
+    let (method, status) = what;
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    let requests = counter!("violet_http_requests_total", &labels);
+    requests.increment(1);
+    series.seconds.record(seconds);
+    // Another may have been as fast, and have the same counter.
+    series.requests.push((what, requests));
 }
 
 /// Counts a task that ended by a change of this proxy's.

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use super::app::App;
 use super::error::ApiError;
 use super::{clock, fault};
-use crate::subnet::task::{Task, TaskId, TaskState};
+use crate::subnet::task::{Task, TaskId};
 
 /// Tasks for which time passes at the same time: they share commits.
 const AT_ONCE: usize = 128;
@@ -82,11 +82,11 @@ async fn keep_trust(app: &App) {
 /// Applies the time to every open task that it changes. Every proxy of a store does; the task's version lets one of them.
 pub(crate) async fn pass_time(app: &App, now_ms: i64) {
     let committee = app.committee();
-    // Most of a long queue only waits: seen without a copy.
-    let waits = |task: &Task| task.state == TaskState::Queued && task.has_unsettled_slot() && now_ms < task.deadline_ms;
-    let is_due = |task: &Arc<Task>| !waits(task) && (**task).clone().tick(now_ms, &app.terms, &committee).is_some();
+    let is_due = |task: &Arc<Task>| (**task).clone().tick(now_ms, &app.terms, &committee).is_some();
+    // Most of a long queue only waits, and is not looked at.
+    let (active, overdue) = (app.store.board().active(), app.store.board().overdue(now_ms));
     let due: Vec<TaskId> =
-        app.store.board().tasks().iter().filter(|task| is_due(task)).map(|task| task.id.clone()).collect();
+        active.iter().chain(&overdue).filter(|task| is_due(task)).map(|task| task.id.clone()).collect();
     let ticks = futures::stream::iter(due).for_each_concurrent(AT_ONCE, |id| async move {
         if let Err(error) = tick(app, &id, now_ms).await {
             tracing::warn!(task = %id, ?error, "time did not pass for a task; trying again");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -96,7 +96,9 @@ async fn connection(stream: TcpStream, peer: Peer, router: Router, patience: Pat
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(patience.write));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(|body| Body::new(TimeoutBody::new(patience.body, body)));
+        // What has no body waits for none.
+        let timed = |body: Incoming| Body::new(TimeoutBody::new(patience.body, body));
+        let mut request = request.map(|body| if body.is_end_stream() { Body::empty() } else { timed(body) });
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)
     });

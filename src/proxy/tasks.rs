@@ -33,9 +33,10 @@ pub(crate) async fn create(
     if let Some(voice) = &wanted.voice {
         check_voice(app, voice, now_ms)?;
     }
-    let body = serde_json::json!({"options": options, "sha256": probed.stored.sha256});
-    let body_sha256 = hex::encode(Sha256::digest(body.to_string()));
-    let key = key.map(|key| IdempotencyKey { owner: owner.clone(), key, body_sha256 });
+    let key = key.map(|key| {
+        let body = serde_json::json!({"options": options, "sha256": probed.stored.sha256});
+        IdempotencyKey { owner: owner.clone(), key, body_sha256: hex::encode(Sha256::digest(body.to_string())) }
+    });
     let addresses = app.config.webhook_addresses;
     let webhook = webhooks::wanted(options.webhook_url.as_deref(), options.webhook_secret.as_deref(), addresses)?;
     let mut task = Task::new(

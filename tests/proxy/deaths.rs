@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http::{Events, get, post_json, try_send};
+use crate::http::{Events, get, try_send};
 use crate::kinds::{TEXT, result, sha256, speech};
 use crate::network::{FAULT, Network, wav};
 use crate::neuron::{Neuron, transcript};
@@ -173,12 +173,19 @@ fn a_verdict_is_there_once_and_never_changes_whenever_the_process_dies() {
 }
 
 #[test]
-fn audio_of_an_answer_is_there_or_is_stored_again_whenever_the_process_dies() {
-    // The first blob is the text; the second the audio.
-    for point in ["blob_part_written:2", "blob_meta_renamed:2", "blob_renamed:2", "blob_kept:2", "before_submit"] {
+fn a_text_and_the_audio_of_its_answer_are_there_or_are_stored_again_whenever_the_process_dies() {
+    // The first blob is the text, a row; the second the audio, a file.
+    let of_the_text = ["blob_part_written", "blob_row_put", "blob_kept"];
+    let of_the_audio = ["blob_part_written:2", "blob_meta_renamed", "blob_renamed", "blob_kept:2", "before_submit"];
+    for point in of_the_text.into_iter().chain(of_the_audio) {
         let mut network = Network::start_with(&["--redundancy", "1"], &[(FAULT, point)]);
         let body = json!({"kind": "synthesis", "input": {"text": TEXT}});
-        let task = post_json(network.url(), "/v1/tasks", &[], &body).expect(201);
+        let task = persist(&mut network, |network| {
+            let body = serde_json::to_vec(&body).unwrap();
+            let headers = [("content-type", "application/json"), ("idempotency-key", "the-task")];
+            let answer = try_send(network.url(), "POST", "/v1/tasks", &headers, &body)?;
+            Some((answer.status, serde_json::from_slice(&answer.body).ok()?))
+        });
         let lease = claim(&mut network, 0, "synthesis");
         let audio = speech(1, 0.5);
         let (hash, n) = (sha256(&audio), audio.len());

@@ -22,7 +22,7 @@ pub(crate) fn firestore() -> Option<&'static str> {
         let (host, port) = ("--host=127.0.0.1".to_owned(), format!("--port={port}"));
         let rules = format!("--rules={}", Path::new(env!("CARGO_MANIFEST_DIR")).join("firestore.rules").display());
         let jar = jar.display().to_string();
-        let arguments = ["java", "-Xmx512m", "-cp", &jar, main, &host, &port, &rules].map(str::to_owned);
+        let arguments = ["java", "-Xmx2g", "-cp", &jar, main, &host, &port, &rules].map(str::to_owned);
         Some(start(&arguments, port.trim_start_matches("--port=")))
     });
     running.as_ref().map(|(host, _)| host.as_str())

@@ -49,7 +49,7 @@ fn the_log_is_json_where_asked_names_requests_and_holds_no_secrets() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_violet-proxy"));
     command.args(flags).args(["--ready-file", &path("ready"), "--log-format", "json"]);
     // Only what goes wrong, and of requests everything: their ids do not hang on the first.
-    command.args(["--log", "warn,tower_http=debug"]).stderr(std::fs::File::create(path("log")).unwrap());
+    command.args(["--log", "warn,requests=debug"]).stderr(std::fs::File::create(path("log")).unwrap());
     let mut proxy = command.spawn().unwrap();
     let url = until("the proxy to listen", || {
         assert!(proxy.try_wait().unwrap().is_none(), "the proxy ended");

@@ -5,7 +5,7 @@ use std::path::Path;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use super::{BlobStore, LocalBlobs, Meta};
+use super::{BlobStore, LocalBlobs, Meta, Source};
 
 /// A spool file with these bytes, and its metadata.
 fn spooled(dir: &Path, bytes: &[u8], stored_at_ms: i64) -> (std::path::PathBuf, Meta) {
@@ -42,22 +42,26 @@ pub(crate) async fn conforms(store: &dyn BlobStore) {
     let dir = tempfile::tempdir().unwrap();
     // Larger than any chunk of any store.
     let large: Vec<u8> = (0..700_000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-    let contents: [&[u8]; 3] = [b"", b"hello", &large];
+    let contents: [&[u8]; 4] = [b"", b"hello", "short, with an ü".as_bytes(), &large];
     let mut metas = Vec::new();
     for (n, content) in contents.iter().enumerate() {
         let (file, meta) = spooled(dir.path(), content, i64::try_from(n).unwrap());
         assert_eq!(store.meta(&meta.sha256).await.unwrap(), None, "not there yet");
         assert!(store.read(&meta.sha256, 0, 1).await.unwrap().is_none());
-        store.put(&file, &meta).await.unwrap();
+        let is_short = n == 2;
+        let source = if is_short { Source::Bytes(content.to_vec()) } else { Source::File(&file) };
+        store.put(source, &meta).await.unwrap();
         assert_eq!(store.meta(&meta.sha256).await.unwrap().as_ref(), Some(&meta));
         metas.push(meta);
     }
-    let [empty, hello, big] = &metas[..] else { unreachable!() };
+    let [empty, hello, short, big] = &metas[..] else { unreachable!() };
     assert_eq!(read(store, &hello.sha256, 0, 5).await.unwrap(), b"hello");
     assert_eq!(read(store, &hello.sha256, 1, 3).await.unwrap(), b"ell");
     assert_eq!(read(store, &big.sha256, 0, big.bytes).await.unwrap(), large);
     assert_eq!(read(store, &big.sha256, 299_999, 300_001).await.unwrap(), large[299_999..600_000]);
     assert_eq!(read(store, &empty.sha256, 0, 0).await.unwrap(), b"");
+    assert_eq!(read(store, &short.sha256, 0, 100).await.unwrap(), contents[2], "no more than there is");
+    assert_eq!(read(store, &short.sha256, 15, 1).await.unwrap(), contents[2][15..16]);
 
     for name in ["../hotkey.seed", "", "BA", &"z".repeat(64), &"A".repeat(64)] {
         assert!(store.read(name, 0, 1).await.unwrap().is_none(), "{name}");
@@ -80,7 +84,7 @@ pub(crate) async fn conforms(store: &dyn BlobStore) {
 
     // The same bytes again renew the metadata, and what was seen before that deletes nothing.
     let (file, renewed) = spooled(dir.path(), b"hello", 50);
-    store.put(&file, &renewed).await.unwrap();
+    store.put(Source::File(&file), &renewed).await.unwrap();
     assert_eq!(store.meta(&hello.sha256).await.unwrap().unwrap().keep_until_ms, 60);
     assert!(!store.delete(hello).await.unwrap(), "it was renewed");
     let condemned = Meta { keep_until_ms: 70, is_condemned: true, ..renewed.clone() };
@@ -90,14 +94,21 @@ pub(crate) async fn conforms(store: &dyn BlobStore) {
     assert!(!store.delete(&renewed).await.unwrap(), "something else is known about it now");
     // The same bytes once more, and it is somebody's again.
     let (file, renewed) = spooled(dir.path(), b"hello", 60);
-    store.put(&file, &renewed).await.unwrap();
+    store.put(Source::File(&file), &renewed).await.unwrap();
     assert_eq!(store.meta(&hello.sha256).await.unwrap().as_ref(), Some(&renewed));
     assert_eq!(read(store, &hello.sha256, 0, 5).await.unwrap(), b"hello");
     assert!(store.delete(&renewed).await.unwrap());
     assert!(!store.delete(&renewed).await.unwrap(), "it is gone");
     assert!(!store.describe(&renewed, &condemned).await.unwrap());
     assert!(read(store, &hello.sha256, 0, 5).await.is_none());
-    assert_eq!(store.list("", 10).await.unwrap().len(), 2);
+    assert_eq!(store.list("", 10).await.unwrap().len(), 3);
+
+    // A short one that comes as a file is the same blob.
+    let (file, again) = spooled(dir.path(), contents[2], 70);
+    store.put(Source::File(&file), &again).await.unwrap();
+    assert_eq!(store.meta(&short.sha256).await.unwrap().as_ref(), Some(&again));
+    assert_eq!(store.list("", 10).await.unwrap().len(), 3);
+    assert!(!store.delete(short).await.unwrap(), "it was renewed");
 }
 
 #[tokio::test]
@@ -154,7 +165,7 @@ pub(super) mod bucket {
         emulators::make_bucket(url, "urls");
         let (store, dir) = (bucket(url, "urls"), tempfile::tempdir().unwrap());
         let (file, meta) = spooled(dir.path(), b"hello", 1);
-        store.put(&file, &meta).await.unwrap();
+        store.put(Source::File(&file), &meta).await.unwrap();
         let signed = store.url("GET", &meta.sha256, 0, 60_000).unwrap().unwrap();
         assert_eq!(reqwest::get(signed).await.unwrap().text().await.unwrap(), "hello");
     }
@@ -216,7 +227,7 @@ pub(super) mod bucket {
         let dir = tempfile::tempdir().unwrap();
         let content: Vec<u8> = (0..20_000_000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
         let (file, meta) = spooled(dir.path(), &content, 1);
-        bucket(&url, "flaky").put(&file, &meta).await.unwrap();
+        bucket(&url, "flaky").put(Source::File(&file), &meta).await.unwrap();
         let flaky = flaky.lock().unwrap();
         assert!(flaky.taken == content && flaky.n_parts >= 4);
     }

@@ -1,7 +1,6 @@
 //! Blobs as objects `blobs/SHA256` of a bucket of Cloud Storage, which Firebase's storage is, by its JSON API.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -10,7 +9,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::{BlobStore, Bytestream, Error, Meta, is_name};
+use super::{BlobStore, Bytestream, Error, Meta, Source, is_name};
 use crate::proxy::google::{self, Google, Signed, checked};
 
 /// Where the API is.
@@ -88,8 +87,8 @@ impl Bucket {
         }
     }
 
-    /// Sends a file in parts; what was not taken is sent again, from where the store says that it is.
-    async fn upload(&self, file: &Path, meta: &Meta) -> Result<(), google::Error> {
+    /// Sends bytes in parts; what was not taken is sent again, from where the store says that it is.
+    async fn upload(&self, source: &Source<'_>, meta: &Meta) -> Result<(), google::Error> {
         let url = format!(
             "{}/upload/storage/v1/b/{}/o?uploadType=resumable&name=blobs%2F{}",
             self.endpoint, self.name, meta.sha256
@@ -106,7 +105,7 @@ impl Bucket {
         let mut at = 0;
         let mut n_failed = 0;
         loop {
-            match self.send_part(&session, file, at, meta).await {
+            match self.send_part(&session, source, at, meta).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(next)) if next > at => (at, n_failed) = (next, 0),
                 Err(error) if !error.is_passing() => return Err(error),
@@ -128,12 +127,15 @@ impl Bucket {
     }
 
     /// Sends the part at `at`; the next position, or none when all of it is there.
-    async fn send_part(&self, session: &str, file: &Path, at: u64, meta: &Meta) -> Result<Option<u64>, google::Error> {
-        let local = |error: io::Error| google::Error::Account(format!("reading the spool file: {error}"));
-        let mut source = tokio::fs::File::open(file).await.map_err(local)?;
-        source.seek(io::SeekFrom::Start(at)).await.map_err(local)?;
-        let mut part = Vec::new();
-        source.take(CHUNK_BYTES as u64).read_to_end(&mut part).await.map_err(local)?;
+    async fn send_part(
+        &self,
+        session: &str,
+        source: &Source<'_>,
+        at: u64,
+        meta: &Meta,
+    ) -> Result<Option<u64>, google::Error> {
+        let part = source.part(at).await;
+        let part = part.map_err(|error| google::Error::Account(format!("reading the spool file: {error}")))?;
         let range = match part.len() as u64 {
             0 => format!("bytes */{}", meta.bytes),
             n => format!("bytes {at}-{}/{}", at + n - 1, meta.bytes),
@@ -147,6 +149,25 @@ impl Bucket {
         let request = self.google.request(Method::PUT, session).await?;
         let request = request.header(header::CONTENT_RANGE, format!("bytes */{total}"));
         position(request.header(header::CONTENT_LENGTH, 0).send().await?).await
+    }
+}
+
+impl Source<'_> {
+    /// At most [`CHUNK_BYTES`] from `at` on.
+    async fn part(&self, at: u64) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(file) => {
+                let mut file = tokio::fs::File::open(file).await?;
+                file.seek(io::SeekFrom::Start(at)).await?;
+                let mut part = Vec::new();
+                file.take(CHUNK_BYTES as u64).read_to_end(&mut part).await?;
+                Ok(part)
+            }
+            Self::Bytes(bytes) => {
+                let left = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+                Ok(left[..left.len().min(CHUNK_BYTES)].to_vec())
+            }
+        }
     }
 }
 
@@ -187,7 +208,7 @@ fn described(object: &Value) -> Option<Meta> {
 }
 
 impl BlobStore for Bucket {
-    fn put<'a>(&'a self, file: &'a Path, meta: &'a Meta) -> BoxFuture<'a, Result<(), Error>> {
+    fn put<'a>(&'a self, source: Source<'a>, meta: &'a Meta) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             if let Some(there) = self.object(&meta.sha256).await?
                 && described(&there).is_some_and(|there| there.bytes == meta.bytes)
@@ -201,7 +222,7 @@ impl BlobStore for Bucket {
                     Err(error) => return Err(self.failed(&error)),
                 }
             }
-            self.upload(file, meta).await.map_err(|error| self.failed(&error))
+            self.upload(&source, meta).await.map_err(|error| self.failed(&error))
         }
         .boxed()
     }

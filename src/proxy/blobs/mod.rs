@@ -12,8 +12,8 @@ mod gcs;
 #[cfg(test)]
 mod histories;
 mod local;
+mod rows;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +62,9 @@ pub(crate) enum Error {
     /// The store of the blobs does not answer now.
     #[error("blobs: not available: {0}")]
     Unavailable(String),
+    /// The file of the short ones.
+    #[error("blobs: {0}")]
+    Rows(#[from] super::store::Error),
 }
 
 impl Error {
@@ -93,10 +96,18 @@ pub(crate) struct Meta {
 /// Bytes of a blob as they come.
 pub(crate) type Bytestream = BoxStream<'static, std::io::Result<Bytes>>;
 
+/// Where a blob's bytes come from.
+pub(crate) enum Source<'a> {
+    /// From a complete and durable local file, which is gone afterwards or of no more use.
+    File(&'a Path),
+    /// They are few, and here.
+    Bytes(Vec<u8>),
+}
+
 /// Where blobs live.
 pub(crate) trait BlobStore: Send + Sync {
-    /// Makes a complete local file durable under its hash. The file is gone afterwards or of no more use.
-    fn put<'a>(&'a self, file: &'a Path, meta: &'a Meta) -> BoxFuture<'a, Result<(), Error>>;
+    /// Makes bytes durable under their hash.
+    fn put<'a>(&'a self, source: Source<'a>, meta: &'a Meta) -> BoxFuture<'a, Result<(), Error>>;
 
     /// What is known about a blob; `None` if it is not there.
     fn meta<'a>(&'a self, sha256: &'a str) -> BoxFuture<'a, Result<Option<Meta>, Error>>;
@@ -281,29 +292,20 @@ impl Blobs {
     pub(crate) async fn keep(&self, mut incoming: Incoming, about: About) -> ApiResult<Stored> {
         incoming.flush().await?;
         incoming.file.sync_all().await.map_err(Error::io("writing the spool file"))?;
-        self.name(&incoming.path, incoming.sha256(), incoming.n_bytes, about).await
+        let meta = self.meta_of(incoming.sha256(), incoming.n_bytes, about);
+        self.put(Source::File(&incoming.path), meta).await
     }
 
-    /// Makes a blob of bytes that are all there, such as a short text: in one step, for each step costs a change of threads.
+    /// Makes a blob of few bytes that are all there, such as a short text.
     pub(crate) async fn keep_bytes(&self, bytes: Vec<u8>, about: About) -> ApiResult<Stored> {
         self.refuse_if_full()?;
-        let (parts, n_bytes) = (self.parts.clone(), bytes.len() as u64);
-        let sha256 = hex::encode(Sha256::digest(&bytes));
-        let part = tokio::task::spawn_blocking(move || {
-            let mut part = tempfile::NamedTempFile::new_in(parts)?;
-            part.write_all(&bytes)?;
-            part.as_file().sync_all()?;
-            Ok(part.into_temp_path())
-        });
-        let part = part.await.map_err(ApiError::internal)?.map_err(Error::io("writing a spool file"))?;
-        self.name(&part, sha256, n_bytes, about).await
+        let meta = self.meta_of(hex::encode(Sha256::digest(&bytes)), bytes.len() as u64, about);
+        self.put(Source::Bytes(bytes), meta).await
     }
 
-    /// Gives a complete and durable spool file its name.
-    async fn name(&self, part: &Path, sha256: String, bytes: u64, about: About) -> ApiResult<Stored> {
-        fault::point("blob_part_written");
+    fn meta_of(&self, sha256: String, bytes: u64, about: About) -> Meta {
         let now_ms = clock::now_ms();
-        let meta = Meta {
+        Meta {
             sha256,
             bytes,
             media_type: about.media_type,
@@ -312,8 +314,12 @@ impl Blobs {
             stored_at_ms: now_ms,
             keep_until_ms: now_ms.saturating_add(about.keep_ms.unwrap_or(self.bounds.retention_ms)),
             is_condemned: false,
-        };
-        self.store.put(part, &meta).await?;
+        }
+    }
+
+    async fn put(&self, source: Source<'_>, meta: Meta) -> ApiResult<Stored> {
+        fault::point("blob_part_written");
+        self.store.put(source, &meta).await?;
         fault::point("blob_kept");
         Ok(Stored { sha256: meta.sha256, bytes: meta.bytes })
     }

@@ -16,6 +16,9 @@ use crate::subnet::task::{Kind, Output, Task};
 /// Largest result, bytes of its JSON text.
 pub(crate) const MAX_RESULT_BYTES: usize = 4 << 20;
 
+/// A transcript that is read in less time than it takes to hand it to another thread.
+const SHORT_BYTES: usize = 4 << 10;
+
 /// A miner's result as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed<'a> {
@@ -59,6 +62,7 @@ pub(crate) async fn check_result(
     result: Arc<str>,
 ) -> ApiResult<Result<Usable, String>> {
     match task.kind {
+        Kind::Transcription if result.len() <= SHORT_BYTES => Ok(transcript::check(&task, slot, &result)),
         Kind::Transcription => app.on_cpu(move || transcript::check(&task, slot, &result)).await,
         Kind::Analysis => app.on_cpu(move || analysis::check(&task, &result)).await,
         Kind::Synthesis => speech::check(app, task, slot, &result).await,

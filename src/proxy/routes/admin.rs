@@ -160,15 +160,15 @@ async fn resume(State(app): State<Arc<App>>) -> ApiResult<StatusCode> {
 }
 
 /// A task of any owner.
-async fn show_task(State(app): State<Arc<App>>, Name(id): Name) -> ApiResult<Json<Value>> {
+async fn show_task(State(app): State<Arc<App>>, Name(id): Name) -> ApiResult<Response> {
     let task = app.task(&TaskId::from(id)).await?;
     let mut view = views::task(&app, &task).await?;
-    view["owner"] = Value::from(task.owner.as_str());
-    Ok(Json(view))
+    view.owner = Some(&task.owner);
+    Ok(Json(view).into_response())
 }
 
 /// Takes the leases of an unanswered task back and lets it begin anew.
-async fn requeue(State(app): State<Arc<App>>, Name(id): Name) -> ApiResult<Json<Value>> {
+async fn requeue(State(app): State<Arc<App>>, Name(id): Name) -> ApiResult<Response> {
     let id = TaskId::from(id);
     let requeued = app.change(&id, |task, _| {
         if task.answer.is_some() && !task.state.is_final() {
@@ -178,16 +178,16 @@ async fn requeue(State(app): State<Arc<App>>, Name(id): Name) -> ApiResult<Json<
             ApiError::conflict("task_ended", format!("{refusal}; its user can retry it as a new task"))
         })
     });
-    Ok(Json(views::task(&app, &requeued.await?.0).await?))
+    Ok(Json(views::task(&app, &requeued.await?.0).await?).into_response())
 }
 
 /// Ends a task as failed.
-async fn kill(State(app): State<Arc<App>>, Name(id): Name, request: Request) -> ApiResult<Json<Value>> {
+async fn kill(State(app): State<Arc<App>>, Name(id): Name, request: Request) -> ApiResult<Response> {
     let reason = body::<Why>(request).await?.text()?;
     let id = TaskId::from(id);
     let killed = app.change(&id, |task, _| {
         let said = format!("the operator of the proxy ended it: {reason}");
         task.kill(&said, clock::now_ms()).map_err(|refusal| ApiError::conflict("task_ended", refusal.to_string()))
     });
-    Ok(Json(views::task(&app, &killed.await?.0).await?))
+    Ok(Json(views::task(&app, &killed.await?.0).await?).into_response())
 }

@@ -14,7 +14,7 @@ use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES, Usable};
 use crate::proxy::request::{self, SMALL_BODY_BYTES, Signed};
 use crate::proxy::store::{Records, ResponseRow};
 use crate::proxy::{clock, fault, reaper};
-use crate::subnet::task::{Holding, Receipt, ResponseId, Submit, Task, TaskId};
+use crate::subnet::task::{Holding, Member, Receipt, ResponseId, Submit, Task, TaskId, Terms};
 
 /// Largest body of a submit: a result's text may double when its quotes and line ends are escaped, and more.
 const SUBMIT_BODY_BYTES: usize = 3 * MAX_RESULT_BYTES;
@@ -65,24 +65,20 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
     let body: SubmitBody = signed.json()?;
     let task = app.task(&body.task_id).await?;
     app.presence.touch(&signed.hotkey, clock::now_ms());
-    let miner = signed.hotkey.clone();
-    let body = app
-        .on_cpu(move || {
-            let (task_id, slot) = (body.task_id.as_str(), body.slot);
-            let claimed =
-                Claimed { task_id, slot, result: &body.result, digest: &body.digest, signature: &body.signature };
-            quality::check_signature(miner.as_str(), &claimed)?;
-            Ok::<_, ApiError>(body)
-        })
-        .await??;
+    let (task_id, slot) = (body.task_id.as_str(), body.slot);
+    let claimed = Claimed { task_id, slot, result: &body.result, digest: &body.digest, signature: &body.signature };
+    quality::check_signature(signed.hotkey.as_str(), &claimed)?;
     let checked = quality::check_result(&app, task, body.slot, body.result.as_str().into()).await?;
     fault::point("before_submit");
-    let (_, receipt) = app
-        .change(&body.task_id, |task, records| take_result(task, records, &signed, &body, &checked, clock::now_ms()))
-        .await?;
+    let committee = app.committee();
+    let taken = app.change(&body.task_id, |task, records| {
+        let now_ms = clock::now_ms();
+        let receipt = take_result(task, records, &signed, &body, &checked, now_ms)?;
+        Ok((receipt.is_new && !has_passed(task, now_ms, &app.terms, &committee), receipt))
+    });
+    let (_, (is_due, receipt)) = taken.await?;
     fault::point("before_submit_reply");
-    if receipt.is_new {
-        // The last slot may be settled by it: validators need not wait for the next tick.
+    if is_due {
         reaper::tick(&app, &body.task_id, clock::now_ms()).await?;
     }
     let outcome = match (receipt.is_new, &receipt.rejected) {
@@ -100,6 +96,21 @@ pub(super) async fn submit(State(app): State<Arc<App>>, request: Request) -> Api
         view["reason"] = Value::from(reason);
     }
     Ok(Json(view))
+}
+
+/// Lets time pass for a task whose last slot may be settled, so that validators need not wait for the next tick: in the
+/// same change, unless there is more to note about it or it is the task's end, which users are told by itself. Whether it
+/// did.
+fn has_passed(task: &mut Task, now_ms: i64, terms: &Terms, committee: &[Member]) -> bool {
+    let mut later = task.clone();
+    match later.tick(now_ms, terms, committee) {
+        None => true,
+        Some(expired) if expired.is_empty() && !later.state.is_final() => {
+            *task = later;
+            true
+        }
+        Some(_) => false,
+    }
 }
 
 fn take_result(

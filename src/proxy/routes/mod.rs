@@ -20,40 +20,29 @@ mod web;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
+use tower::ServiceBuilder;
 
 use super::app::App;
 use super::error::ApiError;
+use super::observe::observe;
 use super::{door, metrics};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Longest request id of a client that is taken over, bytes.
-const MAX_REQUEST_ID_BYTES: usize = 64;
-
-/// What every listener does about a request: an id, which its answer and its lines in the log have too.
-macro_rules! observed {
-    () => {
-        tower::ServiceBuilder::new()
-            .map_request(drop_long_id)
-            .layer(SetRequestIdLayer::new(REQUEST_ID, NewRequestId))
-            .layer(TraceLayer::new_for_http().make_span_with(span))
-            .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-    };
-}
 
 /// The operator's routes, with the same ids and logs.
 pub(crate) fn admin_router(app: Arc<App>) -> Router {
-    admin::router(app).layer(observed!())
+    admin::router(app).layer(from_fn(|request, next: Next| observe(request, |request| next.run(request))))
 }
 
 /// The whole service.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(Arc::clone(&app), enter))
+        // Routes bound their bodies themselves, each by its own limit.
+        .layer(DefaultBodyLimit::disable());
     Router::new()
         .route("/v1/uploads", post(uploads::create))
         .route("/v1/uploads/{id}", get(uploads::show).patch(uploads::append).delete(uploads::delete))
@@ -95,12 +84,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(operations::metrics))
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_route)
-        .layer(from_fn_with_state(Arc::clone(&app), door::enter))
-        .layer(from_fn(metrics::track))
-        // Routes bound their bodies themselves, each by its own limit.
-        .layer(DefaultBodyLimit::disable())
-        .layer(observed!())
+        .layer(layers)
         .with_state(app)
+}
+
+/// Lets a request in, or not; counts it either way.
+async fn enter(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let serve = async |request| match door::check(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    observe(request, |request| metrics::track(request, serve)).await
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {
@@ -110,28 +104,4 @@ async fn no_route(method: Method, uri: Uri) -> ApiError {
 async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{:.100} does not take {method}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message)
-}
-
-/// A client's own id is kept if it is short; the layer behind makes one where there is none.
-fn drop_long_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
-    if request.headers().get(REQUEST_ID).is_some_and(|id| id.len() > MAX_REQUEST_ID_BYTES || id.is_empty()) {
-        request.headers_mut().remove(REQUEST_ID);
-    }
-    request
-}
-
-fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    // The query is left out: it may hold a signature. As severe as can be: a filter that leaves warnings alone must not
-    // take the id from them.
-    tracing::error_span!("request", request_id = id, method = %request.method(), path = request.uri().path())
-}
-
-#[derive(Clone)]
-struct NewRequestId;
-
-impl MakeRequestId for NewRequestId {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        ulid::Ulid::new().to_string().parse().ok().map(RequestId::new)
-    }
 }

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::proxy::app::{App, no_task};
 use crate::proxy::blobs::{Incoming, Stored};
@@ -167,7 +167,7 @@ pub(super) async fn show(
     Name(id): Name,
     Params(waiting): Params<Waiting>,
     headers: HeaderMap,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Response> {
     let mut task = owned(&app, &headers, id).await?;
     if let Some(wait) = waiting.wait {
         if !(0.0..=MAX_WAIT_S).contains(&wait) {
@@ -179,7 +179,7 @@ pub(super) async fn show(
         }
         task = work::wait(&app, &task.id, Duration::from_secs_f64(wait), |task| task.state.is_final()).await?;
     }
-    Ok(Json(views::task(&app, &task).await?))
+    Ok(Json(views::task(&app, &task).await?).into_response())
 }
 
 /// Which tasks, and which page of them.
@@ -221,12 +221,19 @@ impl Page {
     }
 }
 
+/// A page of tasks.
+#[derive(Serialize)]
+struct Tasks<'a> {
+    data: Vec<views::TaskView<'a>>,
+    next: Option<&'a TaskId>,
+}
+
 /// The user's tasks, newest first.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(page): Params<Page>,
     headers: HeaderMap,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Response> {
     let owner = request::owner(&app, &headers)?;
     let limit = page.limit.unwrap_or(20);
     if !(1..=100).contains(&limit) {
@@ -235,12 +242,12 @@ pub(super) async fn list(
     let mut tasks = app.store.records().page(page.listing(owner, limit)?).await?;
     let has_more = tasks.len() > limit;
     tasks.truncate(limit);
-    let next = tasks.last().filter(|_| has_more).map(|task| task.id.clone());
+    let next = tasks.last().filter(|_| has_more).map(|task| &task.id);
     let mut data = Vec::with_capacity(tasks.len());
     for task in &tasks {
         data.push(views::task(&app, task).await?);
     }
-    Ok(Json(json!({"data": data, "next": next})))
+    Ok(Json(Tasks { data, next }).into_response())
 }
 
 /// Erases the task and what belongs to it.
@@ -251,10 +258,10 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Name(id): Name, headers:
 }
 
 /// Ends the task.
-pub(super) async fn cancel(State(app): State<Arc<App>>, Name(id): Name, headers: HeaderMap) -> ApiResult<Json<Value>> {
+pub(super) async fn cancel(State(app): State<Arc<App>>, Name(id): Name, headers: HeaderMap) -> ApiResult<Response> {
     let task = owned(&app, &headers, id).await?;
     let task = work::cancel(&app, &task.id).await?;
-    Ok(Json(views::task(&app, &task).await?))
+    Ok(Json(views::task(&app, &task).await?).into_response())
 }
 
 /// The same work again, as a task of its own.

@@ -16,7 +16,7 @@ use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, Name};
 use crate::proxy::store::{EvaluationRow, ResponseRow};
-use crate::proxy::{clock, fault, views};
+use crate::proxy::{clock, fault};
 use crate::subnet::task::{Hotkey, Kind, Phase, ResponseId, Scores, Standing, Task, TaskId, seconds};
 
 /// Evaluations that one claim may get.
@@ -84,7 +84,7 @@ async fn take_evaluations(
     let is_free = |task: &Arc<Task>| {
         kinds.contains(&task.kind) && task.standing(validator, &body.claim_id, now_ms) == Standing::Judge
     };
-    let mut free: Vec<Arc<Task>> = app.store.board().tasks().into_iter().filter(is_free).collect();
+    let mut free: Vec<Arc<Task>> = app.store.board().active().into_iter().filter(is_free).collect();
     // What this claim has already comes first: the same claim gets the same.
     let has = |task: &Task| {
         let lease = task.evaluation.as_ref().and_then(|e| e.member(validator)).and_then(|m| m.lease.as_ref());
@@ -225,7 +225,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, Name(id): Name, request: R
         })
     };
     Ok(Json(json!({
-        "task_id": task.id, "phase": phase, "verdict": task.verdict.as_ref().map(views::verdict),
+        "task_id": task.id, "phase": phase, "verdict": task.verdict,
         "reveals": rows.iter().map(reveal).collect::<Vec<_>>(),
     })))
 }

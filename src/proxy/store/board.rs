@@ -167,6 +167,9 @@ struct Tasks {
     turns: Turns,
     /// Those on which nobody works.
     queued: Lines,
+    /// Tasks that only wait for a miner, by their deadlines; time passes for the others alone.
+    waiting: BTreeSet<(i64, TaskId)>,
+    active: BTreeSet<TaskId>,
     /// Tasks by the miners that hold a lease of them.
     held: HashMap<Hotkey, BTreeSet<TaskId>>,
     /// Last events of ended tasks, and the order in which they ended.
@@ -188,6 +191,13 @@ impl Tasks {
         }
         if let Some(known) = known.cloned() {
             self.let_go(&known);
+        }
+        if !task.state.is_final() {
+            if waits(&task) {
+                self.waiting.insert((task.deadline_ms, task.id.clone()));
+            } else {
+                self.active.insert(task.id.clone());
+            }
         }
         for miner in holders(&task) {
             self.held.entry(miner.clone()).or_default().insert(task.id.clone());
@@ -211,8 +221,13 @@ impl Tasks {
         Some(Change { task, has_event })
     }
 
-    /// Its miners hold no lease of it.
+    /// Its miners hold no lease of it, and no time passes for it.
     fn let_go(&mut self, task: &Task) {
+        if waits(task) {
+            self.waiting.remove(&(task.deadline_ms, task.id.clone()));
+        } else {
+            self.active.remove(&task.id);
+        }
         for miner in holders(task) {
             if let Some(held) = self.held.get_mut(miner) {
                 held.remove(&task.id);
@@ -235,6 +250,11 @@ impl Tasks {
             }
         }
     }
+}
+
+/// Whether nothing but its deadline can change the task before a miner claims it.
+fn waits(task: &Task) -> bool {
+    task.state == TaskState::Queued && task.has_unsettled_slot()
 }
 
 /// The miners that hold a lease of the task.
@@ -268,6 +288,19 @@ impl Board {
     /// All open tasks, oldest first.
     pub(crate) fn tasks(&self) -> Vec<Arc<Task>> {
         self.read(|open| open.values().cloned().collect())
+    }
+
+    /// Open tasks on which somebody works or worked, in no order.
+    pub(crate) fn active(&self) -> Vec<Arc<Task>> {
+        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        known.active.iter().filter_map(|id| known.open.get(id).cloned()).collect()
+    }
+
+    /// The others, of which the deadline is over.
+    pub(crate) fn overdue(&self, now_ms: i64) -> Vec<Arc<Task>> {
+        let known = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
+        let over = known.waiting.iter().take_while(|(deadline_ms, _)| *deadline_ms <= now_ms);
+        over.filter_map(|(_, id)| known.open.get(id).cloned()).collect()
     }
 
     /// How many tasks are open.
@@ -352,6 +385,13 @@ mod tests {
         lent.claim(claim, 5_000, &TERMS).unwrap();
         board.publish(std::iter::once(Arc::new(lent.clone())));
         assert_eq!(claimable(&board), ["urgent", "fresh", "late"]);
+        assert_eq!(board.active().iter().map(|task| task.id.as_str()).collect::<Vec<_>>(), ["old"]);
+        let (deadline_ms, n_overdue) = (fresh.deadline_ms, |at_ms| board.overdue(at_ms).len());
+        assert_eq!(
+            (n_overdue(0), n_overdue(deadline_ms), n_overdue(i64::MAX)),
+            (0, 2, 3),
+            "late and fresh, then urgent"
+        );
         assert_eq!((board.queue_position(&lent), board.queue_position(&fresh)), (None, Some(2)));
         assert_eq!((board.leases_of(&miner), board.held_by(&miner)[0].id.as_str()), (1, "old"));
 
@@ -363,6 +403,7 @@ mod tests {
             "the lease ran out: its place is the old one"
         );
         assert_eq!((board.leases_of(&miner), board.held_by(&miner).len()), (0, 0));
+        assert_eq!((board.active().len(), board.overdue(i64::MAX).len()), (0, 4), "it waits again");
     }
 
     fn of(owner: &str, n: usize, created_at_ms: i64) -> Task {

@@ -15,6 +15,7 @@ use hmac::{Hmac, Mac};
 use metrics::counter;
 use rand::Rng;
 use reqwest::{StatusCode, Url};
+use serde::Serialize;
 use serde_json::json;
 use sha2::Sha256;
 use tokio::sync::Semaphore;
@@ -219,14 +220,24 @@ fn pause_ms(first_ms: i64, attempts: u32) -> i64 {
     (pause_ms as f64 * rand::rng().random_range(0.8..=1.2)) as i64
 }
 
+/// What a webhook is told.
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    at_ms: i64,
+    data: views::TaskView<'a>,
+}
+
 async fn send(app: &App, id: &str, task: &Task, webhook: &Webhook) -> Result<StatusCode, String> {
     let url = Url::parse(&webhook.url).map_err(|error| error.to_string())?;
     if literal(&url).is_some_and(|address| !app.config.webhook_addresses.allow(address)) {
         return Err("its URL leads to no address of the internet".to_owned());
     }
     let data = views::task(app, task).await.map_err(|error| format!("{error:?}"))?;
-    let body = json!({"type": format!("task.{}", task.state.as_str()), "at_ms": task.updated_at_ms, "data": data});
-    let (body, at_s) = (body.to_string(), clock::now_ms() / 1_000);
+    let message = Message { kind: format!("task.{}", task.state.as_str()), at_ms: task.updated_at_ms, data };
+    let body = serde_json::to_string(&message).map_err(|error| error.to_string())?;
+    let at_s = clock::now_ms() / 1_000;
     let signed = key(&webhook.secret).and_then(|key| signature(&key, id, at_s, &body)).ok_or("its secret is none")?;
     let request = app.webhooks.post(url).header("content-type", "application/json");
     let request =

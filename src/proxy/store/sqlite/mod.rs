@@ -1,14 +1,9 @@
-//! SQLite in WAL mode: one writer, a few readers.
-//!
-//! Batches that wait at the same time share one commit (group commit), so `synchronous=FULL` costs one fsync for all of
-//! them: what was acknowledged survives both `kill -9` and a power cut. Everything is read through a small pool.
+//! Tasks and what belongs to them in an SQLite file.
 
 mod entries;
 mod expiry;
-mod readers;
 mod rows;
 mod schema;
-mod writer;
 
 use std::path::Path;
 
@@ -22,22 +17,20 @@ use super::{
     Answer, Batch, Entry, EntryKind, Error, EvaluationRow, Expired, Listing, Mark, MinerRow, ResponseRow, TaskStore,
     UploadRow,
 };
+use crate::proxy::sqlite::{Readers, Writer};
 use crate::subnet::task::{Hotkey, ResponseId, Task, TaskId};
-
-/// Batches that may wait for the writer.
-const QUEUE: usize = 1_024;
 
 /// A database file. One process uses it; the lock of the data directory sees to that.
 pub(crate) struct Sqlite {
-    writer: writer::Handle,
-    readers: readers::Readers,
+    writer: Writer,
+    readers: Readers,
 }
 
 impl Sqlite {
     /// Opens or creates the file and starts the writer.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let writer = writer::start(schema::open_writer(path)?, QUEUE)?;
-        Ok(Self { writer, readers: readers::Readers::open(path)? })
+        let writer = Writer::start(schema::open_writer(path)?)?;
+        Ok(Self { writer, readers: Readers::open(path)? })
     }
 
     /// Lets the file have this many pages and no more, as a full disk would.
@@ -54,16 +47,7 @@ impl Sqlite {
         work: fn(&rusqlite::Connection, &Entry) -> Result<bool, Error>,
     ) -> Answer<'_, bool> {
         let entry = entry.clone();
-        let refuse = |entry: &Entry| Error::Exists(entry.name.clone());
-        let done = self.writer.write(move |sql| work(sql, &entry)?.then_some(()).ok_or_else(|| refuse(&entry)));
-        async move {
-            match done.await {
-                Ok(()) => Ok(true),
-                Err(Error::Exists(_)) => Ok(false),
-                Err(error) => Err(error),
-            }
-        }
-        .boxed()
+        self.writer.write(move |sql| work(sql, &entry)).boxed()
     }
 
     fn read<T: Send + 'static>(
@@ -80,7 +64,12 @@ impl TaskStore for Sqlite {
     }
 
     fn commit(&self, batch: Batch) -> Answer<'_, ()> {
-        self.writer.write(move |sql| rows::put_batch(sql, &batch)).boxed()
+        async move {
+            // Not by the writer, for which everybody waits.
+            let texts = batch.task.as_ref().map(|change| rows::Texts::of(&change.task)).transpose()?;
+            self.writer.write(move |sql| rows::put_batch(sql, &batch, texts.as_ref())).await
+        }
+        .boxed()
     }
 
     fn task<'a>(&'a self, id: &'a TaskId) -> Answer<'a, Option<Task>> {

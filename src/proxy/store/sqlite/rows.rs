@@ -11,14 +11,29 @@ use super::super::{
 };
 use crate::subnet::task::{Hotkey, Kind, ResponseId, Task, TaskId, TaskState};
 
-/// All of a batch; an error leaves what came before it to the caller's savepoint.
-pub(super) fn put_batch(sql: &Connection, batch: &Batch) -> Result<(), Error> {
+/// A task's record, and that of its event, as texts.
+pub(super) struct Texts {
+    task: String,
+    /// If it is another: a task whose miners said nothing of their progress is its own event.
+    event: Option<String>,
+}
+
+impl Texts {
+    pub(super) fn of(task: &Task) -> Result<Self, Error> {
+        let event = task.slots.iter().any(|slot| slot.partial.is_some()).then(|| event_record(task)).transpose()?;
+        Ok(Self { task: serde_json::to_string(task)?, event })
+    }
+}
+
+/// All of a batch; an error leaves it to the caller to undo what came before. What may well be there already comes first,
+/// so that most often nothing did.
+pub(super) fn put_batch(sql: &Connection, batch: &Batch, texts: Option<&Texts>) -> Result<(), Error> {
     let Records { response, evaluation, upload, key, entries, scores } = &batch.records;
-    if let Some(change) = &batch.task {
-        put_task(sql, change)?;
+    if let (Some(change), Some(texts)) = (&batch.task, texts) {
         if let Some(key) = key {
             put_key(sql, key, &change.task.id, change.task.created_at_ms)?;
         }
+        put_task(sql, change, texts)?;
     }
     response.as_ref().map_or(Ok(()), |row| put_response(sql, row))?;
     evaluation.as_ref().map_or(Ok(()), |row| put_evaluation(sql, row))?;
@@ -36,7 +51,7 @@ pub(super) fn put_batch(sql: &Connection, batch: &Batch) -> Result<(), Error> {
     Ok(())
 }
 
-fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
+fn put_task(sql: &Connection, change: &TaskChange, texts: &Texts) -> Result<(), Error> {
     let TaskChange { expected, task, has_event } = change;
     if *expected == 0 {
         sql.prepare_cached(
@@ -51,7 +66,7 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
             task.owner,
             task.created_at_ms,
             task.updated_at_ms,
-            serde_json::to_string(task.as_ref())?,
+            texts.task,
             task.kind.as_str(),
         ])
         .map_err(|error| is_there(error, task.id.as_str()))?;
@@ -68,7 +83,7 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
                 task.state.as_str(),
                 !task.state.is_final(),
                 task.updated_at_ms,
-                serde_json::to_string(task.as_ref())?,
+                texts.task,
             ])?;
         if n_changed != 1 {
             return Err(Error::Stale(task.id.clone()));
@@ -82,7 +97,7 @@ fn put_task(sql: &Connection, change: &TaskChange) -> Result<(), Error> {
         sql.prepare_cached("INSERT INTO events (task_id, number, record) VALUES (?1, ?2, ?3)")?.execute(params![
             task.id.as_str(),
             task.last_event,
-            event_record(task)?
+            texts.event.as_ref().unwrap_or(&texts.task)
         ])?;
     }
     Ok(())

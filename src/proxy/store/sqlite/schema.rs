@@ -1,14 +1,11 @@
 //! The tables, how they come from those of earlier versions, and how connections are opened.
 
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::super::Error;
-
-/// How long a connection waits for a lock. The writer is alone; only a checkpoint or a backup tool can hold one.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
+use crate::proxy::sqlite::{make_durable, open_reading, open_writing};
 
 /// What makes each version of the tables out of the one before; `user_version` counts them. Never changed, only added to.
 const STEPS: [&str; 3] = [
@@ -79,16 +76,13 @@ const SCHEMA: i64 = STEPS.len() as i64;
 
 /// The connection of the writer; creates the tables in a new file.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let connection = open_writing(path)?;
     let got = version(&connection)?;
     matching(path, got)?;
     if got == 0 {
         raise(&connection)?;
     }
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.set_prepared_statement_cache_capacity(64);
+    make_durable(&connection)?;
     Ok(connection)
 }
 
@@ -97,7 +91,7 @@ pub(crate) fn check(path: &Path) -> Result<(), Error> {
     if !path.exists() {
         return Ok(());
     }
-    let connection = open_reader(path)?;
+    let connection = open_reading(path)?;
     matching(path, version(&connection)?)
 }
 
@@ -112,8 +106,7 @@ fn matching(path: &Path, got: i64) -> Result<(), Error> {
 
 /// Brings the tables of a file to this build's version; gives the versions before and after.
 pub(crate) fn migrate(path: &Path) -> Result<(i64, i64), Error> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let connection = open_writing(path)?;
     let got = version(&connection)?;
     if got > SCHEMA {
         matching(path, got)?;
@@ -137,15 +130,6 @@ fn raise(connection: &Connection) -> Result<(), Error> {
         return Err(error.into());
     }
     Ok(())
-}
-
-/// A connection that cannot write.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    Ok(connection)
 }
 
 /// A file as the first version wrote it, with one task and so many events of it.

@@ -6,24 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::super::Error;
-use super::schema;
+use super::Error;
 
 /// Reads that run at the same time.
 const CONNECTIONS: usize = 4;
 
-pub(super) struct Readers {
+/// Lends its connections to reads.
+pub(crate) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let idle = (0..CONNECTIONS).map(|_| schema::open_reader(path)).collect::<Result<Vec<_>, _>>()?;
+    /// Opens them.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let idle = (0..CONNECTIONS).map(|_| super::open_reading(path)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { idle: Arc::new(Mutex::new(idle)), permits: Arc::new(Semaphore::new(CONNECTIONS)) })
     }
 
-    pub(super) async fn read<T: Send + 'static>(
+    /// Runs `work` on a thread that may wait.
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
