@@ -187,14 +187,15 @@ unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *m
             if first == 0 {
                 fetch(panel.cast());
             }
-            for eight in 0..EIGHTS {
-                // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end
-                // past the last step, and are then not read.
-                unsafe {
-                    let columns = _mm256_load_si256(panel.add(eight));
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
-                        sums[eight] = _mm256_add_epi32(sums[eight], _mm256_madd_epi16(step, columns));
+            // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end past the
+            // last step, and are then not read.
+            unsafe {
+                // Columns stay in registers, and a row's step goes: the other way round, sums have no room.
+                let columns: [_; EIGHTS] = std::array::from_fn(|eight| _mm256_load_si256(panel.add(eight)));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
                     }
                 }
             }
