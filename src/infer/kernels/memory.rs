@@ -28,6 +28,10 @@ const VALUE_LIMIT: f32 = 1023.0;
 /// Steps of a panel of values: two positions each.
 const VALUE_STEPS: usize = COLUMNS / 2;
 
+/// Queries that a panel is read for at once: then it comes from the first cache for most of them, and what becomes of
+/// them still fits the second one.
+const TOGETHER: usize = 3 * MAX_ROWS;
+
 /// Keys and values of some positions, for every head, in panels of 64 positions.
 #[derive(Debug)]
 pub(in crate::infer) struct Memory {
@@ -168,9 +172,9 @@ impl Memory {
         let largest = |head| (0..self.n_panels()).map(|panel| self.scales(panel, head).largest).fold(0.0, f32::max);
         room.largest.clear();
         room.largest.extend(heads.clone().map(largest));
-        room.mixed.resize(heads.len() * MAX_ROWS * COLUMNS, 0.0);
-        for start in (0..queries.n_rows).step_by(MAX_ROWS) {
-            let n_rows = (queries.n_rows - start).min(MAX_ROWS);
+        room.mixed.resize(heads.len() * TOGETHER * COLUMNS, 0.0);
+        for start in (0..queries.n_rows).step_by(TOGETHER) {
+            let n_rows = (queries.n_rows - start).min(TOGETHER);
             room.scores.resize(heads.len() * n_rows * stride, 0.0);
             room.weights.resize(heads.len() * n_rows * stride * 2, 0);
             room.row_scales.resize(heads.len() * n_rows, 0.0);
@@ -181,22 +185,26 @@ impl Memory {
                 *scale = Arch::new().dispatch(SoftMax { memory: self, head, scores, weights, largest });
             }
             for panel in 0..self.n_panels() {
-                for (index, mixed) in room.mixed.chunks_exact_mut(MAX_ROWS * COLUMNS).enumerate() {
-                    let tile = Tile {
-                        rows: &room.weights[(index * n_rows * stride + panel * COLUMNS) * 2..],
-                        row_stride: stride * 2,
-                        row_scales: &room.row_scales[index * n_rows..][..n_rows],
-                        panel: self.values(panel, heads.start + index),
-                        row_zeros: &[],
-                        column_sums: &[0; COLUMNS],
-                        column_scales: &[1.0; COLUMNS],
-                        bias: &[0.0; COLUMNS],
-                        onto: panel > 0,
-                    };
-                    tile.run(Numbers::Words, mixed, COLUMNS);
+                for (index, mixed) in room.mixed.chunks_exact_mut(TOGETHER * COLUMNS).enumerate() {
+                    for (first, mixed) in (0..n_rows).step_by(MAX_ROWS).zip(mixed.chunks_exact_mut(MAX_ROWS * COLUMNS))
+                    {
+                        let row = index * n_rows + first;
+                        let tile = Tile {
+                            rows: &room.weights[(row * stride + panel * COLUMNS) * 2..],
+                            row_stride: stride * 2,
+                            row_scales: &room.row_scales[row..][..(n_rows - first).min(MAX_ROWS)],
+                            panel: self.values(panel, heads.start + index),
+                            row_zeros: &[],
+                            column_sums: &[0; COLUMNS],
+                            column_scales: &[1.0; COLUMNS],
+                            bias: &[0.0; COLUMNS],
+                            onto: panel > 0,
+                        };
+                        tile.run(Numbers::Words, mixed, COLUMNS);
+                    }
                 }
             }
-            for (head, mixed) in heads.clone().zip(room.mixed.chunks_exact(MAX_ROWS * COLUMNS)) {
+            for (head, mixed) in heads.clone().zip(room.mixed.chunks_exact(TOGETHER * COLUMNS)) {
                 for (row, mixed) in mixed.chunks_exact(COLUMNS).take(n_rows).enumerate() {
                     #[allow(unsafe_code, reason = "threads write to different columns of one matrix")]
                     // SAFETY: every head, and with it every column, is one thread's.
@@ -214,18 +222,20 @@ impl Memory {
         let (stride, n_bytes) = (self.n_panels() * COLUMNS, self.head_size.div_ceil(2) * STEP);
         for panel in 0..self.n_panels() {
             for (head, out) in heads.clone().zip(out.chunks_exact_mut(rows.len() * stride)) {
-                let tile = Tile {
-                    rows: &queries.words[(rows.start * self.n_heads + head) * n_bytes..],
-                    row_stride: self.n_heads * n_bytes,
-                    row_scales: &queries.scales[head * queries.n_rows..][rows.clone()],
-                    panel: self.keys(panel, head),
-                    row_zeros: &[],
-                    column_sums: &[0; COLUMNS],
-                    column_scales: &self.scales(panel, head).keys,
-                    bias: &[0.0; COLUMNS],
-                    onto: false,
-                };
-                tile.run(Numbers::Words, &mut out[panel * COLUMNS..], stride);
+                for (start, out) in rows.clone().step_by(MAX_ROWS).zip(out.chunks_mut(MAX_ROWS * stride)) {
+                    let tile = Tile {
+                        rows: &queries.words[(start * self.n_heads + head) * n_bytes..],
+                        row_stride: self.n_heads * n_bytes,
+                        row_scales: &queries.scales[head * queries.n_rows..][start..(start + MAX_ROWS).min(rows.end)],
+                        panel: self.keys(panel, head),
+                        row_zeros: &[],
+                        column_sums: &[0; COLUMNS],
+                        column_scales: &self.scales(panel, head).keys,
+                        bias: &[0.0; COLUMNS],
+                        onto: false,
+                    };
+                    tile.run(Numbers::Words, &mut out[panel * COLUMNS..], stride);
+                }
             }
         }
     }
