@@ -4,11 +4,12 @@
 
 use std::{
     arch::x86_64::{
-        __m128i, __m256i, _MM_HINT_T0, _mm_load_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps,
+        __m128i, __m256i, _MM_HINT_T0, _mm_load_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
         _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_load_ps,
         _mm256_load_si256, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_mullo_epi32,
-        _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_setzero_si256, _mm256_storeu_ps,
+        _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps,
+        _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16,
+        _mm256_storeu_ps,
     },
     cell::RefCell,
 };
@@ -45,6 +46,11 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
             }
         }
     } else {
+        if ROWS == 1 {
+            // SAFETY: what holds for this function holds for that.
+            unsafe { row(tile, out) };
+            return;
+        }
         WIDE.with_borrow_mut(|wide| {
             let n = tile.n_steps() * STEP;
             wide.resize(wide.len().max(ROWS * n), 0);
@@ -56,12 +62,52 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
             // SAFETY: what holds for this function holds for those, and `wide` has the rows.
             unsafe {
                 match ROWS {
-                    1 => bytes::<ROWS, 4>(tile, wide.as_ptr(), out, stride),
                     2 | 3 => bytes::<ROWS, 2>(tile, wide.as_ptr(), out, stride),
                     _ => bytes::<ROWS, 1>(tile, wide.as_ptr(), out, stride),
                 }
             }
         });
+    }
+}
+
+/// Products of the bytes of one row, all columns in one pass: where weights come from memory, nothing else counts.
+///
+/// As in [`bytes`] what is multiplied has 16 bits. Here the first and third number of each step are multiplied together,
+/// and the second and fourth: so a column is one sum, for which there is room, and numbers are made wide by shifts.
+///
+/// # Safety
+/// As [`tile`], with one row.
+#[target_feature(enable = "avx2")]
+unsafe fn row(tile: &Tile<'_>, out: *mut f32) {
+    let mut sums = [_mm256_setzero_si256(); 2 * LINES];
+    let mut panel: *const __m256i = tile.panel.as_ptr().cast();
+    let mut bytes: *const i32 = tile.rows.as_ptr().cast();
+    let low = _mm256_set1_epi16(0xff);
+    for _ in 0..tile.n_steps() {
+        fetch(panel.cast());
+        // SAFETY: the panel has LINES lines, of two such vectors, for each step, and the row four bytes. The pointers
+        // end past the last step, and are then not read.
+        unsafe {
+            let step = _mm256_set1_epi32(bytes.read_unaligned());
+            let (even, odd) = (_mm256_and_si256(step, low), _mm256_srli_epi16::<8>(step));
+            for (index, sum) in sums.iter_mut().enumerate() {
+                let columns = _mm256_load_si256(panel.add(index));
+                let odds = _mm256_madd_epi16(odd, _mm256_srai_epi16::<8>(columns));
+                let evens = _mm256_madd_epi16(even, _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(columns)));
+                *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(evens, odds));
+            }
+            panel = panel.add(2 * LINES);
+            bytes = bytes.wrapping_add(1);
+        }
+    }
+    let below = _mm256_set1_epi32(-tile.row_zeros[0]);
+    for (index, &sum) in sums.iter().enumerate() {
+        // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
+        unsafe {
+            let column_sums = _mm256_loadu_si256(tile.column_sums.as_ptr().add(8 * index).cast());
+            let sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums));
+            finish(tile, 0, 8 * index, sum, out.add(8 * index));
+        }
     }
 }
 
@@ -141,14 +187,15 @@ unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *m
             if first == 0 {
                 fetch(panel.cast());
             }
-            for eight in 0..EIGHTS {
-                // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end
-                // past the last step, and are then not read.
-                unsafe {
-                    let columns = _mm256_load_si256(panel.add(eight));
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
-                        sums[eight] = _mm256_add_epi32(sums[eight], _mm256_madd_epi16(step, columns));
+            // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end past the
+            // last step, and are then not read.
+            unsafe {
+                // Columns stay in registers, and a row's step goes: the other way round, sums have no room.
+                let columns: [_; EIGHTS] = std::array::from_fn(|eight| _mm256_load_si256(panel.add(eight)));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
                     }
                 }
             }

@@ -3,11 +3,14 @@
 //! 16 bits keep 12 to 15 significant ones of every number, as f16 does, at twice the speed of f32. Sums of 32 bits hold
 //! 64 products of them by the limits below.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
     columns::Columns,
+    lines::Lines,
     pointwise::{exps, reduce},
     quantize::{word_of, words_of},
     tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile},
@@ -25,6 +28,10 @@ const VALUE_LIMIT: f32 = 1023.0;
 /// Steps of a panel of values: two positions each.
 const VALUE_STEPS: usize = COLUMNS / 2;
 
+/// Queries that a panel is read for at once: then it comes from the first cache for most of them, and what becomes of
+/// them still fits the second one.
+const TOGETHER: usize = 3 * MAX_ROWS;
+
 /// Keys and values of some positions, for every head, in panels of 64 positions.
 #[derive(Debug)]
 pub(in crate::infer) struct Memory {
@@ -32,9 +39,9 @@ pub(in crate::infer) struct Memory {
     n_heads: usize,
     head_size: usize,
     /// For each panel and head, steps of two numbers of a key, a column for each position.
-    keys: Vec<Line>,
+    keys: Lines,
     /// For each panel and head, steps of two positions, a column for each number of a value.
-    values: Vec<Line>,
+    values: Lines,
     /// For each panel and head.
     scales: Vec<Scales>,
 }
@@ -67,11 +74,18 @@ pub(in crate::infer) struct Queries {
     n_rows: usize,
 }
 
-/// Room for the scores of a few queries.
+/// Room for a few queries of some heads.
 #[derive(Debug, Default)]
 struct Room {
+    /// For each head, of each row.
     scores: Vec<f32>,
     weights: Vec<u8>,
+    /// What a unit of the weights is worth, likewise.
+    row_scales: Vec<f32>,
+    /// For each head, rows of a panel.
+    mixed: Vec<f32>,
+    /// Of each head, what a unit of a value is worth at most.
+    largest: Vec<f32>,
 }
 
 impl Memory {
@@ -84,8 +98,8 @@ impl Memory {
             n_positions,
             n_heads,
             head_size,
-            keys: vec![Line::ZERO; n_panels * n_heads * head_size.div_ceil(2) * LINES],
-            values: vec![Line::ZERO; n_panels * n_heads * VALUE_STEPS * LINES],
+            keys: Lines::zeros(n_panels * n_heads * head_size.div_ceil(2) * LINES),
+            values: Lines::zeros(n_panels * n_heads * VALUE_STEPS * LINES),
             scales: vec![scales; n_panels * n_heads],
         }
     }
@@ -135,70 +149,94 @@ impl Memory {
         assert_eq!(out.len(), queries.n_rows * self.n_heads * self.head_size, "the result has another size");
         assert_eq!(queries.scales.len(), queries.n_rows * self.n_heads, "queries of other heads");
         let out = Columns::new(out, self.n_heads * self.head_size);
-        if parallel && rayon::current_num_threads() > 1 {
+        let n_threads = if parallel { rayon::current_num_threads() } else { 1 };
+        // Few queries wait for keys and values: a thread reads those of all its heads as they lie. Many have one head's
+        // stay in the cache.
+        let together = if queries.n_rows > MAX_ROWS { 1 } else { self.n_heads.div_ceil(n_threads) };
+        let heads = |start: usize| start..(start + together).min(self.n_heads);
+        if n_threads > 1 {
             (0..self.n_heads)
                 .into_par_iter()
-                .for_each_init(Room::default, |room, head| self.attend_head(head, queries, &out, room));
+                .step_by(together)
+                .for_each_init(Room::default, |room, start| self.attend_heads(heads(start), queries, &out, room));
         } else {
             let mut room = Room::default();
-            (0..self.n_heads).for_each(|head| self.attend_head(head, queries, &out, &mut room));
+            (0..self.n_heads)
+                .step_by(together)
+                .for_each(|start| self.attend_heads(heads(start), queries, &out, &mut room));
         }
     }
 
-    fn attend_head(&self, head: usize, queries: &Queries, out: &Columns<'_>, room: &mut Room) {
+    fn attend_heads(&self, heads: Range<usize>, queries: &Queries, out: &Columns<'_>, room: &mut Room) {
         let stride = self.n_panels() * COLUMNS;
-        let mut mixed = [0.0; MAX_ROWS * COLUMNS];
-        let largest = (0..self.n_panels()).map(|panel| self.scales(panel, head).largest).fold(0.0, f32::max);
-        for start in (0..queries.n_rows).step_by(MAX_ROWS) {
-            let n_rows = (queries.n_rows - start).min(MAX_ROWS);
-            room.scores.resize(n_rows * stride, 0.0);
-            room.weights.resize(n_rows * stride * 2, 0);
-            self.scores_of(head, queries, start..start + n_rows, &mut room.scores);
-            let mut row_scales = [0.0; MAX_ROWS];
+        let largest = |head| (0..self.n_panels()).map(|panel| self.scales(panel, head).largest).fold(0.0, f32::max);
+        room.largest.clear();
+        room.largest.extend(heads.clone().map(largest));
+        room.mixed.resize(heads.len() * TOGETHER * COLUMNS, 0.0);
+        for start in (0..queries.n_rows).step_by(TOGETHER) {
+            let n_rows = (queries.n_rows - start).min(TOGETHER);
+            room.scores.resize(heads.len() * n_rows * stride, 0.0);
+            room.weights.resize(heads.len() * n_rows * stride * 2, 0);
+            room.row_scales.resize(heads.len() * n_rows, 0.0);
+            self.scores_of(heads.clone(), queries, start..start + n_rows, &mut room.scores);
             let rows = room.scores.chunks_exact_mut(stride).zip(room.weights.chunks_exact_mut(stride * 2));
-            for ((scores, weights), scale) in rows.zip(&mut row_scales) {
+            for (index, ((scores, weights), scale)) in rows.zip(&mut room.row_scales).enumerate() {
+                let (head, largest) = (heads.start + index / n_rows, room.largest[index / n_rows]);
                 *scale = Arch::new().dispatch(SoftMax { memory: self, head, scores, weights, largest });
             }
             for panel in 0..self.n_panels() {
-                let tile = Tile {
-                    rows: &room.weights[panel * COLUMNS * 2..],
-                    row_stride: stride * 2,
-                    row_scales: &row_scales[..n_rows],
-                    panel: self.values(panel, head),
-                    row_zeros: &[],
-                    column_sums: &[0; COLUMNS],
-                    column_scales: &[1.0; COLUMNS],
-                    bias: &[0.0; COLUMNS],
-                    onto: panel > 0,
-                };
-                tile.run(Numbers::Words, &mut mixed, COLUMNS);
+                for (index, mixed) in room.mixed.chunks_exact_mut(TOGETHER * COLUMNS).enumerate() {
+                    for (first, mixed) in (0..n_rows).step_by(MAX_ROWS).zip(mixed.chunks_exact_mut(MAX_ROWS * COLUMNS))
+                    {
+                        let row = index * n_rows + first;
+                        let tile = Tile {
+                            rows: &room.weights[(row * stride + panel * COLUMNS) * 2..],
+                            row_stride: stride * 2,
+                            row_scales: &room.row_scales[row..][..(n_rows - first).min(MAX_ROWS)],
+                            panel: self.values(panel, heads.start + index),
+                            row_zeros: &[],
+                            column_sums: &[0; COLUMNS],
+                            column_scales: &[1.0; COLUMNS],
+                            bias: &[0.0; COLUMNS],
+                            onto: panel > 0,
+                        };
+                        tile.run(Numbers::Words, mixed, COLUMNS);
+                    }
+                }
             }
-            for (row, mixed) in mixed.chunks_exact(COLUMNS).take(n_rows).enumerate() {
-                #[allow(unsafe_code, reason = "threads write to different columns of one matrix")]
-                // SAFETY: every head, and with it every column, is one thread's.
-                unsafe {
-                    out.write(start + row, head * self.head_size, &mixed[..self.head_size], false);
+            for (head, mixed) in heads.clone().zip(room.mixed.chunks_exact(TOGETHER * COLUMNS)) {
+                for (row, mixed) in mixed.chunks_exact(COLUMNS).take(n_rows).enumerate() {
+                    #[allow(unsafe_code, reason = "threads write to different columns of one matrix")]
+                    // SAFETY: every head, and with it every column, is one thread's.
+                    unsafe {
+                        out.write(start + row, head * self.head_size, &mixed[..self.head_size], false);
+                    }
                 }
             }
         }
     }
 
-    /// Scaled products of some queries with all keys of one head; rows of whole panels, whose end means nothing.
-    fn scores_of(&self, head: usize, queries: &Queries, rows: std::ops::Range<usize>, out: &mut [f32]) {
+    /// Scaled products of some queries with all keys of some heads, `[heads.len(), rows.len()]` rows of whole panels,
+    /// whose end means nothing.
+    fn scores_of(&self, heads: Range<usize>, queries: &Queries, rows: Range<usize>, out: &mut [f32]) {
         let (stride, n_bytes) = (self.n_panels() * COLUMNS, self.head_size.div_ceil(2) * STEP);
         for panel in 0..self.n_panels() {
-            let tile = Tile {
-                rows: &queries.words[(rows.start * self.n_heads + head) * n_bytes..],
-                row_stride: self.n_heads * n_bytes,
-                row_scales: &queries.scales[head * queries.n_rows..][rows.clone()],
-                panel: self.keys(panel, head),
-                row_zeros: &[],
-                column_sums: &[0; COLUMNS],
-                column_scales: &self.scales(panel, head).keys,
-                bias: &[0.0; COLUMNS],
-                onto: false,
-            };
-            tile.run(Numbers::Words, &mut out[panel * COLUMNS..], stride);
+            for (head, out) in heads.clone().zip(out.chunks_exact_mut(rows.len() * stride)) {
+                for (start, out) in rows.clone().step_by(MAX_ROWS).zip(out.chunks_mut(MAX_ROWS * stride)) {
+                    let tile = Tile {
+                        rows: &queries.words[(start * self.n_heads + head) * n_bytes..],
+                        row_stride: self.n_heads * n_bytes,
+                        row_scales: &queries.scales[head * queries.n_rows..][start..(start + MAX_ROWS).min(rows.end)],
+                        panel: self.keys(panel, head),
+                        row_zeros: &[],
+                        column_sums: &[0; COLUMNS],
+                        column_scales: &self.scales(panel, head).keys,
+                        bias: &[0.0; COLUMNS],
+                        onto: false,
+                    };
+                    tile.run(Numbers::Words, &mut out[panel * COLUMNS..], stride);
+                }
+            }
         }
     }
 
@@ -209,7 +247,7 @@ impl Memory {
         let mut scores = Vec::with_capacity(queries.n_rows * self.n_positions);
         for start in (0..queries.n_rows).step_by(MAX_ROWS) {
             let end = (start + MAX_ROWS).min(queries.n_rows);
-            self.scores_of(head, queries, start..end, &mut padded);
+            self.scores_of(head..head + 1, queries, start..end, &mut padded[..(end - start) * stride]);
             padded.chunks_exact(stride).take(end - start).for_each(|row| scores.extend(&row[..self.n_positions]));
         }
         scores

@@ -16,6 +16,7 @@ mod avx512;
 mod columns;
 mod fixed;
 mod isa;
+mod lines;
 mod matmul;
 mod memory;
 #[cfg(target_arch = "aarch64")]

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::{
     columns::Columns,
+    lines::Lines,
     pointwise::gelu,
     quantize::{Rows, signed_bytes_of, signed_words_of, word_limit},
     tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile, place},
@@ -31,7 +32,7 @@ pub(in crate::infer) struct Packed {
     n_outputs: usize,
     n_inputs: usize,
     numbers: Numbers,
-    lines: Vec<Line>,
+    lines: Lines,
     panels: Vec<Panel>,
 }
 
@@ -63,7 +64,7 @@ impl Packed {
             n_outputs,
             n_inputs,
             numbers,
-            lines: vec![Line::ZERO; n_panels * numbers.n_bytes(n_inputs) / STEP * LINES],
+            lines: Lines::zeros(n_panels * numbers.n_bytes(n_inputs) / STEP * LINES),
             panels: vec![panel; n_panels],
         }
     }
