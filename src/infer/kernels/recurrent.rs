@@ -10,22 +10,27 @@ use super::pointwise::{LN_2, ROUND};
 const FAR: f32 = 28.0;
 
 /// One step of `n` cells for every row: from the sums of the gates `[rows, 4 * n]` (input, forget, new, output, as in
-/// `PyTorch`), to which `bias` `[4 * n]` is added, to the cells and what they put out, both `[rows, n]`.
+/// `PyTorch`), to which each row's `bias(row)` `[4 * n]` is added, to the cells and what they put out, both `[rows, n]`.
 ///
 /// Within 1e-6 for cells of magnitude up to 1, and the same bits with every set of instructions.
 ///
 /// # Panics
 /// When the slices have other lengths.
-pub(in crate::infer) fn lstm_step(gates: &[f32], bias: &[f32], cells: &mut [f32], out: &mut [f32]) {
+pub(in crate::infer) fn lstm_step<'b>(
+    gates: &[f32],
+    bias: impl Fn(usize) -> &'b [f32],
+    cells: &mut [f32],
+    out: &mut [f32],
+) {
     assert!(gates.len() == 4 * cells.len() && cells.len() == out.len(), "gates, cells and output differ in length");
-    let n = bias.len() / 4;
+    let n = bias(0).len() / 4;
     let parts = |values| -> [&[f32]; 4] {
         let mut parts = <[f32]>::chunks_exact(values, n);
         std::array::from_fn(|_| parts.next().unwrap_or_default())
     };
-    let bias = parts(bias);
-    for ((gates, cells), out) in gates.chunks_exact(4 * n).zip(cells.chunks_exact_mut(n)).zip(out.chunks_exact_mut(n)) {
-        Arch::new().dispatch(Step { gates: parts(gates), bias, cells, out });
+    let rows = gates.chunks_exact(4 * n).zip(cells.chunks_exact_mut(n)).zip(out.chunks_exact_mut(n));
+    for (row, ((gates, cells), out)) in rows.enumerate() {
+        Arch::new().dispatch(Step { gates: parts(gates), bias: parts(bias(row)), cells, out });
     }
 }
 
@@ -109,12 +114,12 @@ mod tests {
         let gates: Vec<f32> = (0..2 * 4 * 5).map(|i| (i as f32 * 0.7).sin() * 4.0).collect();
         let before: Vec<f32> = (0..10).map(|i| (i as f32).cos()).collect();
         let (mut cells, mut out) = (before.clone(), vec![0.0; 10]);
-        let bias: Vec<f32> = (0..20).map(|i| (i as f32 * 1.3).cos()).collect();
-        lstm_step(&gates, &bias, &mut cells, &mut out);
+        let bias: Vec<f32> = (0..40).map(|i| (i as f32 * 1.3).cos()).collect();
+        lstm_step(&gates, |row| &bias[row * 20..][..20], &mut cells, &mut out);
         for index in 0..10 {
             let gate = |gate: usize| {
-                let at = gate * 5 + index % 5;
-                f64::from(gates[index / 5 * 20 + at]) + f64::from(bias[at])
+                let at = index / 5 * 20 + gate * 5 + index % 5;
+                f64::from(gates[at]) + f64::from(bias[at])
             };
             let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
             let cell = logistic(gate(1)) * f64::from(before[index]) + logistic(gate(0)) * gate(2).tanh();
@@ -126,9 +131,9 @@ mod tests {
     #[test]
     fn gates_far_from_zero_are_open_or_closed() {
         let (mut cells, mut out) = ([0.5], [0.0]);
-        lstm_step(&[1e30, -1e30, 1e30, 1e30], &[0.0; 4], &mut cells, &mut out);
+        lstm_step(&[1e30, -1e30, 1e30, 1e30], |_| &[0.0; 4], &mut cells, &mut out);
         assert!((cells[0] - 1.0).abs() < 1e-6 && (out[0] - 1.0_f32.tanh()).abs() < 1e-6);
-        lstm_step(&[-1e30, 1e30, -1e30, -1e30], &[0.0; 4], &mut cells, &mut out);
+        lstm_step(&[-1e30, 1e30, -1e30, -1e30], |_| &[0.0; 4], &mut cells, &mut out);
         assert!((cells[0] - 1.0).abs() < 1e-6 && out[0].abs() < 1e-6);
     }
 

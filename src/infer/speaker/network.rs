@@ -62,12 +62,12 @@ impl Network {
         })
     }
 
-    /// What the frames `[n_frames, N_MELS]` give to the first layer's gates, `[n_frames, GATES]`: partial utterances
-    /// that overlap share it.
+    /// What the frames `[n_frames, N_MELS]` give to the first layer's gates, with its bias, `[n_frames, GATES]`: partial
+    /// utterances that overlap share it.
     pub(super) fn frames(&self, mel: &[f32]) -> Vec<f32> {
         let n_frames = mel.len() / N_MELS;
-        let mut gates = vec![0.0; n_frames * GATES];
-        self.input.product(Left::new(mel, n_frames, N_MELS), &mut gates, GATES, false);
+        let mut gates = self.layers[0].bias.repeat(n_frames);
+        self.input.product(Left::new(mel, n_frames, N_MELS), &mut gates, GATES, true);
         gates
     }
 
@@ -82,16 +82,13 @@ impl Network {
         });
         let (mut gates, mut steps) = (vec![0.0; BLOCK * n_rows * GATES], vec![0; BLOCK * n * INPUT_BYTES]);
         for first in (0..PARTIAL_FRAMES).step_by(BLOCK) {
-            for (index, (layer, state)) in self.layers.iter().zip(&mut states).enumerate() {
-                if index == 0 {
-                    let rows = (first..first + BLOCK).flat_map(|frame| starts.iter().map(move |start| start + frame));
-                    for (gates, row) in gates.chunks_exact_mut(GATES).zip(rows) {
-                        gates.copy_from_slice(&frames[row * GATES..][..GATES]);
-                    }
-                } else {
-                    self.between[index - 1].product(&steps, &mut gates, false);
-                }
-                layer.advance(state, &mut gates, &mut steps);
+            let [one, two, three] = &mut states;
+            self.layers[0].advance(one, &mut gates, &mut steps, false, |step, row| {
+                &frames[(starts[row] + first + step) * GATES..][..GATES]
+            });
+            for ((layer, between), state) in self.layers[1..].iter().zip(&self.between).zip([two, three]) {
+                between.product(&steps, &mut gates, false);
+                layer.advance(state, &mut gates, &mut steps, true, |_, _| &layer.bias);
             }
         }
         let mut out: Vec<f32> = starts.iter().flat_map(|_| &self.output_bias).copied().collect();
@@ -107,13 +104,21 @@ impl Network {
 }
 
 impl Layer {
-    /// Some steps, from the gates' sums `[n_steps, n_rows, GATES]` without the steps before to what the layer puts out,
-    /// `[n_steps, n_rows, WIDTH]` inputs of the next one.
-    fn advance(&self, state: &mut State, gates: &mut [f32], steps: &mut [u8]) {
+    /// Some steps, from the gates' sums `[n_steps, n_rows, GATES]` without the steps before (nothing, if not `onto`) and
+    /// `bias(step, row)`, to what the layer puts out, `[n_steps, n_rows, WIDTH]` inputs of the next one.
+    fn advance<'b>(
+        &self,
+        state: &mut State,
+        gates: &mut [f32],
+        steps: &mut [u8],
+        onto: bool,
+        bias: impl Fn(usize, usize) -> &'b [f32],
+    ) {
         let State { cells, hidden, inputs } = state;
-        for (gates, step) in gates.chunks_exact_mut(4 * cells.len()).zip(steps.chunks_exact_mut(inputs.len())) {
-            self.recurrent.product(inputs, gates, true);
-            lstm_step(gates, &self.bias, cells, hidden);
+        let steps = gates.chunks_exact_mut(4 * cells.len()).zip(steps.chunks_exact_mut(inputs.len()));
+        for (index, (gates, step)) in steps.enumerate() {
+            self.recurrent.product(inputs, gates, onto);
+            lstm_step(gates, |row| bias(index, row), cells, hidden);
             to_fixed(hidden, inputs);
             step.copy_from_slice(inputs);
         }
