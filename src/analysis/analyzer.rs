@@ -131,7 +131,11 @@ impl Analyzer {
         for block in interleaved.chunks(BLOCK * n_channels) {
             for (index, channel) in self.channels.iter_mut().enumerate() {
                 channel.clear();
-                channel.extend(block.iter().skip(index).step_by(n_channels));
+                match n_channels {
+                    1 => channel.extend_from_slice(block),
+                    2 => channel.extend(block.as_chunks::<2>().0.iter().map(|frame| frame[index])),
+                    _ => channel.extend(block.chunks_exact(n_channels).map(|frame| frame[index])),
+                }
             }
             self.take_block();
         }
