@@ -10,7 +10,7 @@ use super::pitch::{self, Pitch, PitchTracker, Pyin, VoicedFrame};
 use super::result::{Analysis, TruePeak, VERSION};
 use super::true_peak::TruePeakMeter;
 use super::{Field, picture};
-use crate::audio::Resampler;
+use crate::audio::{Resampler, not_finite};
 use crate::{Error, Result};
 
 /// Samples of a channel that are looked at together.
@@ -156,7 +156,7 @@ impl Analyzer {
 
     fn take_block(&mut self) {
         for channel in &mut self.channels {
-            if !channel.iter().all(|sample| sample.is_finite()) {
+            if not_finite(channel).is_some() {
                 for sample in channel.iter_mut().filter(|sample| !sample.is_finite()) {
                     *sample = 0.0;
                     self.n_invalid += 1;
@@ -166,6 +166,7 @@ impl Analyzer {
         self.mono.clear();
         match self.channels.as_slice() {
             [only] => self.mono.extend_from_slice(only),
+            [left, right] => self.mono.extend(left.iter().zip(right).map(|(left, right)| (left + right) * 0.5)),
             [first, rest @ ..] => {
                 self.mono.extend_from_slice(first);
                 for channel in rest {

@@ -34,7 +34,7 @@ impl Moments {
 
     /// Takes some more values together: by the sums of a block, without a division for each of them. NaN is left out.
     ///
-    /// Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+    /// Source: Chan, Golub, `LeVeque`, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
     pub(super) fn push_block<const N: usize>(&mut self, values: &[f32; N]) {
         let mean = sum(values, |value| value) / N as f64;
         if !mean.is_finite() {

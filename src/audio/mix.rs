@@ -174,17 +174,17 @@ mod tests {
 
     #[test]
     fn planes_mix_to_what_their_frames_mix_to() {
+        let at = |channel: usize, n: usize| ((7 * channel + 3 * n) % 11) as f32 / 7.0 - 0.6;
         for n_channels in [1, 2, 3, 6] {
             let channels = Channels::Positioned(Position::from_wave_channel_count(n_channels).unwrap());
-            let weights = mono_weights(&channels);
+            let (n_channels, weights) = (channels.count(), mono_weights(&channels));
             let mut planes = AudioBuffer::<f32>::new(AudioSpec::new(48_000, channels), 8);
             planes.render_uninit(Some(5));
-            let at = |channel: usize, n: usize| ((7 * channel + 3 * n) % 11) as f32 / 7.0 - 0.6;
-            for channel in 0..usize::from(n_channels) {
+            for channel in 0..n_channels {
                 planes.plane_mut(channel).unwrap().iter_mut().enumerate().for_each(|(n, x)| *x = at(channel, n));
             }
             let frames: Vec<f32> =
-                (0..5).flat_map(|n| (0..usize::from(n_channels)).map(move |channel| at(channel, n))).collect();
+                (0..5 * n_channels).map(|index| at(index % n_channels, index / n_channels)).collect();
             let (mut mono, mut want) = (vec![9.0; 3], Vec::new());
             mix_planes(&mut mono, &planes, &weights);
             Mix::Mono.append(&mut want, &frames, &weights);

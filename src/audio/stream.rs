@@ -73,9 +73,9 @@ pub(super) struct Stream<'s> {
     skipped_packets: usize,
     failed_packets: usize,
     foreign_packets: usize,
-    /// The last packet: interleaved, or mixed to mono.
-    decoded: Vec<f32>,
-    is_mixed: bool,
+    /// The last packet: interleaved, or mixed to mono; the other is empty.
+    interleaved: Vec<f32>,
+    mono: Vec<f32>,
     /// What is heard of the last packet, interleaved.
     samples: Vec<f32>,
     block: Range<usize>,
@@ -137,8 +137,8 @@ impl<'s> Stream<'s> {
             skipped_packets: 0,
             failed_packets: 0,
             foreign_packets: 0,
-            decoded: Vec::new(),
-            is_mixed: false,
+            interleaved: Vec::new(),
+            mono: Vec::new(),
             samples: Vec::new(),
             block: 0..0,
         })
@@ -192,7 +192,7 @@ impl<'s> Stream<'s> {
         if self.rate == 0 {
             // The first packet tells it.
             if let Some(packet) = self.packets.peek(&self.limits)?.cloned() {
-                self.decode_one(&packet)?;
+                self.decode_planes(&packet)?;
                 self.decoder.reset();
             }
         }
@@ -298,8 +298,8 @@ impl<'s> Stream<'s> {
         frames.saturating_add(step / 2) / step * step
     }
 
-    /// Decodes into `decoded`; returns the sample rate and the channels, or `None` if the packet is damaged.
-    fn decode_one(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
+    /// Decodes into `interleaved` or `mono`; returns the sample rate and the channels, or `None` if the packet is damaged.
+    fn decode_planes(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
         let is_new_stream = self.packets.is_new_stream();
         if is_new_stream || self.failed_packets == MAX_FAILED_PACKETS {
             let opus = self.opus.unwrap_or_default();
@@ -317,12 +317,12 @@ impl<'s> Stream<'s> {
                 }
                 match &buffer {
                     GenericAudioBufferRef::F32(planes) if self.mix == Mix::Mono => {
-                        mix_planes(&mut self.decoded, planes, &self.weights);
-                        self.is_mixed = true;
+                        self.interleaved.clear();
+                        mix_planes(&mut self.mono, planes, &self.weights);
                     }
                     _ => {
-                        buffer.copy_to_vec_interleaved(&mut self.decoded);
-                        self.is_mixed = false;
+                        self.mono.clear();
+                        buffer.copy_to_vec_interleaved(&mut self.interleaved);
                     }
                 }
                 if self.rate == 0 {
@@ -343,7 +343,7 @@ impl<'s> Stream<'s> {
 
     /// Decodes into `mono`, after the silence of damaged packets before it; `false` if the packet is damaged.
     fn decode_packet(&mut self, packet: &Packet) -> Result<bool> {
-        let Some((sample_rate, n_channels)) = self.decode_one(packet)? else { return Ok(false) };
+        let Some((sample_rate, n_channels)) = self.decode_planes(packet)? else { return Ok(false) };
         if self.position == 0 {
             self.limits.check_sample_rate(sample_rate)?;
             self.limits.check_channels(n_channels)?;
@@ -361,15 +361,15 @@ impl<'s> Stream<'s> {
         let silence = usize::try_from(std::mem::take(&mut self.pending_silence)).unwrap_or(0);
         self.samples.clear();
         self.samples.resize(silence * self.n_output(), 0.0);
-        if self.is_mixed {
-            self.samples.extend_from_slice(&self.decoded);
+        if !self.mono.is_empty() {
+            self.samples.extend_from_slice(&self.mono);
         } else if self.mix == Mix::All && n_channels != self.info.n_channels {
             // A joined file with other channels: missing ones repeat the last.
-            for frame in self.decoded.chunks_exact(n_channels.max(1)) {
+            for frame in self.interleaved.chunks_exact(n_channels.max(1)) {
                 self.samples.extend((0..self.info.n_channels).map(|channel| frame[channel.min(n_channels - 1)]));
             }
         } else {
-            self.mix.append(&mut self.samples, &self.decoded, &self.weights);
+            self.mix.append(&mut self.samples, &self.interleaved, &self.weights);
         }
         if not_finite(&self.samples).is_none() {
             return Ok(true);
