@@ -190,7 +190,7 @@ def analyze(
         if sample_rate is None:
             message = "got samples without sample_rate; expected their rate in Hz, such as sample_rate=16000"
             raise ValueError(message)
-        found = _core.analyze_samples(_planar(audio), sample_rate, measured, frames, tracks)
+        found = _core.analyze_samples(_frames(audio), sample_rate, measured, frames, tracks)
         name = ""
     header, values_json, kept, skipped_packets = found
     values: dict[str, Any] = json.loads(values_json)
@@ -203,8 +203,8 @@ def analyze(
     return Analysis(values, _tracks(kept), missing, bytes(kept["picture"]), name)
 
 
-def _planar(audio: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """`[n_channels, n_samples]` of samples as they are given."""
+def _frames(audio: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """`[n_samples, n_channels]` of samples as they are given."""
     array = np.asarray(audio)
     if array.ndim not in {1, 2} or (array.ndim == 2 and array.shape[1] == 0):
         message = f"samples have shape {list(array.shape)}; expected [n_samples] or [n_samples, n_channels]"
@@ -212,8 +212,7 @@ def _planar(audio: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     if not np.issubdtype(array.dtype, np.floating):
         message = f"samples are {array.dtype}; expected floats in [-1, 1] (divide 16-bit integers by 32768)"
         raise ValueError(message)
-    rows = array[np.newaxis] if array.ndim == 1 else array.T
-    return np.ascontiguousarray(rows, dtype=np.float32)
+    return np.asarray(array[:, np.newaxis] if array.ndim == 1 else array, dtype=np.float32)
 
 
 def _tracks(kept: Mapping[str, Any]) -> Tracks:
@@ -247,7 +246,7 @@ def _with_models(
     if isinstance(audio, (str, os.PathLike)):
         samples, _ = _core.load(Path(audio), SAMPLE_RATE)
     else:
-        mono = np.nan_to_num(_planar(audio).mean(axis=0), nan=0.0, posinf=0.0, neginf=0.0)
+        mono = np.nan_to_num(np.ascontiguousarray(_frames(audio).T).mean(axis=0), nan=0.0, posinf=0.0, neginf=0.0)
         assert sample_rate is not None  # checked by analyze
         samples = mono if sample_rate == SAMPLE_RATE else _core.resample(mono, sample_rate, SAMPLE_RATE)
     heard = {"speech": _speech, "speakers": _speakers, "language": _language, "quality": _quality}

@@ -10,7 +10,7 @@ use super::pitch::{self, Pitch, PitchTracker, Pyin, VoicedFrame};
 use super::result::{Analysis, TruePeak, VERSION};
 use super::true_peak::TruePeakMeter;
 use super::{Field, picture};
-use crate::audio::Resampler;
+use crate::audio::{Resampler, not_finite};
 use crate::{Error, Result};
 
 /// Samples of a channel that are looked at together.
@@ -131,7 +131,11 @@ impl Analyzer {
         for block in interleaved.chunks(BLOCK * n_channels) {
             for (index, channel) in self.channels.iter_mut().enumerate() {
                 channel.clear();
-                channel.extend(block.iter().skip(index).step_by(n_channels));
+                match n_channels {
+                    1 => channel.extend_from_slice(block),
+                    2 => channel.extend(block.as_chunks::<2>().0.iter().map(|frame| frame[index])),
+                    _ => channel.extend(block.chunks_exact(n_channels).map(|frame| frame[index])),
+                }
             }
             self.take_block();
         }
@@ -152,7 +156,7 @@ impl Analyzer {
 
     fn take_block(&mut self) {
         for channel in &mut self.channels {
-            if !channel.iter().all(|sample| sample.is_finite()) {
+            if not_finite(channel).is_some() {
                 for sample in channel.iter_mut().filter(|sample| !sample.is_finite()) {
                     *sample = 0.0;
                     self.n_invalid += 1;
@@ -162,6 +166,7 @@ impl Analyzer {
         self.mono.clear();
         match self.channels.as_slice() {
             [only] => self.mono.extend_from_slice(only),
+            [left, right] => self.mono.extend(left.iter().zip(right).map(|(left, right)| (left + right) * 0.5)),
             [first, rest @ ..] => {
                 self.mono.extend_from_slice(first);
                 for channel in rest {

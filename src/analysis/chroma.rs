@@ -1,5 +1,7 @@
 //! Energy of the twelve pitch classes, as `librosa.feature.chroma_stft(tuning=0)`.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::spectral::Lanes;
 use super::stft::{LANES, SpectraBlock};
 
@@ -40,38 +42,45 @@ impl ChromaFilters {
         Self((0..=n_fft / 2).map(weights).collect())
     }
 
-    /// Every class's share of the greatest one, in every frame; to be inlined into a dispatch.
+    /// Every class's share of the greatest one, in every frame.
+    pub(super) fn chroma(&self, block: &SpectraBlock) -> [Lanes; N_CHROMA] {
+        Arch::new().dispatch(Chroma { weights: &self.0, power: block.power })
+    }
+}
+
+/// The product of weights and power. Given vectors, since the compiler finds none for so many sums.
+struct Chroma<'c> {
+    weights: &'c [[f32; N_CHROMA]],
+    power: &'c [Lanes],
+}
+
+impl WithSimd for Chroma<'_> {
+    type Output = [Lanes; N_CHROMA];
+
     #[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
     #[inline(always)]
-    pub(super) fn chroma(&self, block: &SpectraBlock) -> [Lanes; N_CHROMA] {
-        let mut sums = [[0.0_f32; LANES]; N_CHROMA];
-        // Half of the classes at a time: their sums fit into registers.
-        for half in 0..2 {
-            let mut part = [[0.0_f32; LANES]; N_CHROMA / 2];
-            for (weights, power) in self.0.iter().zip(block.power) {
-                for (index, sum) in part.iter_mut().enumerate() {
-                    let weight = weights[half * (N_CHROMA / 2) + index];
-                    for lane in 0..LANES {
-                        sum[lane] = power[lane].mul_add(weight, sum[lane]);
-                    }
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let mut chroma = [[0.0; LANES]; N_CHROMA];
+        let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+        for column in 0..LANES / S::F32_LANES {
+            let mut sums = [zero; N_CHROMA];
+            for (weights, power) in self.weights.iter().zip(self.power) {
+                let power = S::as_simd_f32s(power).0[column];
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = simd.mul_add_e_f32s(power, simd.splat_f32s(*weight), *sum);
                 }
             }
-            sums[half * (N_CHROMA / 2)..][..N_CHROMA / 2].copy_from_slice(&part);
-        }
-        let mut greatest = [0.0_f32; LANES];
-        for sum in &sums {
-            for lane in 0..LANES {
-                greatest[lane] = greatest[lane].max(sum[lane]);
+            let mut greatest = zero;
+            for sum in sums {
+                greatest = simd.max_f32s(greatest, sum);
+            }
+            let is_sound = simd.greater_than_or_equal_f32s(greatest, simd.splat_f32s(f32::MIN_POSITIVE));
+            let divisor = simd.select_f32s(is_sound, greatest, one);
+            for (row, sum) in chroma.iter_mut().zip(sums) {
+                S::as_mut_simd_f32s(row).0[column] = simd.div_f32s(sum, divisor);
             }
         }
-        for sum in &mut sums {
-            for lane in 0..LANES {
-                if greatest[lane] >= f32::MIN_POSITIVE {
-                    sum[lane] /= greatest[lane];
-                }
-            }
-        }
-        sums
+        chroma
     }
 }
 

@@ -45,8 +45,10 @@ impl Feature {
 
     fn push(&mut self, rows: &[Lanes], n_frames: usize) {
         for (index, row) in rows.iter().enumerate() {
-            for &value in &row[..n_frames] {
-                self.moments[index].push(value);
+            if n_frames == LANES {
+                self.moments[index].push_block(row);
+            } else {
+                row[..n_frames].iter().for_each(|&value| self.moments[index].push(value));
             }
             if let Some(values) = &mut self.values {
                 values[index].extend_from_slice(&row[..n_frames]);

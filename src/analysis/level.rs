@@ -16,6 +16,8 @@ const MIN_CLIPPED_RUN: u64 = 3;
 const MIN_CLIPPED_STEP: f32 = 5.0;
 /// Scale at which the samples of 24-bit audio are integers.
 const GRID: f32 = 8_388_608.0;
+/// A sum with it of up to half of that is rounded to an integer.
+const ROUNDER: f32 = 1.5 * GRID;
 
 /// Levels of a recording. Decibels are relative to full scale, at which a sample is 1; a sine of full scale has an RMS of
 /// -3.01 dBFS.
@@ -34,7 +36,7 @@ pub struct Level {
     /// Samples in them.
     pub clipped_samples: u64,
     /// Bits of the samples that are in use: all samples are multiples of 2^(1 - bits). `None` for samples that are not of
-    /// 24 bits or fewer: decoded from a lossy codec, resampled, floating point.
+    /// 24 bits or fewer: decoded from a lossy codec, resampled, floating point, above full scale.
     pub effective_bits: Option<u32>,
     /// Of every channel.
     pub channels: Vec<ChannelLevel>,
@@ -232,10 +234,14 @@ impl Lanes {
         self.squares[lane] += x * x;
         self.min[lane] = if x < self.min[lane] { x } else { self.min[lane] };
         self.max[lane] = if x > self.max[lane] { x } else { self.max[lane] };
-        let scaled = x * GRID;
-        let integer = scaled as i32;
-        self.grid[lane] |= integer;
-        self.off[lane] |= i32::from(integer as f32 != scaled);
+        // Half the integer, rounded by a sum whose last bit is 1: a conversion that minds what does not fit is no vector.
+        let half = x * (GRID / 2.0);
+        let rounded = half + ROUNDER;
+        let rest = half - (rounded - ROUNDER);
+        let is_odd = rest.abs() == 0.5;
+        let whole = rounded.to_bits().wrapping_sub(ROUNDER.to_bits()).cast_signed();
+        self.grid[lane] |= (whole << 1) | i32::from(is_odd);
+        self.off[lane] |= (i32::from(rest != 0.0) & i32::from(!is_odd)) | i32::from(x.abs() > 1.0);
     }
 }
 
@@ -346,6 +352,19 @@ mod tests {
                 .map(|x| x as f32)
                 .collect();
             assert_eq!(level(&[samples]).effective_bits, Some(bits), "{bits} bits");
+        }
+        // The ends of full scale, and what is beside the grid or beyond.
+        let step = 1.0 / GRID;
+        for (samples, want) in [
+            (vec![-1.0, 1.0], Some(1)),
+            (vec![1.0 - step, -1.0], Some(24)),
+            (vec![step - 1.0, 0.5], Some(24)),
+            (vec![0.5 + 2.0 * step, -0.25], Some(23)),
+            (vec![0.25 + step / 2.0], None),
+            (vec![step / 4.0, 0.5], None),
+            (vec![1.5, 0.5], None),
+        ] {
+            assert_eq!(level(std::slice::from_ref(&samples)).effective_bits, want, "{samples:?}");
         }
     }
 }

@@ -20,6 +20,7 @@
 mod analyzer;
 mod bandwidth;
 mod chroma;
+mod extremes;
 mod features;
 mod field;
 mod file;

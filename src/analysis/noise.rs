@@ -1,12 +1,20 @@
 //! Noise, and how long a room rings.
 
+use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
+use super::spectral::log2;
 use super::statistics::percentile;
 use super::wada::WADA;
+use crate::audio::Once;
 
 /// Parts of a second whose energies are kept.
 const PARTS_PER_S: u64 = 100;
+/// Samples whose sums are taken together in `f32`, few enough for six digits.
+const CHUNK: usize = 1 << 9;
+const LANES: usize = 16;
+/// The quietest that has a logarithm of its own.
+const LEAST: f32 = 1e-30;
 /// Share of the quietest parts of 20 ms that are noise.
 const QUIET_SHARE: f64 = 0.05;
 /// Parts that a decay lasts at least, and the fall that it has, dB.
@@ -52,6 +60,59 @@ pub(super) struct NoiseMeter {
     n_sounding: u64,
 }
 
+/// What one chunk adds up to.
+struct Sums {
+    squares: f32,
+    abs: f32,
+    log2: f32,
+    n_sounding: u64,
+}
+
+impl Sums {
+    #[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
+    #[inline(always)]
+    fn of(chunk: &[f32]) -> Self {
+        let mut lanes = Lanes::default();
+        let (vectors, rest) = chunk.as_chunks();
+        for vector in vectors {
+            lanes.add(vector);
+        }
+        let mut last = [0.0; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        lanes.add(&last);
+        Self {
+            squares: lanes.squares.iter().sum(),
+            abs: lanes.abs.iter().sum(),
+            log2: lanes.log2.iter().sum(),
+            n_sounding: lanes.n_sounding.iter().map(|&n| u64::from(n)).sum(),
+        }
+    }
+}
+
+/// Sums of every [`LANES`]th sample; 0 is no sound and has no logarithm.
+#[derive(Default)]
+struct Lanes {
+    squares: [f32; LANES],
+    abs: [f32; LANES],
+    log2: [f32; LANES],
+    n_sounding: [u32; LANES],
+}
+
+impl Lanes {
+    #[allow(clippy::inline_always, reason = "see Sums::of")]
+    #[inline(always)]
+    fn add(&mut self, samples: &[f32; LANES]) {
+        for lane in 0..LANES {
+            let x = samples[lane].abs();
+            let log2 = log2(if x > LEAST { x } else { LEAST });
+            self.squares[lane] = x.mul_add(x, self.squares[lane]);
+            self.abs[lane] += x;
+            self.log2[lane] += if x > 0.0 { log2 } else { 0.0 };
+            self.n_sounding[lane] += u32::from(x > 0.0);
+        }
+    }
+}
+
 impl NoiseMeter {
     pub(super) fn new(sample_rate: u32) -> Self {
         Self {
@@ -83,17 +144,19 @@ impl NoiseMeter {
     }
 
     fn add(&mut self, samples: &[f32]) {
-        // The logarithm of a product of few amplitudes is the sum of theirs.
-        for chunk in samples.chunks(8) {
-            let mut product = 1.0_f64;
-            for &x in chunk.iter().filter(|x| **x != 0.0) {
-                let x = f64::from(x.abs());
-                self.energy += x * x;
-                self.sum_abs += x;
-                self.n_sounding += 1;
-                product *= x.max(1e-30);
-            }
-            self.sum_log += product.ln();
+        for chunk in samples.chunks(CHUNK) {
+            let once = Once;
+            let sums = Arch::new().dispatch(
+                #[inline(always)]
+                move || {
+                    once.spend();
+                    Sums::of(chunk)
+                },
+            );
+            self.energy += f64::from(sums.squares);
+            self.sum_abs += f64::from(sums.abs);
+            self.sum_log += f64::from(sums.log2) * std::f64::consts::LN_2;
+            self.n_sounding += sums.n_sounding;
         }
     }
 

@@ -106,12 +106,15 @@ fn tempo_bpm(strength: &[f32], frame_rate: f64) -> Option<f64> {
 }
 
 /// Mean over time of the autocorrelation of windowed stretches, each relative to its lag 0.
+///
+/// It is the transform of their mean power spectrum, each relative to its energy.
 fn mean_autocorrelation(strength: &[f32], length: usize) -> Option<Vec<f64>> {
     let mut planner = RealFftPlanner::<f32>::new();
     let n_fft = (2 * length - 1).next_power_of_two();
     let forward: Arc<dyn RealToComplex<f32>> = planner.plan_fft_forward(n_fft);
     let inverse: Arc<dyn ComplexToReal<f32>> = planner.plan_fft_inverse(n_fft);
     let (mut buffer, mut spectrum) = (forward.make_input_vec(), forward.make_output_vec());
+    let mut scratch = forward.make_scratch_vec();
     let angle = |index: usize| std::f64::consts::TAU * index as f64 / length as f64;
     let window: Vec<f32> = (0..length).map(|index| (0.5 - 0.5 * angle(index).cos()) as f32).collect();
     let half = length / 2;
@@ -122,27 +125,29 @@ fn mean_autocorrelation(strength: &[f32], length: usize) -> Option<Vec<f64>> {
         Some(index) if index < strength.len() => strength[index],
         Some(index) => last * (1.0 - (index + 1 - strength.len()) as f32 / half as f32).max(0.0),
     };
-    let mut mean = vec![0.0_f64; length];
-    let frames: Vec<usize> = (0..strength.len()).step_by(TEMPOGRAM_STRIDE).collect();
-    for &frame in &frames {
-        for (offset, (value, weight)) in buffer.iter_mut().zip(&window).enumerate() {
-            *value = at(frame + offset) * weight;
+    let extended: Vec<f32> = (0..strength.len() + length).map(at).collect();
+    let mut power = vec![0.0_f64; spectrum.len()];
+    let starts = (0..strength.len()).step_by(TEMPOGRAM_STRIDE);
+    let scale = 1.0 / (starts.len() * n_fft) as f64;
+    for start in starts {
+        for ((value, sample), weight) in buffer.iter_mut().zip(&extended[start..]).zip(&window) {
+            *value = sample * weight;
         }
         buffer[length..].fill(0.0);
-        forward.process(&mut buffer, &mut spectrum).ok()?;
-        for bin in &mut spectrum {
-            *bin = (bin.norm_sqr()).into();
-        }
-        inverse.process(&mut spectrum, &mut buffer).ok()?;
-        let greatest = buffer[0];
-        if greatest > f32::MIN_POSITIVE {
-            for (mean, value) in mean.iter_mut().zip(&buffer) {
-                *mean += f64::from(value / greatest);
+        let energy = buffer[..length].iter().map(|value| value * value).sum::<f32>();
+        if energy > f32::MIN_POSITIVE {
+            forward.process_with_scratch(&mut buffer, &mut spectrum, &mut scratch).ok()?;
+            let share = scale / f64::from(energy);
+            for (power, bin) in power.iter_mut().zip(&spectrum) {
+                *power += share * f64::from(bin.norm_sqr());
             }
         }
     }
-    mean.iter_mut().for_each(|mean| *mean /= frames.len() as f64);
-    Some(mean)
+    for (bin, power) in spectrum.iter_mut().zip(&power) {
+        *bin = (*power as f32).into();
+    }
+    inverse.process(&mut spectrum, &mut buffer).ok()?;
+    Some(buffer[..length].iter().map(|&value| f64::from(value)).collect())
 }
 
 #[cfg(test)]

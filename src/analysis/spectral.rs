@@ -1,5 +1,6 @@
 //! Features of the spectrum's shape, as librosa 1.0 defines them: centroid, bandwidth, roll-off, flatness, contrast.
 
+use super::extremes::{MAX_EXTREMES, extremes};
 use super::stft::{LANES, SpectraBlock};
 
 /// Share of the magnitude below the roll-off. Source: librosa `spectral_rolloff`.
@@ -11,8 +12,6 @@ pub(super) const N_CONTRAST: usize = 6;
 const CONTRAST_HZ: f64 = 200.0;
 /// Share of a band's bins that its peaks and valleys are. Source: librosa `spectral_contrast`.
 const CONTRAST_QUANTILE: f64 = 0.02;
-/// Most bins that the share can be of the transform used here.
-const MAX_EXTREMES: usize = 32;
 
 /// Bins that are added up by themselves, so that a sum of a thousand keeps its digits.
 const PART: usize = 64;
@@ -150,35 +149,6 @@ fn bands(n_bins: usize, sample_rate: f64, hz: &dyn Fn(usize) -> f64) -> Option<V
             (end > first && n_extremes <= MAX_EXTREMES).then_some(Band { first, end, n_extremes })
         })
         .collect()
-}
-
-/// Means of the `n` greatest and of the `n` least magnitudes of every frame.
-#[allow(clippy::inline_always, reason = "see Shaper::shapes")]
-#[inline(always)]
-fn extremes(magnitude: &[Lanes], n: usize) -> (Lanes, Lanes) {
-    let (mut high, mut low) = ([[f32::MIN; LANES]; MAX_EXTREMES], [[f32::MAX; LANES]; MAX_EXTREMES]);
-    for values in magnitude {
-        let (mut rising, mut falling) = (*values, *values);
-        for (high, low) in high[..n].iter_mut().zip(&mut low[..n]) {
-            for lane in 0..LANES {
-                let (x, kept) = (rising[lane], high[lane]);
-                high[lane] = if x > kept { x } else { kept };
-                rising[lane] = if x > kept { kept } else { x };
-                let (x, kept) = (falling[lane], low[lane]);
-                low[lane] = if x < kept { x } else { kept };
-                falling[lane] = if x < kept { kept } else { x };
-            }
-        }
-    }
-    let mut means = ([0.0; LANES], [0.0; LANES]);
-    let n_kept = n.min(magnitude.len());
-    for (high, low) in high[..n_kept].iter().zip(&low[..n_kept]) {
-        for lane in 0..LANES {
-            means.0[lane] += high[lane] / n_kept as f32;
-            means.1[lane] += low[lane] / n_kept as f32;
-        }
-    }
-    means
 }
 
 /// Base-2 logarithm of a positive, normal number, to two units in the last place: m * 2^e with m in [sqrt(1/2), sqrt(2)),

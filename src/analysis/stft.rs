@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use pulp::Arch;
 use realfft::num_complex::Complex64;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use crate::audio::Once;
+
 /// Frames whose spectra lie side by side, so that loops over them are vectors.
 pub(super) const LANES: usize = 16;
+
+/// Frames whose power is found together.
+const GROUP: usize = 4;
 
 /// Power spectra of up to [`LANES`] successive frames.
 pub(super) struct SpectraBlock<'s> {
@@ -16,8 +22,11 @@ pub(super) struct SpectraBlock<'s> {
     pub(super) n_frames: usize,
 }
 
-/// Spectra in double precision, whose smallest bins are right too, of frames of a Hann window, centred on every `hop_length`th sample, with silence beyond both ends: what
+/// Spectra of frames of a Hann window, centred on every `hop_length`th sample, with silence beyond both ends: what
 /// `librosa.stft(center=True)` transforms. There are `1 + n_samples / hop_length`.
+///
+/// In double precision, as numpy transforms what librosa has windowed: in single precision the bins far below the
+/// loudest, which flatness and the valleys of the contrast are made of, are rounding errors.
 pub(super) struct Stft {
     n_fft: usize,
     hop_length: usize,
@@ -28,7 +37,7 @@ pub(super) struct Stft {
     n_samples: u64,
     n_frames: u64,
     frame: Vec<f64>,
-    spectrum: Vec<Complex64>,
+    spectra: [Vec<Complex64>; GROUP],
     scratch: Vec<Complex64>,
     power: Vec<[f32; LANES]>,
 }
@@ -45,7 +54,7 @@ impl Stft {
             n_samples: 0,
             n_frames: 0,
             frame: vec![0.0; n_fft],
-            spectrum: transform.make_output_vec(),
+            spectra: std::array::from_fn(|_| transform.make_output_vec()),
             scratch: transform.make_scratch_vec(),
             power: vec![[0.0; LANES]; n_fft / 2 + 1],
             transform,
@@ -76,24 +85,58 @@ impl Stft {
     }
 
     fn block(&mut self, start: usize, n_frames: usize, take: &mut dyn FnMut(&SpectraBlock)) {
-        if n_frames < LANES {
-            self.power.fill([0.0; LANES]);
-        }
-        for lane in 0..n_frames {
-            let first = start + lane * self.hop_length;
-            let samples = &self.samples[first..first + self.n_fft];
-            for ((value, sample), weight) in self.frame.iter_mut().zip(samples).zip(&self.window) {
-                *value = f64::from(*sample) * weight;
+        for lane in 0..LANES {
+            let spectrum = &mut self.spectra[lane % GROUP];
+            if lane < n_frames {
+                let first = start + lane * self.hop_length;
+                windowed(&mut self.frame, &self.samples[first..first + self.n_fft], &self.window);
+                let result = self.transform.process_with_scratch(&mut self.frame, spectrum, &mut self.scratch);
+                debug_assert!(result.is_ok(), "lengths are the transform's own");
+            } else {
+                spectrum.fill(Complex64::default());
             }
-            let result = self.transform.process_with_scratch(&mut self.frame, &mut self.spectrum, &mut self.scratch);
-            debug_assert!(result.is_ok(), "lengths are the transform's own");
-            for (power, bin) in self.power.iter_mut().zip(&self.spectrum) {
-                power[lane] = bin.norm_sqr() as f32;
+            if lane % GROUP == GROUP - 1 {
+                powers(&mut self.power, lane + 1 - GROUP, &self.spectra);
             }
         }
         self.n_frames += n_frames as u64;
         take(&SpectraBlock { power: &self.power, n_frames });
     }
+}
+
+/// The samples times the window.
+fn windowed(frame: &mut [f64], samples: &[f32], window: &[f64]) {
+    let once = Once;
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            once.spend();
+            for ((value, sample), weight) in frame.iter_mut().zip(samples).zip(window) {
+                *value = f64::from(*sample) * weight;
+            }
+        },
+    );
+}
+
+/// |X|^2 of spectra, into the lanes from `first` on: as many at a time as are stored as one vector.
+fn powers(power: &mut [[f32; LANES]], first: usize, spectra: &[Vec<Complex64>; GROUP]) {
+    let once = Once;
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            once.spend();
+            let [a, b, c, d] = spectra;
+            for ((((lanes, a), b), c), d) in power.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                let re = [a.re, b.re, c.re, d.re];
+                let im = [a.im, b.im, c.im, d.im];
+                let mut found = [0.0; GROUP];
+                for lane in 0..GROUP {
+                    found[lane] = (re[lane] * re[lane] + im[lane] * im[lane]) as f32;
+                }
+                lanes[first..first + GROUP].copy_from_slice(&found);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
-use symphonia::core::audio::{Channels, Position};
+use symphonia::core::audio::{Audio, AudioBuffer, Channels, Position};
 
 use crate::{Error, Result};
 
@@ -59,6 +59,18 @@ impl Mix {
                     |frame: &[f32]| frame.iter().zip(weights).map(|(sample, weight)| sample * weight).sum::<f32>();
                 output.extend(interleaved.chunks_exact(n_channels).map(mix));
             }
+        }
+    }
+}
+
+/// Puts the mix to mono of planes into `mono`: what [`Mix::Mono`] appends of them interleaved.
+pub(super) fn mix_planes(mono: &mut Vec<f32>, planes: &AudioBuffer<f32>, weights: &[f32]) {
+    mono.clear();
+    for (plane, &weight) in planes.iter_planes().zip(weights) {
+        if mono.is_empty() {
+            mono.extend(plane.iter().map(|sample| weight * sample));
+        } else {
+            mono.iter_mut().zip(plane).for_each(|(sum, sample)| *sum += weight * sample);
         }
     }
 }
@@ -118,6 +130,8 @@ pub(super) fn layout_name(channels: &Channels) -> String {
 
 #[cfg(test)]
 mod tests {
+    use symphonia::core::audio::{AudioMut, AudioSpec};
+
     use super::*;
 
     fn weights(positions: Position) -> Vec<f32> {
@@ -155,6 +169,26 @@ mod tests {
             let mut mono = Vec::new();
             Mix::Mono.append(&mut mono, &vec![1.0; 3 * n_channels as usize], &weights);
             assert!(mono.len() == 3 && mono.iter().all(|sample| (sample - 1.0).abs() < 1e-6));
+        }
+    }
+
+    #[test]
+    fn planes_mix_to_what_their_frames_mix_to() {
+        let at = |channel: usize, n: usize| ((7 * channel + 3 * n) % 11) as f32 / 7.0 - 0.6;
+        for n_channels in [1, 2, 3, 6] {
+            let channels = Channels::Positioned(Position::from_wave_channel_count(n_channels).unwrap());
+            let (n_channels, weights) = (channels.count(), mono_weights(&channels));
+            let mut planes = AudioBuffer::<f32>::new(AudioSpec::new(48_000, channels), 8);
+            planes.render_uninit(Some(5));
+            for channel in 0..n_channels {
+                planes.plane_mut(channel).unwrap().iter_mut().enumerate().for_each(|(n, x)| *x = at(channel, n));
+            }
+            let frames: Vec<f32> =
+                (0..5 * n_channels).map(|index| at(index % n_channels, index / n_channels)).collect();
+            let (mut mono, mut want) = (vec![9.0; 3], Vec::new());
+            mix_planes(&mut mono, &planes, &weights);
+            Mix::Mono.append(&mut want, &frames, &weights);
+            assert_eq!(mono, want, "{n_channels} channels");
         }
     }
 

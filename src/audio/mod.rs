@@ -56,3 +56,4 @@ pub use stretch::{TEMPOS, stretch};
 pub use tags::{MAX_TAG_CHARS, MAX_TAGS};
 pub use variant::Variant;
 pub use waveform::Waveform;
+pub(crate) use waveform::not_finite;

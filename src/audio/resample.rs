@@ -17,8 +17,9 @@ use crate::{Error, Result};
 const PASS_BAND: f64 = 0.912;
 /// Attenuation from that Nyquist frequency on, dB.
 const STOP_BAND_DB: f64 = 110.0;
-/// Least transform length, samples: below this, the overlap costs more than a longer transform.
-const MIN_FFT: usize = 8_192;
+/// Least transform length, samples: below this, the overlap costs more than a longer transform. 16 times 441, so that from
+/// 44.1 kHz to 16 kHz (441 to 160) the transforms are of fast lengths.
+const MIN_FFT: usize = 7_056;
 /// Highest sample rate that is taken, Hz: bounds the transform's length.
 const MAX_RATE: u32 = 768_000;
 
@@ -102,7 +103,7 @@ impl Resampler {
         let filter = LowPass::between(from, to);
         // Everything in units of p input samples, which are q output samples: a block, and its spoiled margins.
         let n_margin = filter.half_len.div_ceil(p);
-        let n_units = even_smooth((4 * n_margin).max(2 * n_margin + 2).max(MIN_FFT.div_ceil(p.max(q))));
+        let n_units = even_fast((4 * n_margin).max(2 * n_margin + 2).max(MIN_FFT.div_ceil(p.max(q))));
         let (n_fft_in, n_fft_out) = (n_units * p, n_units * q);
 
         let mut planner = RealFftPlanner::new();
@@ -248,18 +249,11 @@ pub(crate) fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// The least even number from `n` on without a prime factor above 5: what fast Fourier transforms are fast for.
-fn even_smooth(n: usize) -> usize {
-    let is_smooth = |candidate: &usize| {
-        let mut rest = *candidate;
-        for prime in [2, 3, 5] {
-            while rest.is_multiple_of(prime) {
-                rest /= prime;
-            }
-        }
-        rest == 1
-    };
-    (n.next_multiple_of(2)..).step_by(2).find(is_smooth).unwrap_or(n.next_multiple_of(2))
+/// The least 2^k or 3 * 2^k from `n` on, but for 1 and 3: what fast Fourier transforms are fastest for, if the rest of the
+/// length is given.
+fn even_fast(n: usize) -> usize {
+    let power = n.max(2).next_power_of_two();
+    if power >= 8 && power / 4 * 3 >= n { power / 4 * 3 } else { power }
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

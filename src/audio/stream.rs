@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Seek};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
-use symphonia::core::audio::Channels;
+use symphonia::core::audio::{Channels, GenericAudioBufferRef};
 use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::packet::Packet;
@@ -12,7 +12,7 @@ use symphonia::core::packet::Packet;
 use super::edit::{Edit, rescale};
 use super::header::Header;
 use super::input::Input;
-use super::mix::{Mix, layout_name, mono_weights};
+use super::mix::{Mix, layout_name, mix_planes, mono_weights};
 use super::options::Options;
 use super::packets::Packets;
 use super::probe::Info;
@@ -73,7 +73,9 @@ pub(super) struct Stream<'s> {
     skipped_packets: usize,
     failed_packets: usize,
     foreign_packets: usize,
+    /// The last packet: interleaved, or mixed to mono; the other is empty.
     interleaved: Vec<f32>,
+    mono: Vec<f32>,
     /// What is heard of the last packet, interleaved.
     samples: Vec<f32>,
     block: Range<usize>,
@@ -136,6 +138,7 @@ impl<'s> Stream<'s> {
             failed_packets: 0,
             foreign_packets: 0,
             interleaved: Vec::new(),
+            mono: Vec::new(),
             samples: Vec::new(),
             block: 0..0,
         })
@@ -189,7 +192,7 @@ impl<'s> Stream<'s> {
         if self.rate == 0 {
             // The first packet tells it.
             if let Some(packet) = self.packets.peek(&self.limits)?.cloned() {
-                self.decode_interleaved(&packet)?;
+                self.decode_planes(&packet)?;
                 self.decoder.reset();
             }
         }
@@ -295,8 +298,8 @@ impl<'s> Stream<'s> {
         frames.saturating_add(step / 2) / step * step
     }
 
-    /// Decodes into `interleaved`; returns the sample rate and the channels, or `None` if the packet is damaged.
-    fn decode_interleaved(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
+    /// Decodes into `interleaved` or `mono`; returns the sample rate and the channels, or `None` if the packet is damaged.
+    fn decode_planes(&mut self, packet: &Packet) -> Result<Option<(u32, usize)>> {
         let is_new_stream = self.packets.is_new_stream();
         if is_new_stream || self.failed_packets == MAX_FAILED_PACKETS {
             let opus = self.opus.unwrap_or_default();
@@ -307,11 +310,20 @@ impl<'s> Stream<'s> {
             Ok(buffer) => {
                 self.failed_packets = 0;
                 self.decoded_frames = buffer.frames() as u64;
-                buffer.copy_to_vec_interleaved(&mut self.interleaved);
                 let spec = buffer.spec();
                 if self.layout.as_ref() != Some(spec.channels()) {
                     self.weights = mono_weights(spec.channels());
                     self.layout = Some(spec.channels().clone());
+                }
+                match &buffer {
+                    GenericAudioBufferRef::F32(planes) if self.mix == Mix::Mono => {
+                        self.interleaved.clear();
+                        mix_planes(&mut self.mono, planes, &self.weights);
+                    }
+                    _ => {
+                        self.mono.clear();
+                        buffer.copy_to_vec_interleaved(&mut self.interleaved);
+                    }
                 }
                 if self.rate == 0 {
                     self.rate = spec.rate();
@@ -331,7 +343,7 @@ impl<'s> Stream<'s> {
 
     /// Decodes into `mono`, after the silence of damaged packets before it; `false` if the packet is damaged.
     fn decode_packet(&mut self, packet: &Packet) -> Result<bool> {
-        let Some((sample_rate, n_channels)) = self.decode_interleaved(packet)? else { return Ok(false) };
+        let Some((sample_rate, n_channels)) = self.decode_planes(packet)? else { return Ok(false) };
         if self.position == 0 {
             self.limits.check_sample_rate(sample_rate)?;
             self.limits.check_channels(n_channels)?;
@@ -349,7 +361,9 @@ impl<'s> Stream<'s> {
         let silence = usize::try_from(std::mem::take(&mut self.pending_silence)).unwrap_or(0);
         self.samples.clear();
         self.samples.resize(silence * self.n_output(), 0.0);
-        if self.mix == Mix::All && n_channels != self.info.n_channels {
+        if !self.mono.is_empty() {
+            self.samples.extend_from_slice(&self.mono);
+        } else if self.mix == Mix::All && n_channels != self.info.n_channels {
             // A joined file with other channels: missing ones repeat the last.
             for frame in self.interleaved.chunks_exact(n_channels.max(1)) {
                 self.samples.extend((0..self.info.n_channels).map(|channel| frame[channel.min(n_channels - 1)]));

@@ -67,7 +67,7 @@ impl Waveform {
 }
 
 /// Where the first sample that is no number is.
-pub(super) fn not_finite(samples: &[f32]) -> Option<usize> {
+pub(crate) fn not_finite(samples: &[f32]) -> Option<usize> {
     const CHUNK: usize = 256;
     // Without a way out at every sample the compiler looks at several at once.
     let is_whole = |chunk: &[f32]| chunk.iter().fold(true, |is_whole, sample| is_whole & sample.is_finite());

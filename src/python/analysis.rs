@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use numpy::ndarray::Array2;
+use numpy::ndarray::{Array2, Axis};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -16,6 +16,9 @@ use crate::audio::Limits;
 
 /// The header (`None` for samples), the analysis as JSON, what happens over time, damaged packets.
 type Found<'py> = (Option<String>, String, Bound<'py, PyDict>, usize);
+
+/// Samples of a channel that are copied together.
+const PIECE: usize = 1 << 16;
 
 fn json(value: &impl Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
@@ -43,7 +46,7 @@ fn analyze_file(
     Ok((Some(json(&found.info)?), json(&found.analysis)?, tracks, found.skipped_packets))
 }
 
-/// Analyses samples, `[n_channels, n_samples]`; see `violet.analyze`.
+/// Analyses samples, `[n_samples, n_channels]`; see `violet.analyze`.
 #[pyfunction]
 #[pyo3(signature = (samples, sample_rate, fields, frames, tracks))]
 fn analyze_samples<'py>(
@@ -55,13 +58,14 @@ fn analyze_samples<'py>(
     tracks: bool,
 ) -> PyResult<Found<'py>> {
     let options = options(fields, frames, tracks)?;
-    let samples = samples.as_array().to_owned();
-    let (analysis, tracks) = py.detach(|| {
-        let rows: Vec<Vec<f32>> = samples.rows().into_iter().map(|row| row.to_vec()).collect();
-        let mut analyzer = Analyzer::new(sample_rate, rows.len(), options)?;
-        analyzer.push_planar(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        analyzer.finish()
-    })?;
+    let samples = samples.as_array();
+    let mut analyzer = Analyzer::new(sample_rate, samples.ncols(), options)?;
+    for piece in samples.axis_chunks_iter(Axis(0), PIECE) {
+        // Copied, since Python may write to the array while it is analysed.
+        let piece: Vec<f32> = piece.iter().copied().collect();
+        py.detach(|| analyzer.push(&piece));
+    }
+    let (analysis, tracks) = py.detach(|| analyzer.finish())?;
     Ok((None, json(&analysis)?, track_dict(py, tracks)?, 0))
 }
 

@@ -49,40 +49,97 @@ pub(super) fn k_weighting(sample_rate: f64) -> [Biquad; 2] {
     [shelf, high_pass]
 }
 
-/// What two filters in a row remember of `N` channels.
+/// What two filters in a row remember of `N` channels: of the first filter, and of the second.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Memory<const N: usize>([[[f64; N]; 2]; 2]);
+pub(super) struct Memory<const N: usize>([Stages<N>; 2]);
 
+/// A number of every channel for each of two filters: one vector of a pair of channels.
+type Stages<const N: usize> = [[f64; N]; 2];
+
+#[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
 impl<const N: usize> Memory<N> {
     pub(super) fn new() -> Self {
         Self([[[0.0; N]; 2]; 2])
     }
 
     /// Sum of the squares of the filtered samples of each channel.
-    #[allow(clippy::inline_always, reason = "only what is inlined into a dispatch is compiled for the vectors found")]
+    ///
+    /// The second filter is a sample behind the first, so that the two do not wait for each other.
     #[inline(always)]
     pub(super) fn energy(&mut self, filters: &[Biquad; 2], channels: [&[f32]; N]) -> [f64; N] {
-        let [shelf, high_pass] = *filters;
-        let [[mut s1, mut s2], [mut h1, mut h2]] = self.0;
-        let mut sums = [0.0; N];
         let n = channels.iter().map(|channel| channel.len()).min().unwrap_or(0);
         let channels = channels.map(|channel| &channel[..n]);
-        for index in 0..n {
+        let mut sums = [0.0; N];
+        if n == 0 {
+            return sums;
+        }
+        let gains = Gains::of(filters);
+        // There is nothing yet for the second filter.
+        let second_before = [self.0[0][1], self.0[1][1]];
+        let mut output = self.step(&gains, &[samples(&channels, 0), [0.0; N]]);
+        [self.0[0][1], self.0[1][1]] = second_before;
+        for index in 1..n {
+            output = self.step(&gains, &[samples(&channels, index), output[0]]);
             for c in 0..N {
-                let x = f64::from(channels[c][index]);
-                let y = x.mul_add(shelf.b[0], s1[c]);
-                s1[c] = y.mul_add(-shelf.a[0], x.mul_add(shelf.b[1], s2[c]));
-                s2[c] = y.mul_add(-shelf.a[1], x * shelf.b[2]);
-                let z = y.mul_add(high_pass.b[0], h1[c]);
-                h1[c] = z.mul_add(-high_pass.a[0], y.mul_add(high_pass.b[1], h2[c]));
-                h2[c] = z.mul_add(-high_pass.a[1], y * high_pass.b[2]);
-                sums[c] = z.mul_add(z, sums[c]);
+                sums[c] = output[1][c].mul_add(output[1][c], sums[c]);
             }
         }
+        // There is nothing more for the first one.
+        let first_before = [self.0[0][0], self.0[1][0]];
+        output = self.step(&gains, &[[0.0; N], output[0]]);
+        [self.0[0][0], self.0[1][0]] = first_before;
+        for c in 0..N {
+            sums[c] = output[1][c].mul_add(output[1][c], sums[c]);
+        }
         // Silence for ever would end in numbers too small to compute with quickly.
-        let flush = |values: [f64; N]| values.map(|value| if value.abs() < 1e-30 { 0.0 } else { value });
-        self.0 = [[flush(s1), flush(s2)], [flush(h1), flush(h2)]];
+        for value in self.0.iter_mut().flatten().flatten() {
+            *value = if value.abs() < 1e-30 { 0.0 } else { *value };
+        }
         sums
+    }
+
+    /// Takes a sample of every channel into both filters, and returns theirs.
+    #[inline(always)]
+    fn step(&mut self, gains: &Gains<N>, input: &Stages<N>) -> Stages<N> {
+        let [mut s1, mut s2] = self.0;
+        let mut output = [[0.0; N]; 2];
+        for stage in 0..2 {
+            for c in 0..N {
+                let x = input[stage][c];
+                let y = x.mul_add(gains.b[0][stage][c], s1[stage][c]);
+                s1[stage][c] = y.mul_add(-gains.a[0][stage][c], x.mul_add(gains.b[1][stage][c], s2[stage][c]));
+                s2[stage][c] = y.mul_add(-gains.a[1][stage][c], x * gains.b[2][stage][c]);
+                output[stage][c] = y;
+            }
+        }
+        self.0 = [s1, s2];
+        output
+    }
+}
+
+/// One sample of every channel.
+#[allow(clippy::inline_always, reason = "see Memory")]
+#[inline(always)]
+fn samples<const N: usize>(channels: &[&[f32]; N], index: usize) -> [f64; N] {
+    let mut samples = [0.0; N];
+    for c in 0..N {
+        samples[c] = f64::from(channels[c][index]);
+    }
+    samples
+}
+
+/// The gains of two filters, repeated for every channel.
+struct Gains<const N: usize> {
+    b: [Stages<N>; 3],
+    a: [Stages<N>; 2],
+}
+
+impl<const N: usize> Gains<N> {
+    fn of([first, second]: &[Biquad; 2]) -> Self {
+        Self {
+            b: std::array::from_fn(|index| [[first.b[index]; N], [second.b[index]; N]]),
+            a: std::array::from_fn(|index| [[first.a[index]; N], [second.a[index]; N]]),
+        }
     }
 }
 
