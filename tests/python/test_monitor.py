@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 from wandb.proto import wandb_internal_pb2
 
+from fixtures.waiting import until
 from violet import monitor
 from violet.monitor import WandbMonitor, WandbSettings
 
@@ -36,6 +37,8 @@ def records(path: Path) -> Iterator[Any]:
             at += BLOCK - at % BLOCK
             continue
         _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        if at + 7 + length > len(data):  # not all of it is there yet
+            return
         if kind == 0:  # the rest of a block is empty
             at += BLOCK - at % BLOCK
             continue
@@ -69,7 +72,8 @@ def test_an_offline_run_is_written_and_holds_the_samples(tmp_path: Path, monkeyp
     with WandbMonitor(settings(tmp_path), "miner-5Grwva", FACTS, sample, sample_s=0.05):
         assert two.wait(60)
     (file,) = tmp_path.rglob("*.wandb")
-    rows = values(file)
+    # Wandb's own process writes it, and has not always done so when it says that a run has ended.
+    rows = until(lambda: (found := values(file))[1:] and found, "two samples are in the file")
     assert [row["violet_miner_running"] for row in rows][:2] in (["0", "1"], ["0.0", "1.0"])
     run = next(record.run for record in records(file) if record.WhichOneof("record_type") == "run")
     assert (run.project, run.display_name, run.notes) == ("violet-tests", "miner-5Grwva", "a run of the tests")

@@ -20,6 +20,8 @@ from fixtures.waiting import until
 from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
+pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
+
 CLIPS = packaged_clips()
 JFK = next(clip for clip in CLIPS if clip.path.name.startswith("jfk"))
 REPEATS = 2
@@ -111,7 +113,8 @@ def test_the_official_client_reads_every_format(
     if isinstance(answer, TranscriptionVerbose):
         assert answer.segments is not None
         assert answer.duration == pytest.approx(11.0, abs=0.1)
-        assert answer.segments[0].start == 0.0
+        # The miner heard a variant, which may begin 20 ms later.
+        assert answer.segments[0].start == pytest.approx(0.0, abs=0.03)
 
 
 def test_the_official_client_gets_an_error_that_it_knows(client: openai.OpenAI, tmp_path: Path) -> None:
@@ -211,7 +214,7 @@ def demo_processes(directory: Path) -> list[str]:
 
 def test_demo_shows_a_verified_transcript_and_pays_the_honest_miners(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "violet", "demo", "--json", "--directory", str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     # For people on standard error, for programs on standard output.
     assert "every honest miner earns more than miner-3" in run.stderr
@@ -234,6 +237,6 @@ def test_demo_leaves_no_process_behind_when_interrupted(tmp_path: Path, number: 
         assert run.stdout is not None
         until(lambda: len(demo_processes(tmp_path)) >= 3, "processes of the demo run")
         run.send_signal(number)
-        run.communicate(timeout=60)
+        run.communicate(timeout=120)
     assert run.returncode == 130
     assert demo_processes(tmp_path) == []

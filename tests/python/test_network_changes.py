@@ -16,6 +16,8 @@ from fixtures.networks import FINAL, chain_away, curl, metrics, settings_of_weig
 from fixtures.waiting import until
 from violet.local_network import LocalNetwork, Member
 
+pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
+
 GRACE_S, COMMIT_S = 5, 20
 """How long a dead miner and a dead validator are waited for."""
 

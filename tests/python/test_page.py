@@ -26,6 +26,8 @@ from fixtures.waiting import until
 from violet.corpus import packaged_clips
 from violet.local_network import LocalNetwork
 
+pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
+
 CLIPS = {clip.path.name: clip for clip in packaged_clips()}
 JFK = CLIPS["jfk.flac"].path
 PATIENCE_MS = 120_000
