@@ -56,7 +56,7 @@ NOT_RUN = {
 GROUPS = {"violet proxy", "violet localnet"}
 """What the README's table of commands names without saying what to do; samples elsewhere do."""
 
-SERVES = ("violet proxy ", "python neurons/")
+SERVES = ("violet proxy --", "python neurons/")
 """How commands begin that run until they are interrupted: the network of these tests."""
 
 PORTS = ("8080", "8091", "8092", "9000")
@@ -70,6 +70,7 @@ SAID = {
     "Client(": "your country",
     "Receiver": "task.answered",
     "btauth/1": "'uid': 0",
+    "/v1/admin": '"paused":false',
 }
 """What is heard and said where a sample has these words; the last that it has counts."""
 
