@@ -40,6 +40,7 @@ NOT_RUN = {
     "pip install ": "compiles the core, for minutes; CI installs a wheel of the checkout, `make dist` tries more",
     "violet demo": DEMO,
     "violet status": "goes on until it is interrupted; tests/python/test_network_changes.py runs it",
+    "violet completion ": "tests/python/test_cli.py has bash complete with it",
     "violet proxy --subtensor.network finney": REAL_CHAIN,
     "violet proxy check-config --store firestore:": CLOUD,
     "python neurons/miner.py --netuid 49 --subtensor.network finney": REAL_CHAIN,
@@ -98,7 +99,7 @@ def samples() -> Iterator[Sample]:
     """All of every page."""
     for page in PAGES:
         text, name = page.read_text(encoding="utf-8"), str(page.relative_to(ROOT))
-        for block in re.finditer(r"^ *```(\w+)[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+        for block in re.finditer(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
             yield Sample(name, text[: block.start()].count("\n") + 1, block[1], block[2])
         if name == "README.md":
             for row in re.finditer(r"^\| `violet .*", text, re.MULTILINE):
@@ -127,7 +128,9 @@ def test_what_is_not_run_is_listed_with_its_reason_and_is_there() -> None:
     commands = [command for sample in SHELL for command in sample.commands]
     assert [start for start in NOT_RUN if not any(command.startswith(start) for command in commands)] == []
     # Nothing that the shell or Python could run hides in a block of another kind.
-    assert {sample.language for sample in SAMPLES} == {"sh", "python", "json", "yaml", "nginx", "text"}
+    assert {sample.language for sample in SAMPLES} == {"sh", "python", "json", "yaml", "nginx", "text", ""}
+    others = "".join(sample.text for sample in SAMPLES if sample.language not in {"sh", "python"})
+    assert re.findall(r"^ *(?:\$ |>>> |(?:violet|python3?|pip|make|curl|docker|import) ).*", others, re.MULTILINE) == []
     served = {command for command in commands if command.startswith(SERVES) and why_not(command) is None}
     assert served <= set(NETWORK.commands), "a sample that never ends is part of the network of these tests"
 

@@ -85,7 +85,9 @@ def test_one_to_eight_threads_give_the_same_bits(jfk: Samples) -> None:
     clip = np.concatenate([jfk, jfk])[: 12 * SAMPLE_RATE]
     alone = violet.mos(clip, num_threads=1), violet.voice(clip, prepare=False, partials_per_s=4, num_threads=1)
     for num_threads in range(2, 9):
-        assert violet.mos([clip, clip], num_threads=num_threads) == [alone[0]] * 2
+        # A second clip where threads share one, and where they are many; at every number it would take long.
+        n_clips = 2 if num_threads in {2, 3, 8} else 1
+        assert violet.mos([clip] * n_clips, num_threads=num_threads) == [alone[0]] * n_clips
         voice = violet.voice(clip, prepare=False, partials_per_s=4, num_threads=num_threads)
         assert np.array_equal(voice.embedding, alone[1].embedding)
         assert all(np.array_equal(a[2], b[2]) for a, b in zip(voice.partials, alone[1].partials, strict=True))
