@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
-use super::texts::{lone_surrogate, summed};
+use super::texts::{lone_surrogate, scored};
 use crate::score::{self, EditCounts, Scoring, Unit};
 use crate::text::Normalizer;
 
@@ -96,12 +96,9 @@ fn ser(
     num_threads: Option<usize>,
 ) -> PyResult<Option<f64>> {
     let scoring = Scoring { unit: Unit::Word, normalizer: named(normalizer)? };
-    let sums = summed(reference, hypothesis, num_threads, |(n_wrong, n): &mut (usize, usize), scorer, left, right| {
-        *n_wrong += usize::from(scorer.errors(left, right, scoring).0 > 0);
-        *n += 1;
-    })?;
-    let (n_wrong, n) = both(sums);
-    Ok(score::align::rate(n_wrong, n))
+    let errors = errors(reference, hypothesis, scoring, num_threads)?;
+    let n_wrong = errors.iter().filter(|(errors, _)| *errors > 0).count();
+    Ok(score::align::rate(n_wrong, errors.len()))
 }
 
 /// Match error rate; `None` where nothing is aligned.
@@ -288,6 +285,7 @@ fn error_rate(
     scoring: Scoring,
     num_threads: Option<usize>,
 ) -> PyResult<Option<f64>> {
+    let sum = |(errors, len): (usize, usize), other: &(usize, usize)| (errors + other.0, len + other.1);
     if let (Ok(reference), Ok(hypothesis)) = (reference.cast::<PyString>(), hypothesis.cast::<PyString>())
         && num_threads.is_none()
     {
@@ -299,31 +297,31 @@ fn error_rate(
         };
         return Ok(if left.len() + right.len() < DETACH_BYTES { rate() } else { reference.py().detach(rate) });
     }
-    let sums = summed(reference, hypothesis, num_threads, |sum: &mut (usize, usize), scorer, left, right| {
-        let (errors, len) = scorer.errors(left, right, scoring);
-        *sum = (sum.0 + errors, sum.1 + len);
-    })?;
-    let (errors, len) = both(sums);
+    let (errors, len) = errors(reference, hypothesis, scoring, num_threads)?.iter().fold((0, 0), sum);
     Ok(score::align::rate(errors, len))
 }
 
-/// The sums of both numbers.
-fn both(sums: Vec<(usize, usize)>) -> (usize, usize) {
-    sums.into_iter().fold((0, 0), |(a, b), (more_a, more_b)| (a + more_a, b + more_b))
+/// Errors and reference tokens of every pair.
+fn errors(
+    references: &Bound<'_, PyAny>,
+    hypotheses: &Bound<'_, PyAny>,
+    scoring: Scoring,
+    num_threads: Option<usize>,
+) -> PyResult<Vec<(usize, usize)>> {
+    scored(references, hypotheses, num_threads, |scorer, left, right| scorer.errors(left, right, scoring))
 }
 
 /// Word counts of all pairs.
 fn total(
-    reference: &Bound<'_, PyAny>,
-    hypothesis: &Bound<'_, PyAny>,
+    references: &Bound<'_, PyAny>,
+    hypotheses: &Bound<'_, PyAny>,
     normalizer: &str,
     num_threads: Option<usize>,
 ) -> PyResult<EditCounts> {
     let scoring = Scoring { unit: Unit::Word, normalizer: named(normalizer)? };
-    let sums = summed(reference, hypothesis, num_threads, |sum: &mut EditCounts, scorer, left, right| {
-        *sum += scorer.counts(left, right, scoring);
-    })?;
-    Ok(sums.into_iter().sum())
+    let counts =
+        scored(references, hypotheses, num_threads, |scorer, left, right| scorer.counts(left, right, scoring))?;
+    Ok(counts.into_iter().sum())
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

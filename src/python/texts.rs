@@ -1,13 +1,13 @@
 //! Lists of Python strings, and their scores, which threads count while the lists are still being read.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::Error;
@@ -15,12 +15,6 @@ use crate::score::{Scorer, corpus};
 
 /// Work that is handed to a thread at once, bytes of text: less is as fast by one thread as by several.
 const BATCH_BYTES: usize = 1 << 16;
-/// Pairs whose texts are fetched before they are scored.
-const AHEAD: usize = 16;
-/// Bytes of a line of the processor's cache.
-const LINE: usize = 64;
-/// Strings of a list that are taken at once.
-const SLICE: usize = 64;
 /// What a pair costs besides its text, in bytes of text.
 const PAIR_BYTES: usize = 32;
 
@@ -81,42 +75,40 @@ pub(super) fn lone_surrogate(name: &str) -> PyErr {
     PyValueError::new_err(format!("{name} has a lone surrogate (half of a UTF-16 pair); expected Unicode text"))
 }
 
-/// Neighbouring pairs of texts.
-type Batch<'t> = Vec<(&'t str, &'t str)>;
+/// Neighbouring pairs, and how many are before them. The strings are kept alive, not copied.
+struct Batch {
+    index: usize,
+    pairs: Vec<(PyBackedStr, PyBackedStr)>,
+}
 
-/// What the pairs of two lists come to, by `num_threads` threads (all, if `None`): one sum for each of them, of the pairs
-/// that came to it. Which ones is left to chance, so only what does not depend on an order may be summed.
+/// The scores of all pairs of two lists, in order, by `num_threads` threads (all, if `None`).
 ///
 /// The calling thread reads the strings, for which it must hold the interpreter, while the others score those that it
 /// has read; then it lets go of the interpreter and scores, too.
-pub(super) fn summed<T: Default + Send>(
+pub(super) fn scored<T: Send>(
     references: &Bound<'_, PyAny>,
     hypotheses: &Bound<'_, PyAny>,
     num_threads: Option<usize>,
-    add: impl Fn(&mut T, &mut Scorer, &str, &str) + Sync,
+    score: impl Fn(&mut Scorer, &str, &str) -> T + Sync,
 ) -> PyResult<Vec<T>> {
     let n_threads = corpus::n_threads(num_threads)?;
     let lists = (list(references, "references")?, list(hypotheses, "hypotheses")?);
-    let slices = vec![OnceCell::new(); lists.0.len().div_ceil(SLICE)];
-    let (sender, receiver) = mpsc::channel::<Batch<'_>>();
+    let (sender, receiver) = mpsc::channel::<Batch>();
     let (receiver, n_waiting) = (Mutex::new(receiver), AtomicUsize::new(0));
     let work = || {
-        let (mut scorer, mut sum) = (Scorer::default(), T::default());
+        let (mut scorer, mut done) = (Scorer::default(), Vec::new());
         loop {
             let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(batch) = next else { return sum };
+            let Ok(batch) = next else { return done };
             n_waiting.fetch_sub(1, Relaxed);
-            for pairs in batch.chunks(AHEAD) {
-                fetch(pairs);
-                for (left, right) in pairs {
-                    add(&mut sum, &mut scorer, left, right);
-                }
-            }
+            let found = batch.pairs.iter().map(|(left, right)| score(&mut scorer, left, right)).collect::<Vec<_>>();
+            // The strings go back to the calling thread: only with the interpreter can they be let go.
+            done.push((batch, found));
         }
     };
-    thread::scope(|threads| {
+    let mut done = thread::scope(|threads| {
         let mut workers = Vec::new();
-        read(&lists, &slices, |batch| {
+        read(&lists, |batch| {
             // One more thread where the others do not keep up.
             if workers.len() + 1 < n_threads && n_waiting.load(Relaxed) > 0 {
                 workers.push(thread::Builder::new().spawn_scoped(threads, work).map_err(|error| {
@@ -129,53 +121,42 @@ pub(super) fn summed<T: Default + Send>(
             Ok(())
         })?;
         drop(sender);
-        Ok(references.py().detach(|| {
-            let mut sums = vec![work()];
+        Ok::<_, PyErr>(references.py().detach(|| {
+            let mut done = work();
             for worker in workers {
-                sums.push(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                done.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
-            sums
+            done
         }))
-    })
+    })?;
+    done.sort_unstable_by_key(|(batch, _)| batch.index);
+    Ok(done.into_iter().flat_map(|(_, scores)| scores).collect())
 }
-
-/// Has the processor fetch where these texts begin, all at a time: it would wait for one after the other.
-fn fetch(pairs: &[(&str, &str)]) {
-    let first = |text: &str| text.as_bytes().iter().step_by(LINE).take(2).fold(0, |all, byte| all ^ byte);
-    std::hint::black_box(pairs.iter().fold(0, |all, (left, right)| all ^ first(left) ^ first(right)));
-}
-
-/// Some strings of both lists, kept alive. Tuples: a list could lose some while the interpreter is let go.
-type Slice<'py> = (Bound<'py, PyTuple>, Bound<'py, PyTuple>);
 
 /// Reads two lists of strings batch by batch.
-fn read<'t, 'py>(
-    (references, hypotheses): &(Bound<'py, PyList>, Bound<'py, PyList>),
-    slices: &'t [OnceCell<Slice<'py>>],
-    mut take: impl FnMut(Batch<'t>) -> PyResult<()>,
+fn read(
+    (references, hypotheses): &(Bound<'_, PyList>, Bound<'_, PyList>),
+    mut take: impl FnMut(Batch) -> PyResult<()>,
 ) -> PyResult<()> {
     let (n, m) = (references.len(), hypotheses.len());
     if n != m {
         return Err(corpus::lengths_differ(n, m).into());
     }
-    let text = |item: Borrowed<'t, 'py, PyAny>, index: usize, name: &str| {
-        item.extract::<&'t str>().map_err(|_| refusal(&item, name, index))
+    let text = |list: &Bound<'_, PyList>, index: usize, name: &str| {
+        let item = list.get_item(index)?;
+        item.extract::<PyBackedStr>().map_err(|_| refusal(&item, name, index))
     };
-    let (mut batch, mut n_bytes) = (Batch::new(), 0);
-    for (slice, cell) in slices.iter().enumerate() {
-        let range = slice * SLICE..n.min((slice + 1) * SLICE);
-        let part = |list: &Bound<'py, PyList>| list.get_slice(range.start, range.end).to_tuple();
-        let (left, right) = cell.get_or_init(|| (part(references), part(hypotheses)));
-        for (index, pair) in range.zip(left.iter_borrowed().zip(right.iter_borrowed())) {
-            let (left, right) = (text(pair.0, index, "references")?, text(pair.1, index, "hypotheses")?);
-            n_bytes += left.len() + right.len() + PAIR_BYTES;
-            batch.push((left, right));
-            if n_bytes >= BATCH_BYTES {
-                let capacity = batch.len() + batch.len() / 4;
-                take(std::mem::replace(&mut batch, Vec::with_capacity(capacity)))?;
-                n_bytes = 0;
-            }
+    let (mut pairs, mut n_bytes) = (Vec::new(), 0);
+    for index in 0..n {
+        let pair = (text(references, index, "references")?, text(hypotheses, index, "hypotheses")?);
+        n_bytes += pair.0.len() + pair.1.len() + PAIR_BYTES;
+        pairs.push(pair);
+        if n_bytes >= BATCH_BYTES || index + 1 == n {
+            let capacity = pairs.len() + pairs.len() / 4;
+            let pairs = std::mem::replace(&mut pairs, Vec::with_capacity(capacity));
+            take(Batch { index: index + 1 - pairs.len(), pairs })?;
+            n_bytes = 0;
         }
     }
-    if batch.is_empty() { Ok(()) } else { take(batch) }
+    Ok(())
 }
