@@ -177,7 +177,7 @@ mod tests {
         let holding = tokio::spawn({
             let writer = writer.clone();
             async move {
-                writer.write(move |_| Ok(held.lock().unwrap().recv_timeout(Duration::from_secs(60)).is_ok())).await
+                writer.write(move |_| Ok(held.lock().unwrap().recv_timeout(Duration::from_mins(1)).is_ok())).await
             }
         });
         let refused = |error: Error| error.to_string();
