@@ -176,9 +176,7 @@ mod tests {
         let held = std::sync::Mutex::new(held);
         let holding = tokio::spawn({
             let writer = writer.clone();
-            async move {
-                writer.write(move |_| Ok(held.lock().unwrap().recv_timeout(Duration::from_mins(1)).is_ok())).await
-            }
+            async move { writer.write(move |_| Ok(held.lock().unwrap().recv_timeout(Duration::from_mins(1)).is_ok())).await }
         });
         let refused = |error: Error| error.to_string();
         let all = async {
