@@ -152,6 +152,9 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_accessible(page: Page, what: str) -> None:
+    # Half way to its colour a word may be hard to read.
+    settled = "document.getAnimations().every(one => !(one instanceof CSSTransition))"
+    until(lambda: page.evaluate(settled), "the end of changes of colours")
     found = Axe().run(page).response["violations"]
     serious = [one for one in found if one["impact"] in {"serious", "critical"}]
     told = [f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:3]}" for one in serious]
