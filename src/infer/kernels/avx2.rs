@@ -184,7 +184,7 @@ unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *m
         let mut panel: *const __m256i = unsafe { tile.panel.as_ptr().cast::<__m256i>().add(first) };
         let mut rows = tile.rows.as_ptr();
         for _ in 0..tile.n_steps() {
-            if first == 0 {
+            if first == 0 && tile.is_far {
                 fetch(panel.cast());
             }
             // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end past the

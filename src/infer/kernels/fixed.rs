@@ -5,8 +5,6 @@
 
 use pulp::Arch;
 
-#[cfg(target_arch = "x86_64")]
-use super::fixed_avx2::{self, Strip};
 use super::{
     isa::{self, Isa},
     quantize::word_of,
@@ -73,18 +71,10 @@ impl Fixed {
             n_rows * row_stride == rows.len() && n_rows * self.n_outputs == out.len(),
             "the rows or the result do not fit"
         );
-        #[cfg(target_arch = "x86_64")]
-        if isa.name == "avx2" {
-            self.product_avx2(rows, out, onto);
-            return;
-        }
         let panels = self.lines.chunks_exact(self.n_inputs / PAIR * LINES).zip(&self.scales);
         for (panel, (lines, column_scales)) in panels.enumerate() {
-            // A block's weights stay in the first cache for all rows, and the next one's are on their way meanwhile.
-            let block_len = BLOCK / PAIR * LINES;
-            for (block, panel_lines) in lines.chunks(block_len).enumerate() {
-                let behind = (panel * lines.len() + (block + 1) * block_len).min(self.lines.len());
-                prefetch(&self.lines[behind..(behind + block_len).min(self.lines.len())]);
+            // A block's weights stay in the first cache for all rows.
+            for (block, panel_lines) in lines.chunks(BLOCK / PAIR * LINES).enumerate() {
                 let tiles = rows.chunks(MAX_ROWS * row_stride).zip(out.chunks_mut(MAX_ROWS * self.n_outputs));
                 for (rows, out) in tiles {
                     let tile = Tile {
@@ -97,55 +87,13 @@ impl Fixed {
                         column_scales,
                         bias: &[0.0; COLUMNS],
                         onto: onto || block > 0,
+                        is_far: false,
                     };
                     tile.run_with(isa, Numbers::Words, &mut out[panel * COLUMNS..], self.n_outputs);
                 }
             }
         }
     }
-
-    /// The same, strip by strip: what a strip has of a block stays in the first cache for all rows.
-    #[cfg(target_arch = "x86_64")]
-    fn product_avx2(&self, rows: &[u8], out: &mut [f32], onto: bool) {
-        let row_stride = self.n_inputs * INPUT_BYTES;
-        let panels = self.lines.chunks_exact(self.n_inputs / PAIR * LINES).zip(&self.scales);
-        for (panel, (lines, scales)) in panels.enumerate() {
-            for (block, lines) in lines.chunks(BLOCK / PAIR * LINES).enumerate() {
-                for (index, scales) in scales.as_chunks().0.iter().enumerate() {
-                    // The next strip is the next line of every step, or is in the next block.
-                    let next = if index + 1 < LINES { index + 1 } else { lines.len() };
-                    let tiles = rows.chunks(MAX_ROWS * row_stride).zip(out.chunks_mut(MAX_ROWS * self.n_outputs));
-                    for (rows, out) in tiles {
-                        let strip = Strip {
-                            rows: &rows[block * BLOCK * INPUT_BYTES..],
-                            row_stride,
-                            panel: &lines[index..=lines.len() - LINES + index],
-                            next: lines.as_ptr().wrapping_add(next),
-                            scales,
-                            onto: onto || block > 0,
-                        };
-                        let out = &mut out[panel * COLUMNS + index * fixed_avx2::COLUMNS..];
-                        strip.run(rows.len() / row_stride, out, self.n_outputs);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Has the processor fetch lines that will be read soon: it does so by itself only inside of a page.
-fn prefetch(lines: &[Line]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in lines {
-        #[allow(unsafe_code, reason = "the instruction takes a pointer")]
-        // SAFETY: every x86-64 processor has the instruction, which reads nothing.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast());
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = lines;
 }
 
 /// What one unit of an output's weights is worth: the least with which they fit 16 bits, and the products with the

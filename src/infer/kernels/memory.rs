@@ -199,6 +199,7 @@ impl Memory {
                             column_scales: &[1.0; COLUMNS],
                             bias: &[0.0; COLUMNS],
                             onto: panel > 0,
+                            is_far: true,
                         };
                         tile.run(Numbers::Words, mixed, COLUMNS);
                     }
@@ -233,6 +234,7 @@ impl Memory {
                         column_scales: &self.scales(panel, head).keys,
                         bias: &[0.0; COLUMNS],
                         onto: false,
+                        is_far: true,
                     };
                     tile.run(Numbers::Words, &mut out[panel * COLUMNS..], stride);
                 }

@@ -15,8 +15,6 @@ mod avx2;
 mod avx512;
 mod columns;
 mod fixed;
-#[cfg(target_arch = "x86_64")]
-mod fixed_avx2;
 mod isa;
 mod lines;
 mod matmul;

@@ -143,6 +143,7 @@ impl Packed {
                     column_scales: &panel.scales,
                     bias: &panel.bias,
                     onto: false,
+                    is_far: true,
                 };
                 tile.run(self.numbers, &mut buffer, COLUMNS);
                 if finish == Finish::Gelu {

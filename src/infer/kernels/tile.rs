@@ -75,6 +75,8 @@ pub(in crate::infer) struct Tile<'a> {
     pub bias: &'a [f32; COLUMNS],
     /// Whether the result is added to what is there.
     pub onto: bool,
+    /// Whether the panel is read from behind the first cache, so that asking for its lines ahead is worth the instructions.
+    pub is_far: bool,
 }
 
 impl Tile<'_> {
@@ -196,7 +198,7 @@ mod tests {
 
         #[test]
         fn every_set_of_instructions_gives_the_same_bits(
-            n_steps in 1_usize..40, n_rows in 1..=MAX_ROWS, seed: u64, onto: bool, are_words: bool,
+            n_steps in 1_usize..40, n_rows in 1..=MAX_ROWS, seed: u64, onto: bool, are_words: bool, is_far: bool,
         ) {
             let kind = if are_words { Numbers::Words } else { Numbers::Bytes };
             let (rows, panel) = numbers(n_steps, seed, kind);
@@ -215,7 +217,7 @@ mod tests {
             let tile = Tile {
                 rows: &rows, row_stride: n_steps * STEP, row_scales: &row_scales, row_zeros: &row_zeros, panel: &panel,
                 column_sums: &column_sums,
-                column_scales: &column_scales, bias: &bias, onto,
+                column_scales: &column_scales, bias: &bias, onto, is_far,
             };
             let stride = COLUMNS + 3;
             let run = |isa: &isa::Isa| {
@@ -249,6 +251,7 @@ mod tests {
             column_scales: &[2.0; COLUMNS],
             bias: &[10.0; COLUMNS],
             onto: false,
+            is_far: true,
         };
         for isa in isa::available() {
             let mut out = [0.0; COLUMNS];
@@ -272,6 +275,7 @@ mod tests {
             column_scales: &[1.0; COLUMNS],
             bias: &[0.0; COLUMNS],
             onto: false,
+            is_far: true,
         };
         tile.run(Numbers::Bytes, &mut [0.0; COLUMNS], COLUMNS);
     }
