@@ -96,7 +96,7 @@ class LocalNetwork:
         start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self.directory = directory
-        self.url = f"http://127.0.0.1:{port or _free_port()}"
+        self.url = f"http://127.0.0.1:{port or free_port()}"
         self.block_time_s = block_time_s
         self.tempo = tempo
         self._model = model
@@ -272,11 +272,11 @@ class LocalNetwork:
             localnet.add_stake(self._chain_path, hotkey, VALIDATOR_STAKE)
         arguments = [
             role, *_NETWORK_FLAGS, "--wallet.path", str(wallets), "--wallet.name", name, "--wallet.hotkey", "default",
-            "--axon.ip", "127.0.0.1", "--axon.port", str(_free_port()), "--proxy.url", self.url, "--device", "cpu",
+            "--axon.ip", "127.0.0.1", "--axon.port", str(free_port()), "--proxy.url", self.url, "--device", "cpu",
             "--model", self._model, "--neuron.path", str(self.directory / name), "--neuron.sync_interval_s", "1",
             "--poll.wait_s", "5",
         ]  # fmt: skip
-        metrics_port = _free_port()
+        metrics_port = free_port()
         arguments += ["--metrics.port", str(metrics_port)]
         if role == "validator":
             arguments += ["--challenge.interval_s", str(self._challenge_interval_s)]
@@ -314,7 +314,8 @@ def _held_signals() -> Iterator[None]:
         signal.raise_signal(held[0])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

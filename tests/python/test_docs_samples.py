@@ -6,7 +6,6 @@ What cannot run here is in `NOT_RUN` with the reason; what is neither run nor li
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ import requests
 import violet
 from fixtures.waiting import until
 from violet.corpus import packaged_clips
+from violet.local_network import free_port
 from violet.models import cache_dir
 
 # The network starts and learns how fast this machine is while other tests compute.
@@ -133,13 +133,6 @@ def test_what_is_not_run_is_listed_with_its_reason_and_is_there() -> None:
     assert re.findall(r"^ *(?:\$ |>>> |(?:violet|python3?|pip|make|curl|docker|import) ).*", others, re.MULTILINE) == []
     served = {command for command in commands if command.startswith(SERVES) and why_not(command) is None}
     assert served <= set(NETWORK.commands), "a sample that never ends is part of the network of these tests"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
