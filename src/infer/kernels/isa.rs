@@ -11,8 +11,8 @@ use super::{avx2, avx512};
 
 /// The loops for one set of instructions.
 pub(in crate::infer) struct Isa {
-    /// What it is called.
-    #[cfg_attr(not(any(test, target_arch = "x86_64")), allow(dead_code, reason = "tests alone name it"))]
+    /// What it is called, in the messages of tests.
+    #[cfg_attr(not(test), allow(dead_code, reason = "tests alone name it"))]
     pub name: &'static str,
     /// Products of 8-bit numbers.
     pub(super) bytes: Loops,
