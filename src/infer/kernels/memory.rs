@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::{
     columns::Columns,
     lines::Lines,
-    pointwise::{exps, reduce},
+    pointwise::exps,
     quantize::{word_of, words_of},
     tile::{COLUMNS, LINES, Line, MAX_ROWS, Numbers, STEP, Tile},
 };
@@ -271,16 +271,25 @@ impl WithSimd for SoftMax<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
         let Self { memory, head, scores, weights, largest } = self;
-        let larger = |a: f32, b: f32| if a > b { a } else { b };
         // Beyond the last position is nothing; its exponential is about 0.
         scores[memory.n_positions..].fill(f32::NEG_INFINITY);
-        let max = simd.splat_f32s(reduce(scores, f32::NEG_INFINITY, larger, larger));
-        // Whole panels are whole vectors.
-        let (vectors, _) = S::as_mut_simd_f32s(scores);
+        // Whole panels are whole vectors, and as many of them that four can be looked at at once.
+        let (fours, _) = S::as_mut_simd_f32s(scores).0.as_chunks_mut::<4>();
+        let mut largests = [simd.splat_f32s(f32::NEG_INFINITY); 4];
+        for four in fours.iter() {
+            for (largest, vector) in largests.iter_mut().zip(four) {
+                *largest = simd.max_f32s(*vector, *largest);
+            }
+        }
+        let [a, b, c, d] = largests;
+        let max = simd.reduce_max_f32s(simd.max_f32s(simd.max_f32s(a, b), simd.max_f32s(c, d)));
+        let max = simd.splat_f32s(max);
         let mut sums = [simd.splat_f32s(0.0); 4];
-        for (index, vector) in vectors.iter_mut().enumerate() {
-            *vector = exps(simd, simd.sub_f32s(*vector, max));
-            sums[index % 4] = simd.add_f32s(sums[index % 4], *vector);
+        for four in fours {
+            for (sum, vector) in sums.iter_mut().zip(four) {
+                *vector = exps(simd, simd.sub_f32s(*vector, max));
+                *sum = simd.add_f32s(*sum, *vector);
+            }
         }
         let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
         let unit = if largest > 0.0 { WEIGHT_LIMIT / largest } else { 0.0 };
