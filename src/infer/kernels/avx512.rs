@@ -5,9 +5,8 @@
 use std::arch::asm;
 use std::arch::x86_64::{
     __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_add_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
-    _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_storeu_ps,
+    _mm512_fmadd_ps, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
+    _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
 use super::{
@@ -31,7 +30,8 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
             for (row, sums) in sums.iter_mut().enumerate() {
                 let step = _mm512_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
                 for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = if WORDS { add_products(*sum, step, column) } else { _mm512_dpbusd_epi32(*sum, step, column) };
+                    *sum =
+                        if WORDS { add_products(*sum, step, column) } else { _mm512_dpbusd_epi32(*sum, step, column) };
                 }
             }
             panel = panel.add(LINES);
