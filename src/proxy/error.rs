@@ -1,10 +1,10 @@
 //! The one table from what went wrong to what the client sees.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::answer::Json;
 use super::{blobs, store};
 use crate::Error;
 use crate::subnet::task::Refusal;

@@ -5,6 +5,7 @@
 //! time does). The rules themselves are the pure functions of [`crate::subnet`].
 
 mod admin;
+mod answer;
 mod app;
 mod auth;
 mod blobs;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::claims::check_hash;
 use super::ranges::{self, Source};
+use crate::proxy::answer::Json;
 use crate::proxy::app::App;
 use crate::proxy::blobs::{About, URL_LIFE_MS};
 use crate::proxy::error::{ApiError, ApiResult};

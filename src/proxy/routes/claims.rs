@@ -4,7 +4,6 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use metrics::counter;
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::register::{self, About};
+use crate::proxy::answer::Json;
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::request::{self, SMALL_BODY_BYTES};

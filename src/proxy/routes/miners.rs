@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use metrics::counter;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::proxy::answer::Json;
 use crate::proxy::app::App;
 use crate::proxy::error::{ApiError, ApiResult};
 use crate::proxy::quality::{self, Claimed, MAX_RESULT_BYTES, Usable};

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
+use crate::proxy::answer::Json;
 use crate::proxy::app::App;
 use crate::proxy::clock;
 use crate::proxy::error::ApiResult;

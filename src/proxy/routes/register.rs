@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::proxy::answer::Json;
 use crate::proxy::app::App;
 use crate::proxy::clock;
 use crate::proxy::error::{ApiError, ApiResult};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::proxy::answer::Json;
 use crate::proxy::app::{App, no_task};
 use crate::proxy::blobs::{Incoming, Stored};
 use crate::proxy::error::{ApiError, ApiResult};
