@@ -216,7 +216,7 @@ unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *m
 /// hint, and reads nothing.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn fetch(panel: *const i8) {
+pub(super) fn fetch(panel: *const i8) {
     for line in 0..LINES {
         let wanted = panel.wrapping_add((AHEAD * LINES + line) * size_of::<Line>());
         _mm_prefetch::<_MM_HINT_T0>(wanted);
@@ -229,7 +229,7 @@ fn fetch(panel: *const i8) {
 /// The processor has the instructions; `at` is at most 56, and `out` has room for 8 values.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn finish(tile: &Tile<'_>, row: usize, at: usize, sum: __m256i, out: *mut f32) {
+pub(super) unsafe fn finish(tile: &Tile<'_>, row: usize, at: usize, sum: __m256i, out: *mut f32) {
     let row_scale = _mm256_set1_ps(tile.row_scales[row]);
     // SAFETY: 8 values follow in arrays of 64, and in `out`.
     unsafe {

@@ -7,7 +7,7 @@ use super::neon;
 use super::panels::{self, FloatLoops};
 use super::tile::{self, Loops};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{avx_vnni, avx2, avx512};
 
 /// The loops for one set of instructions.
 pub(in crate::infer) struct Isa {
@@ -52,6 +52,9 @@ pub(super) static SCALAR: Isa = isa!("scalar", tile::scalar, panels::scalar);
 static AVX512_VNNI: Isa = isa!("avx512-vnni", avx512::tile, avx512::floats);
 
 #[cfg(target_arch = "x86_64")]
+static AVX_VNNI: Isa = isa!("avx-vnni", avx_vnni::tile, avx2::floats);
+
+#[cfg(target_arch = "x86_64")]
 static AVX2: Isa = isa!("avx2", avx2::tile, avx2::floats);
 
 #[cfg(target_arch = "aarch64")]
@@ -69,6 +72,9 @@ pub(super) fn available() -> Vec<&'static Isa> {
             found.push(&AVX512_VNNI);
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avxvnni") {
+                found.push(&AVX_VNNI);
+            }
             found.push(&AVX2);
         }
     }
