@@ -84,23 +84,25 @@ def differences(reference: list[Word], heard: list[Word]) -> npt.NDArray[np.floa
     return np.array([got.start - true.start for true, got in pairs])
 
 
-def violet_engine(model: Path, threads: int) -> Transcribe:
-    """Violet on the processor, greedy with fallback."""
+def violet_engine(model: Path, threads: int, beam_size: int) -> Transcribe:
+    """Violet on the processor, with fallback."""
     transcriber = violet.Transcriber(str(model), device="cpu", num_threads=threads)
 
     def transcribe(samples: Samples) -> list[Word]:
-        segments = transcriber.transcribe(samples, language="en", word_timestamps=True).segments
+        segments = transcriber.transcribe(samples, language="en", beam_size=beam_size, word_timestamps=True).segments
         return [Word(word.word, word.start) for segment in segments for word in segment.words]
 
     return transcribe
 
 
-def faster_whisper_engine(model: Path, threads: int, compute_type: str) -> Transcribe:
+def faster_whisper_engine(model: Path, threads: int, compute_type: str, beam_size: int) -> Transcribe:
     """faster-whisper with the options that Violet's defaults have."""
     peer = WhisperModel(str(model), device="cpu", compute_type=compute_type, cpu_threads=threads)
 
     def transcribe(samples: Samples) -> list[Word]:
-        segments, _ = peer.transcribe(samples, language="en", beam_size=1, best_of=1, word_timestamps=True)
+        segments, _ = peer.transcribe(
+            samples, language="en", beam_size=beam_size, best_of=1, word_timestamps=True
+        )
         return [Word(word.word, word.start) for segment in segments for word in segment.words or ()]
 
     return transcribe
@@ -112,12 +114,13 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--beam-size", type=int, default=1)
     parser.add_argument("--only", action="store_true", help="Violet alone, without its peers")
     args = parser.parse_args()
-    engines = {"violet": violet_engine(args.model, args.threads)}
+    engines = {"violet": violet_engine(args.model, args.threads, args.beam_size)}
     if not args.only:
         engines |= {
-            f"faster-whisper {compute_type}": faster_whisper_engine(args.model, args.threads, compute_type)
+            f"faster-whisper {compute_type}": faster_whisper_engine(args.model, args.threads, compute_type, args.beam_size)
             for compute_type in ("float32", "int8")
         }
     shares = " ".join(f"{f'{tolerance} s':>6}" for tolerance in TOLERANCES_S)
