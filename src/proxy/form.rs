@@ -60,7 +60,7 @@ async fn receive(app: &App, mut field: Field<'_>) -> ApiResult<File> {
     let name = field.file_name().and_then(clean_name);
     let mut incoming = app.blobs.begin().await?;
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        incoming.write(&chunk).await?;
+        incoming.write(chunk).await?;
     }
     Ok(File { incoming, name })
 }

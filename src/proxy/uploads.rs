@@ -120,9 +120,8 @@ impl Upload {
     /// Takes what comes at the end of what is there; as much of it as came, if it breaks off.
     pub(crate) async fn append(mut self, app: &App, body: Body) -> ApiResult<Self> {
         let (offset, bytes) = (self.offset(), self.bytes());
-        let header = self.header(offset);
         let mut incoming = app.blobs.begin().await?;
-        incoming.write(header.as_bytes()).await?;
+        incoming.write(self.header(offset).into()).await?;
         let (mut body, mut n, mut broken) = (body.into_data_stream(), 0, None);
         while let Some(chunk) = body.next().await {
             match chunk {
@@ -132,7 +131,7 @@ impl Upload {
                         let message = format!("the body goes beyond the {bytes} bytes of the file");
                         return Err(ApiError::too_large("beyond_the_end", message));
                     }
-                    incoming.write(&chunk).await?;
+                    incoming.write(chunk).await?;
                 }
                 Err(error) => {
                     broken = Some(error.to_string());
@@ -190,7 +189,7 @@ impl Upload {
             let bytes = app.blobs.store().read(&part.sha256, start, part.bytes).await?;
             let mut bytes = bytes.ok_or_else(|| ApiError::internal(format!("a part of {} is missing", self.id())))?;
             while let Some(piece) = bytes.next().await {
-                incoming.write(&piece.map_err(blobs::reading)?).await?;
+                incoming.write(piece.map_err(blobs::reading)?).await?;
             }
             offset += part.bytes;
         }

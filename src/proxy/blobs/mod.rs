@@ -11,6 +11,7 @@ mod conformance;
 mod gcs;
 #[cfg(test)]
 mod histories;
+mod incoming;
 mod local;
 mod rows;
 
@@ -29,6 +30,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 #[cfg(feature = "firebase")]
 pub(crate) use gcs::Bucket;
+pub(crate) use incoming::Incoming;
 pub(crate) use local::LocalBlobs;
 
 use super::clock;
@@ -41,9 +43,6 @@ pub(crate) const URL_LIFE_MS: i64 = 600_000;
 /// Time between the two steps in which a blob is deleted, ms: far longer than from the reading of a record that names it,
 /// or from its own storing, to the storing of another record that does.
 pub(crate) const CONDEMNED_MS: i64 = 300_000;
-
-/// Bytes of an incoming file after which the disk is looked at again.
-const LOOK_BYTES: u64 = 16 << 20;
 
 /// What can go wrong with blobs.
 #[derive(Debug, thiserror::Error)]
@@ -146,78 +145,6 @@ pub(crate) struct Stored {
     pub(crate) bytes: u64,
 }
 
-/// Bytes on their way in: a local file without a name until it is complete.
-pub(crate) struct Incoming {
-    file: File,
-    path: PathBuf,
-    hash: Sha256,
-    n_bytes: u64,
-    /// How many there were when the disk was looked at last.
-    n_looked: u64,
-    limit_bytes: u64,
-    min_free_bytes: u64,
-}
-
-impl Incoming {
-    /// Adds bytes; refuses those over the limit.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> ApiResult<()> {
-        self.n_bytes += bytes.len() as u64;
-        if self.n_bytes > self.limit_bytes {
-            let limit = self.limit_bytes;
-            return Err(ApiError::too_large(
-                "file_too_large",
-                format!("file has more than {limit} bytes, the limit of this proxy"),
-            )
-            .at("file"));
-        }
-        if self.n_bytes - self.n_looked >= LOOK_BYTES {
-            self.n_looked = self.n_bytes;
-            refuse_if_full(&self.path, self.min_free_bytes)?;
-        }
-        self.hash.update(bytes);
-        Ok(self.file.write_all(bytes).await.map_err(Error::io("writing the spool file"))?)
-    }
-
-    /// The file so far, for a look at its header.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// SHA-256 of the bytes so far, lower-case hex.
-    pub(crate) fn sha256(&self) -> String {
-        hex::encode(self.hash.clone().finalize())
-    }
-
-    /// Number of bytes so far.
-    pub(crate) fn n_bytes(&self) -> u64 {
-        self.n_bytes
-    }
-
-    /// Takes what somebody else wrote to the file, instead of what came by [`Self::write`].
-    pub(crate) async fn read_again(&mut self) -> ApiResult<()> {
-        let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
-            std::io::copy(&mut file, &mut hash).map(|n_bytes| (hash, n_bytes))
-        });
-        let read = read.await.map_err(ApiError::internal)?;
-        (self.hash, self.n_bytes) = read.map_err(Error::io("reading the spool file"))?;
-        Ok(())
-    }
-
-    /// Brings what was written to the file, so that others who open it see it.
-    pub(crate) async fn flush(&mut self) -> ApiResult<()> {
-        Ok(self.file.flush().await.map_err(Error::io("writing the spool file"))?)
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        // A file that was kept has another name by now; one that is not there is as good as removed.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 /// The blobs of this proxy: a store, and the directory where what comes in is spooled.
 pub(crate) struct Blobs {
     store: Arc<dyn BlobStore>,
@@ -274,26 +201,14 @@ impl Blobs {
     /// Begins a new blob.
     pub(crate) async fn begin(&self) -> ApiResult<Incoming> {
         self.refuse_if_full()?;
-        let path = self.parts.join(ulid::Ulid::new().to_string());
-        let file = File::create_new(&path).await.map_err(Error::io("making a spool file"))?;
-        let limit_bytes = self.bounds.limit_bytes;
-        Ok(Incoming {
-            file,
-            path,
-            hash: Sha256::new(),
-            n_bytes: 0,
-            n_looked: 0,
-            limit_bytes,
-            min_free_bytes: self.bounds.min_free_bytes,
-        })
+        Incoming::new(self.parts.join(ulid::Ulid::new().to_string()), self.bounds).await
     }
 
     /// Makes a blob durable under its hash.
     pub(crate) async fn keep(&self, mut incoming: Incoming, about: About) -> ApiResult<Stored> {
-        incoming.flush().await?;
-        incoming.file.sync_all().await.map_err(Error::io("writing the spool file"))?;
-        let meta = self.meta_of(incoming.sha256(), incoming.n_bytes, about);
-        self.put(Source::File(&incoming.path), meta).await
+        let sha256 = incoming.synced().await?;
+        let meta = self.meta_of(sha256, incoming.n_bytes(), about);
+        self.put(Source::File(incoming.path()), meta).await
     }
 
     /// Makes a blob of few bytes that are all there, such as a short text.
@@ -349,11 +264,11 @@ impl Blobs {
         limit_bytes: u64,
     ) -> ApiResult<Incoming> {
         let mut incoming = self.begin().await?;
-        incoming.limit_bytes = limit_bytes.min(self.bounds.limit_bytes);
+        incoming.limit(limit_bytes);
         while let Some(chunk) = body.next().await {
             let chunk = chunk
                 .map_err(|error| ApiError::malformed("body_broken_off", format!("the body broke off: {error}")))?;
-            incoming.write(&chunk).await?;
+            incoming.write(chunk).await?;
         }
         Ok(incoming)
     }
@@ -481,20 +396,6 @@ mod tests {
         let blobs = open(dir.path());
         assert!(blobs.receive(body(&["12345678", "901"])).await.is_err());
         assert_eq!(std::fs::read_dir(dir.path().join("blobs.part")).unwrap().count(), 0);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_full_disk_is_no_fault_of_the_proxys() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut incoming = open(dir.path()).begin().await.unwrap();
-        // The system's own full disk.
-        incoming.file = File::options().write(true).open("/dev/full").await.unwrap();
-        let written = async {
-            incoming.write(b"abc").await?;
-            incoming.flush().await
-        };
-        assert_eq!(written.await.unwrap_err().code(), "storage_full");
     }
 
     #[tokio::test]

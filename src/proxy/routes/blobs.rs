@@ -143,7 +143,7 @@ pub(super) async fn store(
     if incoming.n_bytes() != grant.bytes {
         return Err(wrong_size(incoming.n_bytes()));
     }
-    if incoming.sha256() != sha256 {
+    if incoming.sha256().await? != sha256 {
         return Err(ApiError::invalid("hash_mismatch", "the body is not the file that was declared").at("sha256"));
     }
     let header = inputs::probe(&app, &mut incoming, "the audio").await?;

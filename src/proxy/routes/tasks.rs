@@ -138,7 +138,7 @@ async fn inline(app: &App, base64: &str) -> ApiResult<Incoming> {
         return Err(ApiError::too_large("input_too_large", message).at("input"));
     }
     let mut incoming = app.blobs.begin().await?;
-    incoming.write(&bytes).await?;
+    incoming.write(bytes.into()).await?;
     Ok(incoming)
 }
 
