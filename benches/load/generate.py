@@ -5,8 +5,8 @@
     generate.py work URL RECEIVER N MINERS                                        N times claim and submit
     generate.py streams URL PATH N                        N event streams, open until stdin is closed
 
-A thread for each connection, each with one request in flight. What is counted is the server's CPU time, not this one's.
-Where wall time counts, this one's takes part in it: so it speaks HTTP by itself, with less work than Python's client.
+Each connection has one request in flight. What is counted is the server's CPU time, not this one's. Where wall time
+counts, this one's takes part in it: so it speaks HTTP by itself, with less work than Python's client.
 """
 
 import hashlib
@@ -42,6 +42,13 @@ class Connection:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
         """The status and the body of the answer."""
+        self.send(method, path, body, headers)
+        return self.answer()
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        """Asks, without waiting for the answer."""
         lines = [f"{method} {path} HTTP/1.1", f"host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if body is not None:
@@ -51,12 +58,15 @@ class Connection:
         self.socket.sendall(head if body is None or len(body) > 1 << 16 else head + body)
         if body is not None and len(body) > 1 << 16:
             self.socket.sendall(body)
+
+    def answer(self) -> tuple[int, bytes]:
+        """The status and the body of the answer to what was sent."""
         seen = b""
         while (end := seen.find(b"\r\n\r\n")) < 0:
             seen += self._more()
         head = seen[:end].lower()
         at = head.find(b"\r\ncontent-length:")
-        assert at >= 0, f"{method} {path}: an answer without a length: {head!r}"
+        assert at >= 0, f"an answer without a length: {head!r}"
         left = end + 4 + int(head[at + 17 :].split(b"\r\n", 1)[0]) - len(seen)
         while left > 0:
             more = self._more()
@@ -72,21 +82,25 @@ class Connection:
 def requests(
     url: str, method: str, path: str, n: str, connections: str, kind: str = "", body_file: str = ""
 ) -> dict[str, Any]:
-    """The same request again and again."""
+    """The same request again and again.
+
+    Small ones are sent over all connections before the first answer is read. A load of one at a time for each thread of
+    Python's leaves a fast server idle in between, and counts how often it wakes up.
+    """
     body = Path(body_file).read_bytes() if body_file else None
     headers = {"content-type": kind} if kind else {}
-    done: list[tuple[int, float, bool]] = []
-
-    def one(connection: Connection, _: int) -> None:
-        sent = time.monotonic()
-        status, answer = connection.request(method, path, body, headers)
-        done.append((status, ms(sent), LOCKED in answer))
-
-    seconds = together(url, int(n), int(connections), one)
-    statuses = Counter(str(status) for status, _, _ in done)
-    times = spread([took for _, took, _ in done])
-    locked = sum(is_locked for _, _, is_locked in done)
-    return {"n": len(done), "seconds": seconds, "statuses": statuses, "locked": locked, "ms": times}
+    done: list[tuple[int, bytes]] = []
+    if body is None or len(body) <= 1 << 16:
+        opened, left = [Connection(url) for _ in range(int(connections))], int(n)
+        while left > 0:
+            for connection in opened[:left]:
+                connection.send(method, path, body, headers)
+            done += [connection.answer() for connection in opened[:left]]
+            left -= len(opened)
+    else:
+        together(url, int(n), int(connections), lambda c, _: done.append(c.request(method, path, body, headers)))
+    statuses = Counter(str(status) for status, _ in done)
+    return {"n": len(done), "statuses": statuses, "locked": sum(LOCKED in answer for _, answer in done)}
 
 
 def work(url: str, receiver: str, n: str, miners: str) -> dict[str, Any]:

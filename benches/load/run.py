@@ -176,15 +176,14 @@ class Bench:
         return seen
 
     def small(self, server: Server) -> None:
-        """Small requests."""
+        """Small requests, as many at once as a busy server has."""
         health, show, create = (f"{request}, a CPU second" for request in SMALL)
-        self.requests(server, health, "GET", "/healthz", 20_000, 8)
+        self.requests(server, health, "GET", "/healthz", 40_000, 64)
         text = self.folder / "task.json"
         text.write_text(json.dumps({"kind": "synthesis", "input": {"text": "Hello there."}}))
         task = server.ask("/v1/tasks", json.loads(text.read_text()))
-        self.requests(server, show, "GET", f"/v1/tasks/{task['id']}", 20_000, 8)
-        # As many at once as a busy proxy has: what comes together shares a sync.
-        self.requests(server, create, "POST", "/v1/tasks", 6_000, 64, "application/json", text)
+        self.requests(server, show, "GET", f"/v1/tasks/{task['id']}", 40_000, 64)
+        self.requests(server, create, "POST", "/v1/tasks", 10_000, 64, "application/json", text)
 
     def multipart(self, server: Server, path: str) -> None:
         """10 MB of audio in a multipart body."""
