@@ -143,7 +143,9 @@ fn a_text_becomes_audio_in_the_format_that_the_user_wants() {
     assert_eq!(result.body.len(), 44 + 2 * 44_100);
     assert_eq!(&with("?format=opus", &[]).body[..4], b"OggS");
     assert_eq!(with("?format=pcm", &[]).body.len(), 2 * 48_000, "bare samples are at 24 kHz");
-    assert_eq!(with("?format=aac", &[]).error(422), "invalid_value");
+    let aac = with("?format=aac", &[]);
+    assert_eq!((&aac.body[..2], aac.header("content-type")), (b"\xff\xf1".as_slice(), Some("audio/aac")));
+    assert_eq!(with("?format=amr", &[]).error(422), "invalid_value");
     assert_eq!(get(network.url(), &format!("{path}/result?format=text")).error(422), "invalid_value");
 
     // Validators hear what the miners made.
