@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn noise(n_samples: usize, state: &mut u64) -> Vec<f32> {
-        (0..n_samples).map(|_| 0.5 * uniform(state)).collect()
+        (0..n_samples).map(|_| uniform(state)).collect()
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
             let mut samples = vec![0.0; 400 * FRAME_LEN * n_channels];
             let mut at = 0;
             while at < samples.len() {
-                samples[at] = 10_f32.powf(2.0 * uniform(&mut state) - 2.0);
+                samples[at] = 10_f32.powf(4.0 * uniform(&mut state) - 2.0);
                 at += 1 + (900.0 * (1.0 + uniform(&mut state))) as usize;
             }
             let options = EncodeOptions { format: Format::Aac, ..EncodeOptions::default() };
