@@ -86,7 +86,8 @@ pub struct EncodeOptions {
     pub format: Format,
     /// How wav, flac and pcm store samples.
     pub sample_type: SampleType,
-    /// Bits a second of mp3, aac and opus; `None` for 64,000 a channel, in aac below 10.7 kHz for the most that it can have.
+    /// Bits a second of mp3, aac and opus; `None` for 64,000 a channel, or in aac for the most that its rate can have (6
+    /// bits for each sample) where that is less.
     pub bit_rate: Option<u32>,
     /// Seed of the triangular dither that is added where bits are lost; `None` for plain rounding. Samples that fit as
     /// they are (what came from a 16-bit file) are kept as they are.
