@@ -117,12 +117,16 @@ impl<'s> Aac<'s> {
         let made = if window == Window::SHORT { window } else { Window::LONG };
         let mut packets = if window == Window::SHORT {
             // An attack where no short window is: behind the last slope.
-            planes.iter_mut().for_each(|plane| plane[2 * FRAME_LEN - SLOPE_START + SLOPE / 2..].fill(LOUD));
+            for plane in &mut planes {
+                plane[2 * FRAME_LEN - SLOPE_START + SLOPE / 2..].fill(LOUD);
+            }
             self.packets(&planes)?.split_off(1)
         } else {
             // A long window over what has been shaped is one of that shape. After a loud block nothing is an attack.
             for plane in &mut planes {
-                plane.iter_mut().enumerate().for_each(|(n, sample)| *sample *= window.shape(n));
+                for (n, sample) in plane.iter_mut().enumerate() {
+                    *sample *= window.shape(n);
+                }
                 plane.splice(0..0, std::iter::repeat_n(LOUD, FRAME_LEN));
             }
             self.packets(&planes)?.split_off(2)
