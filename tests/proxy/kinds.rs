@@ -221,8 +221,18 @@ fn openais_speech_route_speaks_with_a_voice_that_is_here() {
         json!({"model": "tts-1", "input": TEXT, "voice": "alloy", "speed": 1.25, "response_format": format,
             "stream_format": stream, "instructions": "cheerfully"})
     };
-    let spoken = speak(body("flac", "audio"));
-    assert_eq!(spoken.header("content-type"), Some("audio/flac"));
+    for (format, media_type, start) in [
+        ("flac", "audio/flac", b"fLaC".as_slice()),
+        ("wav", "audio/wav", b"RIFF"),
+        ("mp3", "audio/mpeg", b"\xff"),
+        ("aac", "audio/aac", b"\xff\xf1"),
+        ("opus", "audio/ogg", b"OggS"),
+        ("pcm", "audio/pcm", b""),
+    ] {
+        let spoken = speak(body(format, "audio"));
+        assert_eq!(spoken.header("content-type"), Some(media_type), "{format}");
+        assert!(spoken.body.starts_with(start), "{format}");
+    }
     let streamed = speak(body("wav", "sse")).text();
     let events: Vec<Value> = streamed
         .lines()
