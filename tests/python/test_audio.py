@@ -122,9 +122,10 @@ def test_blocks_make_the_same_file_as_the_whole(tmp_path: Path, format: audio.Fo
     assert (tmp_path / "blocks").read_bytes() == violet.encode(samples, sample_rate, format=format)
 
 
-# Blocks of 110 ms until the first bytes, and how late what is heard is. Aac is written by eleven frames at a time.
-@pytest.mark.parametrize(("format", "n_blocks", "delay"), [("mp3", 1, 1_057), ("aac", 5, 1_024)])
-def test_bytes_are_there_before_the_last_samples(format: audio.Format, n_blocks: int, delay: int) -> None:
+# Blocks of 110 ms until the first bytes (aac is written eleven frames at a time), how late what is heard is, and the
+# most noise in it.
+@pytest.mark.parametrize(("format", "n_blocks", "delay", "most"), [("mp3", 1, 1_057, 1e-3), ("aac", 5, 1_024, 4e-3)])
+def test_bytes_are_there_before_the_last_samples(format: audio.Format, n_blocks: int, delay: int, most: float) -> None:
     samples, sample_rate = violet.load(JFK, 24_000)
     given = 0
 
@@ -139,7 +140,7 @@ def test_bytes_are_there_before_the_last_samples(format: audio.Format, n_blocks:
     assert (given, first[0]) == (n_blocks, 0xFF)
     heard, _ = violet.load(first + b"".join(made))
     noise = heard[delay:][: len(samples)] - samples
-    assert np.square(noise).sum() < 1e-3 * np.square(samples).sum()
+    assert np.square(noise).sum() < most * np.square(samples).sum()
     with pytest.raises(ValueError, match="2 channels; those before have 1"):
         list(violet.encode_stream([samples, np.zeros((10, 2), np.float32)], sample_rate))
 
