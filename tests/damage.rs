@@ -130,7 +130,7 @@ fn anything_is_written_or_refused() {
     let rounds: usize = std::env::var("VIOLET_FUZZ_ROUNDS").ok().map_or(300, |rounds| rounds.parse().unwrap());
     for round in 0..rounds {
         let options = EncodeOptions {
-            format: random.one_of(&[Format::Wav, Format::Flac, Format::Mp3, Format::Opus, Format::Pcm]),
+            format: random.one_of(&[Format::Wav, Format::Flac, Format::Mp3, Format::Aac, Format::Opus, Format::Pcm]),
             sample_type: random.one_of(&[SampleType::I16, SampleType::I24, SampleType::F32]),
             bit_rate: random.one_of(&[None, None, Some(0), Some(8_000), Some(24_000), Some(128_000), Some(320_000)]),
             dither: random.one_of(&[None, Some(0), Some(7)]),

@@ -7,6 +7,9 @@
     reason = "a test fails by panicking; numbers here are small"
 )]
 
+#[path = "encode/aac.rs"]
+mod aac;
+
 use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
@@ -122,7 +125,7 @@ fn opus_is_as_long_as_what_it_got_and_not_delayed() {
 #[test]
 fn pieces_make_the_same_file_as_the_whole() {
     let samples = stereo(44_100);
-    for format in [Format::Wav, Format::Flac, Format::Mp3, Format::Opus, Format::Pcm] {
+    for format in [Format::Wav, Format::Flac, Format::Mp3, Format::Aac, Format::Opus, Format::Pcm] {
         let options = EncodeOptions { format, ..EncodeOptions::default() };
         let whole = audio::encode(&samples, 44_100, 2, &options).unwrap();
         let mut bytes = Cursor::new(Vec::new());
@@ -188,20 +191,32 @@ fn mp3_is_as_long_as_what_it_got_and_not_delayed() {
     }
 }
 
+/// Half a second of a chord of which the second channel has half at times: both kinds of stereo.
+fn chord(sample_rate: u32, n_channels: usize) -> Vec<f32> {
+    let tone = |n: usize, hz: f32| (std::f32::consts::TAU * hz * n as f32 / sample_rate as f32).sin();
+    let frame = |n: usize| {
+        let (a, b) = (0.3 * tone(n, 440.0) + 0.2 * tone(n, 1_310.0), 0.3 * tone(n, 777.0));
+        [a, if (n / 2_000).is_multiple_of(2) { 0.5 * a } else { b }]
+    };
+    (0..sample_rate as usize / 2).flat_map(|n| frame(n).into_iter().take(n_channels)).collect()
+}
+
+/// White noise in [-1, 1), always the same.
+fn noise() -> impl FnMut() -> f32 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
 #[test]
 fn mp3_of_every_rate_and_bit_rate_is_heard_as_what_it_was() {
     let low = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
     let high = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
     for sample_rate in [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] {
         for n_channels in [1, 2] {
-            // A chord of which the second channel has half at times: both kinds of stereo.
-            let n_frames = sample_rate as usize / 2;
-            let tone = |n: usize, hz: f32| (std::f32::consts::TAU * hz * n as f32 / sample_rate as f32).sin();
-            let frame = |n: usize| {
-                let (a, b) = (0.3 * tone(n, 440.0) + 0.2 * tone(n, 1_310.0), 0.3 * tone(n, 777.0));
-                [a, if (n / 2_000).is_multiple_of(2) { 0.5 * a } else { b }]
-            };
-            let samples: Vec<f32> = (0..n_frames).flat_map(|n| frame(n).into_iter().take(n_channels)).collect();
+            let samples = chord(sample_rate, n_channels);
             for kbps in if sample_rate < 32_000 { low } else { high } {
                 let options = EncodeOptions { format: Format::Mp3, bit_rate: Some(kbps * 1_000), ..Default::default() };
                 let bytes = audio::encode(&samples, sample_rate, n_channels, &options).unwrap();
@@ -219,11 +234,7 @@ fn mp3_of_every_rate_and_bit_rate_is_heard_as_what_it_was() {
 #[test]
 fn mp3_of_anything_is_heard() {
     let options = EncodeOptions { format: Format::Mp3, ..EncodeOptions::default() };
-    let mut state = 1_u32;
-    let mut noise = move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
+    let mut noise = noise();
     for sample_rate in [24_000, 44_100] {
         for n in [0, 1, 94, 575, 576, 577, 1_151, 1_152, 1_153, 30_000] {
             let extreme: Vec<f32> = (0..n).map(|_| noise().signum() * 1e30).collect();
@@ -247,7 +258,7 @@ fn mp3_of_anything_is_heard() {
 #[test]
 fn live_files_are_whole_without_going_back() {
     let samples = stereo(24_000);
-    for format in [Format::Wav, Format::Flac, Format::Mp3, Format::Opus] {
+    for format in [Format::Wav, Format::Flac, Format::Mp3, Format::Aac, Format::Opus] {
         let options = EncodeOptions { format, ..EncodeOptions::default() };
         let mut bytes = Vec::new();
         let mut encoder = audio::live_encoder(&mut bytes, "test", 24_000, 2, &options).unwrap();
@@ -256,7 +267,11 @@ fn live_files_are_whole_without_going_back() {
         // Of a wav that ends before its greatest length ffmpeg complains, and decodes all.
         let theirs = if format == Format::Wav { None } else { ffmpeg(&bytes, &[]) };
         let sound = decode(bytes);
-        let n_extra = if format == Format::Mp3 { 2 * 1_057..2 * 1_700 } else { 0..1 };
+        let n_extra = match format {
+            Format::Mp3 => 2 * 1_057..2 * 1_700,
+            Format::Aac => 2 * 1_024..2 * 2_048,
+            _ => 0..1,
+        };
         let n_want = if format == Format::Opus { 2 * samples.len() } else { samples.len() };
         let n_more = sound.samples.len() - n_want;
         assert!(n_extra.contains(&n_more), "{format:?}: {n_more} samples more");
@@ -283,4 +298,12 @@ fn impossible_files_are_refused() {
     assert!(encode(&[0.0; 3], 16_000, 3, mp3).contains("1 to 2"));
     let refused = encode(&[0.0], 16_000, 1, EncodeOptions { bit_rate: Some(320_000), ..mp3 });
     assert!(refused.contains("320000 bits a second") && refused.contains("160,000"), "{refused}");
+    let aac = EncodeOptions { format: Format::Aac, ..wav };
+    assert!(encode(&[0.0; 3], 16_000, 3, aac).contains("1 to 2"));
+    assert!(encode(&[0.0], 999, 1, aac).contains("sample rate is 999 Hz; it must be 1000 to"));
+    for bit_rate in [7_999, 96_001] {
+        let refused = encode(&[0.0], 16_000, 1, EncodeOptions { bit_rate: Some(bit_rate), ..aac });
+        let range = "at 16000 Hz with 1 channel(s) 8000 to 96000 are possible";
+        assert!(refused.contains(&format!("aac at {bit_rate} bits a second; {range}")), "{refused}");
+    }
 }

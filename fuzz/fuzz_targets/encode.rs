@@ -19,7 +19,7 @@ struct Case {
 }
 
 fuzz_target!(|case: Case| {
-    let formats = [Format::Wav, Format::Flac, Format::Mp3, Format::Opus, Format::Pcm];
+    let formats = [Format::Wav, Format::Flac, Format::Mp3, Format::Aac, Format::Opus, Format::Pcm];
     let format = formats[usize::from(case.format) % formats.len()];
     let sample_type = [SampleType::I16, SampleType::I24, SampleType::F32][usize::from(case.sample_type) % 3];
     let options = EncodeOptions { format, sample_type, bit_rate: case.bit_rate, dither: case.dither };

@@ -26,8 +26,8 @@ type Samples = npt.NDArray[np.float32]
 type Source = str | PathLike[str] | bytes | bytearray | BinaryIO
 """A path, the bytes of a file, or a binary file object."""
 
-type Format = Literal["wav", "flac", "mp3", "opus", "pcm"]
-"""A file format that is written."""
+type Format = Literal["wav", "flac", "mp3", "aac", "opus", "pcm"]
+"""A file format that is written; `aac` is AAC-LC in ADTS."""
 
 type Bits = Literal[16, 24, "float"]
 """How wav, flac and pcm store samples."""
@@ -241,6 +241,9 @@ def save(
 ) -> None:
     """Writes an audio file.
 
+    All formats begin and end where the samples do, but aac: what is heard of it is 1,024 samples late, with silence at
+    its end, which ADTS cannot tell a player to leave out.
+
     Args:
         path: The file, made or replaced.
         samples: `[n_samples]` or `[n_frames, n_channels]`, in [-1, 1]; what lies beyond is clipped unless `bits` is
@@ -248,7 +251,8 @@ def save(
         sample_rate: Their rate, Hz.
         format: The file format; None takes it from the end of the path's name.
         bits: How wav, flac and pcm store samples.
-        bit_rate: Bits a second of mp3 and opus; None for 64,000 a channel.
+        bit_rate: Bits a second of mp3, aac and opus; None for 64,000 a channel (of aac below 10.7 kHz the most that it
+            can have, 6 for each sample).
         dither: Seed of the triangular dither that is added where bits are lost; None for plain rounding.
 
     Raises:
@@ -294,7 +298,8 @@ def encode_stream(
     """The bytes of an audio file as they are made, for a listener who does not wait for the end.
 
     What a header says at the end is not said: wav has the greatest length, flac none, and mp3 keeps the encoder's delay
-    (1,057 samples) and padding. `save` and `encode` go back and write it.
+    (1,057 samples) and padding. `save` and `encode` go back and write it. Aac is the same file as theirs, some frames
+    behind the samples.
 
     Args:
         blocks: Blocks of samples, each as `encode` takes them, with as many channels as the first.

@@ -74,7 +74,7 @@ class Speech:
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | os.PathLike[str], format: audio.Format | None = None) -> None:
-        """Writes the speech as a file: wav, flac, mp3, opus or pcm.
+        """Writes the speech as a file: wav, flac, mp3, aac, opus or pcm.
 
         Args:
             path: The file, made or replaced.
@@ -165,8 +165,8 @@ class Synthesizer:
 
         Args:
             text: What to say; phonemes may be given as `[[həlˈoʊ]]`.
-            normalize_loudness: Bring it to -16 LUFS, with true peaks of at most -1 dBTP; mp3 and opus, which keep the
-                sound and not the samples, may raise a peak again by some tenths of a decibel.
+            normalize_loudness: Bring it to -16 LUFS, with true peaks of at most -1 dBTP; mp3, aac and opus, which keep
+                the sound and not the samples, may raise a peak again by some tenths of a decibel.
             **options: See `Options`.
 
         Raises:

@@ -215,10 +215,11 @@ pub(crate) fn audio_format(param: &'static str, name: &str) -> ApiResult<Format>
         "wav" => Format::Wav,
         "flac" => Format::Flac,
         "mp3" => Format::Mp3,
+        "aac" => Format::Aac,
         "opus" => Format::Opus,
         "pcm" => Format::Pcm,
         other => {
-            let message = format!("{param} is {other:.40}; expected wav, flac, opus, mp3 or pcm");
+            let message = format!("{param} is {other:.40}; expected wav, flac, opus, mp3, aac or pcm");
             return Err(refused(param, message));
         }
     };

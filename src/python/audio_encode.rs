@@ -17,8 +17,9 @@ use crate::audio::{self, Augmentation, EncodeOptions, Encoder, Format, SampleTyp
 type Choices = (String, String, Option<u32>, Option<u64>);
 
 fn options((format, bits, bit_rate, dither): Choices) -> PyResult<EncodeOptions> {
-    let format = Format::from_name(&format)
-        .ok_or_else(|| Error::InvalidInput(format!("format is {format:?}; expected wav, flac, mp3, opus or pcm")))?;
+    let format = Format::from_name(&format).ok_or_else(|| {
+        Error::InvalidInput(format!("format is {format:?}; expected wav, flac, mp3, aac, opus or pcm"))
+    })?;
     let sample_type = SampleType::from_name(&bits)
         .ok_or_else(|| Error::InvalidInput(format!("bits is {bits:?}; expected 16, 24 or float")))?;
     Ok(EncodeOptions { format, sample_type, bit_rate, dither })

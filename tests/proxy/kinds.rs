@@ -143,7 +143,9 @@ fn a_text_becomes_audio_in_the_format_that_the_user_wants() {
     assert_eq!(result.body.len(), 44 + 2 * 44_100);
     assert_eq!(&with("?format=opus", &[]).body[..4], b"OggS");
     assert_eq!(with("?format=pcm", &[]).body.len(), 2 * 48_000, "bare samples are at 24 kHz");
-    assert_eq!(with("?format=aac", &[]).error(422), "invalid_value");
+    let aac = with("?format=aac", &[]);
+    assert_eq!((&aac.body[..2], aac.header("content-type")), (b"\xff\xf1".as_slice(), Some("audio/aac")));
+    assert_eq!(with("?format=amr", &[]).error(422), "invalid_value");
     assert_eq!(get(network.url(), &format!("{path}/result?format=text")).error(422), "invalid_value");
 
     // Validators hear what the miners made.
@@ -219,8 +221,18 @@ fn openais_speech_route_speaks_with_a_voice_that_is_here() {
         json!({"model": "tts-1", "input": TEXT, "voice": "alloy", "speed": 1.25, "response_format": format,
             "stream_format": stream, "instructions": "cheerfully"})
     };
-    let spoken = speak(body("flac", "audio"));
-    assert_eq!(spoken.header("content-type"), Some("audio/flac"));
+    for (format, media_type, start) in [
+        ("flac", "audio/flac", b"fLaC".as_slice()),
+        ("wav", "audio/wav", b"RIFF"),
+        ("mp3", "audio/mpeg", b"\xff"),
+        ("aac", "audio/aac", b"\xff\xf1"),
+        ("opus", "audio/ogg", b"OggS"),
+        ("pcm", "audio/pcm", b""),
+    ] {
+        let spoken = speak(body(format, "audio"));
+        assert_eq!(spoken.header("content-type"), Some(media_type), "{format}");
+        assert!(spoken.body.starts_with(start), "{format}");
+    }
     let streamed = speak(body("wav", "sse")).text();
     let events: Vec<Value> = streamed
         .lines()

@@ -164,6 +164,20 @@ def test_a_text_is_spoken_verified_and_delivered_by_openais_client(
         client.audio.speech.create(model="tts-1", voice="nobody", input=text)
 
 
+@pytest.mark.parametrize("response_format", ["mp3", "aac", "opus", "flac"])
+def test_speech_comes_in_the_format_that_openais_client_names(
+    client: openai.OpenAI, tmp_path: Path, response_format: Literal["mp3", "aac", "opus", "flac"]
+) -> None:
+    path = tmp_path / "speech"
+    speech = client.audio.speech.create(
+        model="tts-1", voice="alloy", input="Good evening.", response_format=response_format
+    )
+    speech.write_to_file(path)
+    info = violet.info(path)
+    assert (info.codec, info.n_channels) == (response_format, 1)
+    assert info.duration_s == pytest.approx(1.0, abs=0.6)
+
+
 def test_words_have_times_and_a_stream_tells_the_text_as_it_comes(client: openai.OpenAI) -> None:
     with JFK.path.open("rb") as file:
         timed = client.audio.transcriptions.create(

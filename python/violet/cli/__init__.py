@@ -15,7 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "speak": ("violet.cli.speak", "text to speech on this machine"),
     "voices": ("violet.cli.voices", "the voices known by name"),
     "info": ("violet.cli.info", "what an audio file is: length, rate, channels, codec, tags"),
-    "convert": ("violet.cli.convert", "convert audio to wav, flac, opus or mp3"),
+    "convert": ("violet.cli.convert", "convert audio to wav, flac, opus, mp3 or aac"),
     "analyze": ("violet.cli.analyze", "what a recording is like: levels, loudness, pitch, spectrum, speech"),
     "score": ("violet.cli.score", "word and character error rates of transcripts"),
     "models": ("violet.cli.models", "models in the cache: list, fetch, path, verify, plan"),

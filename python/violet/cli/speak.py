@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from violet.audio import Format
     from violet.synthesizer import Chunk, Options
 
-FORMATS = ("wav", "flac", "mp3", "opus", "pcm")
+FORMATS = ("wav", "flac", "mp3", "aac", "opus", "pcm")
 """Formats that are written; each is also the end of a file's name."""
 
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     found = parser.parse_args(argv)
     kind = found.format or found.output.suffix.removeprefix(".").lower()
-    kind = {"wave": "wav", "ogg": "opus", "oga": "opus", "raw": "pcm"}.get(kind, kind)
+    kind = {"wave": "wav", "ogg": "opus", "oga": "opus", "raw": "pcm", "adts": "aac"}.get(kind, kind)
     if kind not in FORMATS:
         parser.error(f"{found.output} ends in no known format; expected one of {', '.join(FORMATS)}, or --format")
     text = sys.stdin.read() if found.text == "-" else found.text
@@ -90,7 +90,7 @@ def _all(first: "Chunk", rest: "Iterator[Chunk]") -> "Iterator[Chunk]":
 def _parser() -> Parser:
     parser = Parser(
         "speak",
-        "Says a text into a file on this machine: wav, flac, mp3, opus or pcm.",
+        "Says a text into a file on this machine: wav, flac, mp3, aac, opus or pcm.",
         '  violet speak "Hello, world!" -o hello.wav\n'
         "  violet speak - -o book.opus --speed 1.1 < book.txt\n"
         '  violet speak "<speak>One <break time=\\"1s\\"/> two</speak>" --ssml -o count.flac\n'

@@ -1,5 +1,6 @@
 //! Audio out: samples to files and bytes, piece by piece, behind one trait.
 
+mod aac;
 mod flac;
 mod mp3;
 mod ogg;
@@ -16,7 +17,7 @@ use crate::{Error, Result};
 
 /// Highest sample rate that is written, Hz.
 const MAX_SAMPLE_RATE: u32 = 655_350;
-/// Lowest sample rate of opus and mp3, Hz.
+/// Lowest sample rate of opus, mp3 and aac, Hz.
 const MIN_LOSSY_RATE: u32 = 1_000;
 
 /// A file format that is written.
@@ -29,6 +30,8 @@ pub enum Format {
     Flac,
     /// MPEG-1, -2 or -2.5 layer III at a constant bit rate, one or two channels.
     Mp3,
+    /// AAC-LC in ADTS at a constant bit rate, one or two channels, 1,024 samples late.
+    Aac,
     /// Opus in ogg, one or two channels.
     Opus,
     /// Bare little-endian samples without a header.
@@ -36,13 +39,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a name (`wav`, `flac`, `mp3`, `opus`, `ogg`, `pcm`, `raw`), as file names end.
+    /// The format of a name (`wav`, `flac`, `mp3`, `aac`, `opus`, `ogg`, `pcm`, `raw`), as file names end.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "wav" | "wave" => Self::Wav,
             "flac" => Self::Flac,
             "mp3" => Self::Mp3,
+            "aac" | "adts" => Self::Aac,
             "opus" | "ogg" | "oga" => Self::Opus,
             "pcm" | "raw" => Self::Pcm,
             _ => return None,
@@ -82,7 +86,8 @@ pub struct EncodeOptions {
     pub format: Format,
     /// How wav, flac and pcm store samples.
     pub sample_type: SampleType,
-    /// Bits a second of mp3 and opus; `None` for 64,000 a channel.
+    /// Bits a second of mp3, aac and opus; `None` for 64,000 a channel, or in aac for the most that its rate can have (6
+    /// bits for each sample) where that is less.
     pub bit_rate: Option<u32>,
     /// Seed of the triangular dither that is added where bits are lost; `None` for plain rounding. Samples that fit as
     /// they are (what came from a 16-bit file) are kept as they are.
@@ -178,7 +183,7 @@ pub fn live_encoder<'s>(
 fn open<'s>(sink: Named<'s>, layout: Layout, options: &EncodeOptions) -> Result<Box<dyn Encoder + 's>> {
     let Layout { sample_rate, n_channels } = layout;
     let most = match options.format {
-        Format::Opus | Format::Mp3 => 2,
+        Format::Opus | Format::Mp3 | Format::Aac => 2,
         Format::Flac => 8,
         Format::Wav | Format::Pcm => 32,
     };
@@ -187,7 +192,7 @@ fn open<'s>(sink: Named<'s>, layout: Layout, options: &EncodeOptions) -> Result<
         return Err(Error::InvalidInput(format!("{n_channels} channels; {format:?} files have 1 to {most}")));
     }
     // What a lossy format resamples to would be many times as long.
-    let least = if matches!(options.format, Format::Opus | Format::Mp3) { MIN_LOSSY_RATE } else { 1 };
+    let least = if matches!(options.format, Format::Opus | Format::Mp3 | Format::Aac) { MIN_LOSSY_RATE } else { 1 };
     if !(least..=MAX_SAMPLE_RATE).contains(&sample_rate) {
         return Err(Error::InvalidInput(format!(
             "sample rate is {sample_rate} Hz; it must be {least} to {MAX_SAMPLE_RATE} Hz"
@@ -199,6 +204,7 @@ fn open<'s>(sink: Named<'s>, layout: Layout, options: &EncodeOptions) -> Result<
         Format::Flac => Box::new(flac::Flac::new(sink, layout, options)?),
         Format::Opus => Box::new(opus::Opus::new(sink, layout, options)?),
         Format::Mp3 => Box::new(mp3::Mp3::new(sink, layout, options)?),
+        Format::Aac => Box::new(aac::Aac::new(sink, layout, options)?),
     })
 }
 

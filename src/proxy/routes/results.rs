@@ -115,6 +115,7 @@ pub(super) fn media_type(format: &str) -> &'static str {
         "wav" => "audio/wav",
         "flac" => "audio/flac",
         "mp3" => "audio/mpeg",
+        "aac" => "audio/aac",
         "opus" => "audio/ogg",
         _ => "audio/pcm",
     }

@@ -133,7 +133,7 @@ async fn openais_speech_errors_name_the_member() {
         ("input", Value::Null, code("missing_field", 400)),
         ("voice", Value::Null, code("missing_field", 400)),
         ("model", json!("gpt"), code("model_not_found", 404)),
-        ("response_format", json!("aac"), code("invalid_value", 422)),
+        ("response_format", json!("amr"), code("invalid_value", 422)),
         ("stream_format", json!("tape"), code("invalid_value", 422)),
         ("speed", json!(5.0), code("invalid_value", 422)),
         ("input", json!(""), code("empty_text", 422)),

@@ -135,7 +135,7 @@ async function turns(id) {
   return [];
 }
 
-const ENDINGS = { "audio/mpeg": "mp3", "audio/flac": "flac", "audio/wav": "wav", "audio/ogg": "opus" };
+const ENDINGS = { "audio/mpeg": "mp3", "audio/aac": "aac", "audio/flac": "flac", "audio/wav": "wav", "audio/ogg": "opus" };
 
 function spoken(task, isNew) {
   const source = stream(`/v1/tasks/${task.id}/audio`);

@@ -98,7 +98,7 @@ export async function speak(main) {
   const speed = make("input", { type: "range", min: 0.5, max: 2, step: 0.05, value: 1 });
   const shownSpeed = make("output", { textContent: "1×" });
   speed.addEventListener("input", () => { shownSpeed.textContent = `${speed.value}×`; });
-  const format = select({ mp3: "mp3", opus: "opus", flac: "flac", wav: "wav" });
+  const format = select({ mp3: "mp3", aac: "aac", opus: "opus", flac: "flac", wav: "wav" });
   const list = shown("synthesis");
   const say = (what, name) => {
     const rest = { speed: Number(speed.value), format: format.value, ...(voice.value && { voice: voice.value }) };

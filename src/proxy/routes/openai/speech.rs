@@ -93,7 +93,7 @@ pub(in crate::proxy::routes) async fn speak(State(app): State<Arc<App>>, request
 
 /// Refuses before the work what could not be delivered after it.
 fn check_format(format: &str) -> ApiResult<()> {
-    let known = ["wav", "flac", "opus", "pcm", "mp3"];
+    let known = ["wav", "flac", "opus", "pcm", "mp3", "aac"];
     if known.contains(&format) {
         return Ok(());
     }
