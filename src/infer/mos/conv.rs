@@ -2,7 +2,7 @@
 //!
 //! Steps are padded with one zero on either side; bands as the plane's margin says.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::plane::Plane;
 use crate::audio::Once;
@@ -34,7 +34,7 @@ impl Weights<'_> {
     }
 }
 
-/// What is left of a negative value: 0 or a part of it.
+/// What is left of a negative value: 0 or a part of it, less than 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rectifier(pub f32);
 
@@ -187,44 +187,67 @@ impl Winograd {
                 let products = products.each_ref().map(|product| &product[tile * out_len..][..out_len]);
                 let step = TILE * (first + tile);
                 let rows = out.tile_mut(step);
-                let once = Once;
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    move || {
-                        once.spend();
-                        self.combine(products, rows);
-                    },
-                );
+                Arch::new().dispatch(Combine { products, rows, bias: &self.bias, slope: self.rectifier.0 });
                 out.clear_behind(step + TILE);
             }
         }
     }
+}
 
-    /// The four steps of a tile from its products.
-    #[allow(
-        clippy::inline_always,
-        clippy::similar_names,
-        clippy::many_single_char_names,
-        reason = "part of a dispatched loop; the paper's names"
-    )]
+/// The four steps of a tile from its products: in vectors by hand, for eleven slices at once are too many for the compiler.
+struct Combine<'a> {
+    products: [&'a [f32]; POINTS],
+    rows: [&'a mut [f32]; TILE],
+    bias: &'a [f32],
+    slope: f32,
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[allow(clippy::inline_always, reason = "part of a dispatched loop")]
     #[inline(always)]
-    fn combine(&self, products: [&[f32]; POINTS], rows: [&mut [f32]; TILE]) {
-        let n = self.bias.len();
-        let [y0, y1, y2, y3] = rows;
-        for band in 0..y0.len() / n {
-            let [a, b, c, d, e, f] = products.map(|product| &product[band * n..][..n]);
-            let [y0, y1, y2, y3] = [&mut *y0, &mut *y1, &mut *y2, &mut *y3].map(|row| &mut row[band * n..][..n]);
-            for i in 0..n {
-                let (sum1, difference1) = (b[i] + c[i], b[i] - c[i]);
-                let (sum2, difference2) = (d[i] + e[i], d[i] - e[i]);
-                let bias = self.bias[i];
-                y0[i] = self.rectifier.of((a[i] + sum1) + (sum2 + bias));
-                y1[i] = self.rectifier.of(difference1 + (2.0 * difference2 + bias));
-                y2[i] = self.rectifier.of(sum1 + (4.0 * sum2 + bias));
-                y3[i] = self.rectifier.of((difference1 + f[i]) + (8.0 * difference2 + bias));
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { products, rows, bias, slope } = self;
+        let n = bias.len();
+        let slope = simd.splat_f32s(slope);
+        let (bias, bias_rest) = S::as_simd_f32s(bias);
+        let [y0, y1, y2, y3] = rows.map(|row| row.chunks_exact_mut(n));
+        for (band, (((y0, y1), y2), y3)) in y0.zip(y1).zip(y2).zip(y3).enumerate() {
+            let parts = products.map(|product| &product[band * n..][..n]);
+            let (wholes, rests) =
+                (parts.map(|part| S::as_simd_f32s(part).0), parts.map(|part| S::as_simd_f32s(part).1));
+            let [(y0, rest0), (y1, rest1), (y2, rest2), (y3, rest3)] =
+                [y0, y1, y2, y3].map(|row| S::as_mut_simd_f32s(row));
+            for (i, &bias) in bias.iter().enumerate() {
+                let points = std::array::from_fn(|point| wholes[point][i]);
+                [y0[i], y1[i], y2[i], y3[i]] = steps(simd, points, bias, slope);
+            }
+            if !bias_rest.is_empty() {
+                let points = std::array::from_fn(|point| simd.partial_load_f32s(rests[point]));
+                let steps = steps(simd, points, simd.partial_load_f32s(bias_rest), slope);
+                for (rest, step) in [rest0, rest1, rest2, rest3].into_iter().zip(steps) {
+                    simd.partial_store_f32s(rest, step);
+                }
             }
         }
     }
+}
+
+/// Four steps from six points, and what the rectifier leaves of them.
+#[allow(clippy::inline_always, clippy::many_single_char_names, reason = "part of a dispatched loop; the paper's names")]
+#[inline(always)]
+fn steps<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; POINTS], bias: S::f32s, slope: S::f32s) -> [S::f32s; TILE] {
+    let (add, times) = (|x, y| simd.add_f32s(x, y), |x: f32, y| simd.mul_f32s(simd.splat_f32s(x), y));
+    let (sum1, difference1) = (add(b, c), simd.sub_f32s(b, c));
+    let (sum2, difference2) = (add(d, e), simd.sub_f32s(d, e));
+    let steps = [
+        add(add(a, sum1), add(sum2, bias)),
+        add(difference1, add(times(2.0, difference2), bias)),
+        add(sum1, add(times(4.0, sum2), bias)),
+        add(add(difference1, f), add(times(8.0, difference2), bias)),
+    ];
+    steps.map(|step| simd.max_f32s(step, simd.mul_f32s(step, slope)))
 }
 
 /// The points of six steps.
