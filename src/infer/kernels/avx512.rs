@@ -41,17 +41,17 @@ pub(super) unsafe fn tile<const ROWS: usize, const WORDS: bool>(tile: &Tile<'_>,
     // As many as there are sums, known to the compiler: else it keeps these in memory, where every step would store them.
     let scales: [f32; ROWS] = std::array::from_fn(|row| tile.row_scales[row]);
     let zeros: [i32; ROWS] = std::array::from_fn(|row| if WORDS { 0 } else { tile.row_zeros[row] });
-    for j in 0..LINES {
-        // SAFETY: j < LINES, so that 16 values follow in arrays of 64, and in each row of `out`.
-        unsafe {
-            let load = |from: *const f32| _mm512_loadu_ps(from.add(16 * j));
-            let (column_scales, bias) = (load(tile.column_scales.as_ptr()), load(tile.bias.as_ptr()));
-            let column_sums = _mm512_loadu_si512(tile.column_sums.as_ptr().add(16 * j).cast());
-            for row in 0..ROWS {
+    for (row, sums) in sums.iter().enumerate() {
+        for (j, &sum) in sums.iter().enumerate() {
+            // SAFETY: j < LINES, so that 16 values follow in arrays of 64, and in the row of `out`.
+            unsafe {
+                let load = |from: *const f32| _mm512_loadu_ps(from.add(16 * j));
+                let column_sums = _mm512_loadu_si512(tile.column_sums.as_ptr().add(16 * j).cast());
                 let below = _mm512_mullo_epi32(_mm512_set1_epi32(-zeros[row]), column_sums);
-                let sum = if WORDS { sums[row][j] } else { _mm512_add_epi32(sums[row][j], below) };
-                let scale = _mm512_mul_ps(_mm512_set1_ps(scales[row]), column_scales);
-                let mut result = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), bias);
+                let sum = if WORDS { sum } else { _mm512_add_epi32(sum, below) };
+                let scale = _mm512_mul_ps(_mm512_set1_ps(scales[row]), load(tile.column_scales.as_ptr()));
+                let product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+                let mut result = _mm512_add_ps(product, load(tile.bias.as_ptr()));
                 let out = out.add(row * stride + 16 * j);
                 if tile.onto {
                     result = _mm512_add_ps(_mm512_loadu_ps(out), result);

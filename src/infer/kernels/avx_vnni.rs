@@ -68,9 +68,9 @@ unsafe fn columns<const ROWS: usize, const EIGHTS: usize, const WORDS: bool>(
             panel = panel.wrapping_add(2 * LINES);
             rows = rows.wrapping_add(STEP);
         }
-        for row in 0..ROWS {
-            for eight in 0..EIGHTS {
-                let (at, mut sum) = (8 * (first + eight), sums[row][eight]);
+        for (row, sums) in sums.iter().enumerate() {
+            for (eight, &sum) in sums.iter().enumerate() {
+                let (at, mut sum) = (8 * (first + eight), sum);
                 // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
                 unsafe {
                     if !WORDS {

@@ -215,7 +215,7 @@ impl WithSimd for Combine<'_> {
         let [y0, y1, y2, y3] = rows.map(|row| row.chunks_exact_mut(n));
         for (band, (((y0, y1), y2), y3)) in y0.zip(y1).zip(y2).zip(y3).enumerate() {
             let parts = products.map(|product| &product[band * n..][..n]);
-            let (wholes, rests) =
+            let (wholes, tails) =
                 (parts.map(|part| S::as_simd_f32s(part).0), parts.map(|part| S::as_simd_f32s(part).1));
             let [(y0, rest0), (y1, rest1), (y2, rest2), (y3, rest3)] =
                 [y0, y1, y2, y3].map(|row| S::as_mut_simd_f32s(row));
@@ -224,7 +224,7 @@ impl WithSimd for Combine<'_> {
                 [y0[i], y1[i], y2[i], y3[i]] = steps(simd, points, bias, slope);
             }
             if !bias_rest.is_empty() {
-                let points = std::array::from_fn(|point| simd.partial_load_f32s(rests[point]));
+                let points = std::array::from_fn(|point| simd.partial_load_f32s(tails[point]));
                 let steps = steps(simd, points, simd.partial_load_f32s(bias_rest), slope);
                 for (rest, step) in [rest0, rest1, rest2, rest3].into_iter().zip(steps) {
                     simd.partial_store_f32s(rest, step);

@@ -151,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_hashed_and_written_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let all: Vec<u8> = (0..600_000_u32).map(|n| (n * 7 + n / 256) as u8).collect();
+        let all: Vec<u8> = (0..600_000_u32).map(|n| (n * 7 + n / 256).to_le_bytes()[0]).collect();
         // One at a time, some at a time, and more than may wait at once.
         for piece in [1_013, 65_536, 300_000] {
             let mut incoming = Incoming::new(dir.path().join("spool"), BOUNDS).await.unwrap();
