@@ -100,9 +100,7 @@ def faster_whisper_engine(model: Path, threads: int, compute_type: str, beam_siz
     peer = WhisperModel(str(model), device="cpu", compute_type=compute_type, cpu_threads=threads)
 
     def transcribe(samples: Samples) -> list[Word]:
-        segments, _ = peer.transcribe(
-            samples, language="en", beam_size=beam_size, best_of=1, word_timestamps=True
-        )
+        segments, _ = peer.transcribe(samples, language="en", beam_size=beam_size, best_of=1, word_timestamps=True)
         return [Word(word.word, word.start) for segment in segments for word in segment.words or ()]
 
     return transcribe
@@ -119,10 +117,8 @@ def main() -> int:
     args = parser.parse_args()
     engines = {"violet": violet_engine(args.model, args.threads, args.beam_size)}
     if not args.only:
-        engines |= {
-            f"faster-whisper {compute_type}": faster_whisper_engine(args.model, args.threads, compute_type, args.beam_size)
-            for compute_type in ("float32", "int8")
-        }
+        for kind in ("float32", "int8"):
+            engines[f"faster-whisper {kind}"] = faster_whisper_engine(args.model, args.threads, kind, args.beam_size)
     shares = " ".join(f"{f'{tolerance} s':>6}" for tolerance in TOLERANCES_S)
     print(f"{'recording':22} {'engine':24} {'words':>5} {'heard':>5} {shares} {'off by':>7} {'late by':>7}")
     reached = 0.0

@@ -45,9 +45,7 @@ class Connection:
         self.send(method, path, body, headers)
         return self.answer()
 
-    def send(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> None:
+    def send(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> None:
         """Asks, without waiting for the answer."""
         lines = [f"{method} {path} HTTP/1.1", f"host: {self.host}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
