@@ -16,7 +16,8 @@ out.
 
 `--prompts` holds the telephone prompts of Asterisk 1.6.1 (`asterisk-core-sounds-en-wav`, CC-BY-SA-3.0, 8 kHz) and
 `core-sounds-en.txt`, which says what is said in them: upstream's archive has both in one folder, Debian's package the
-text in /usr/share/doc (gzip). Prompts of four words and more are used: shorter ones are pieces of sentences, single letters and digits.
+text in /usr/share/doc (gzip). Prompts of four words and more are used: shorter ones are pieces of sentences, single
+letters and digits.
 
 `--samples` holds `NAME.wav` and `NAME.txt`, as `samples/audio/en` of `pytest-audioeval` 0.1.3 does.
 
