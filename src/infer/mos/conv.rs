@@ -250,10 +250,28 @@ fn steps<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; POINTS], bias: S::f32s,
     steps.map(|step| simd.max_f32s(step, simd.mul_f32s(step, slope)))
 }
 
+/// Values of each step that are transformed before they are written to the points: beside each other, six streams that are
+/// read and six that are written wait for one another.
+const BLOCK: usize = 256;
+
 /// The points of six steps.
+#[allow(clippy::inline_always, reason = "part of a dispatched loop")]
+#[inline(always)]
+fn transform(rows: [&[f32]; POINTS], mut points: [&mut [f32]; POINTS]) {
+    let n = rows[0].len();
+    for start in (0..n).step_by(BLOCK) {
+        let len = BLOCK.min(n - start);
+        let mut block = [[0.0; BLOCK]; POINTS];
+        transform_block(rows.map(|row| &row[start..][..len]), block.each_mut().map(|point| &mut point[..len]));
+        for (point, block) in points.iter_mut().zip(&block) {
+            point[start..][..len].copy_from_slice(&block[..len]);
+        }
+    }
+}
+
 #[allow(clippy::inline_always, clippy::many_single_char_names, reason = "part of a dispatched loop; six steps")]
 #[inline(always)]
-fn transform(rows: [&[f32]; POINTS], points: [&mut [f32]; POINTS]) {
+fn transform_block(rows: [&[f32]; POINTS], points: [&mut [f32]; POINTS]) {
     let n = rows[0].len();
     let [r0, r1, r2, r3, r4, r5] = rows.map(|row| &row[..n]);
     let [p0, p1, p2, p3, p4, p5] = points.map(|point| &mut point[..n]);
