@@ -7,6 +7,7 @@ Engines: `violet`, `faster-whisper` (a CTranslate2 directory), `whisper.cpp` (pa
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -121,6 +122,8 @@ def save(samples: Samples, path: Path) -> Path:
 
 def load_clip(path: Path) -> Samples:
     """Mono samples at 16 kHz of any audio file, by ffmpeg: the same for every engine."""
+    if not shutil.which("ffmpeg"):
+        sys.exit("the benchmarks read clips by ffmpeg, for every engine alike: install it (apt-get install ffmpeg)")
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "f32le", "-ac", "1", "-ar", str(SAMPLE_RATE), "-"]
     return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, dtype=np.float32)
 
