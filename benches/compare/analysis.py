@@ -17,6 +17,7 @@ import librosa
 import numpy as np
 import numpy.typing as npt
 import pyloudnorm
+from librosa.onset import onset_detect
 
 import violet
 from violet import _core
@@ -84,7 +85,7 @@ def compare(rate: int, n_channels: int, minutes: float, *, skip_pyin: bool) -> N
     row("integrated loudness and range, pyloudnorm (integrated)", best(lambda: run(["loudness"])), loudness, 2)
     row("  with true peak", best(lambda: run(["loudness", "true_peak"])), loudness, 1)
     without = [name for name in _core.analysis_fields() if name not in {"pitch", "voice"}]
-    onset = best(lambda: librosa.onset.onset_detect(y=mono, sr=rate), 1)
+    onset = best(lambda: onset_detect(y=mono, sr=rate), 1)
     tempo = best(lambda: librosa.feature.tempo(y=mono, sr=rate), 1)
     print(f"  onsets {onset * 1e3:.0f}, tempo {tempo * 1e3:.0f}")
     row(
