@@ -100,14 +100,9 @@ unsafe fn row(tile: &Tile<'_>, out: *mut f32) {
             bytes = bytes.wrapping_add(1);
         }
     }
-    let below = _mm256_set1_epi32(-tile.row_zeros[0]);
     for (index, &sum) in sums.iter().enumerate() {
         // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
-        unsafe {
-            let column_sums = _mm256_loadu_si256(tile.column_sums.as_ptr().add(8 * index).cast());
-            let sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums));
-            finish(tile, 0, 8 * index, sum, out.add(8 * index));
-        }
+        unsafe { finish(tile, 0, 8 * index, less_zeros(tile, 0, 8 * index, sum), out.add(8 * index)) }
     }
 }
 
@@ -159,14 +154,9 @@ unsafe fn bytes<const ROWS: usize, const EIGHTS: usize>(
                 // Of columns 0 1 4 5 2 3 6 7.
                 let joined = _mm256_hadd_epi32(*low, *high);
                 let sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(joined);
-                let below = _mm256_set1_epi32(-tile.row_zeros[row]);
                 let at = 8 * (first + eight);
                 // SAFETY: 8 sums follow in an array of 64, and 8 values in the row of `out`.
-                unsafe {
-                    let column_sums = _mm256_loadu_si256(tile.column_sums.as_ptr().add(at).cast());
-                    let sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(below, column_sums));
-                    finish(tile, row, at, sum, out.add(row * stride + at));
-                }
+                unsafe { finish(tile, row, at, less_zeros(tile, row, at, sum), out.add(row * stride + at)) }
             }
         }
     }
@@ -178,45 +168,74 @@ unsafe fn bytes<const ROWS: usize, const EIGHTS: usize>(
 /// As [`tile`]. EIGHTS divides 8.
 #[target_feature(enable = "avx2")]
 unsafe fn words<const ROWS: usize, const EIGHTS: usize>(tile: &Tile<'_>, out: *mut f32, stride: usize) {
+    let add_products = |sum, step, column| _mm256_add_epi32(sum, _mm256_madd_epi16(step, column));
+    // SAFETY: what holds for this function holds for that.
+    unsafe { steps::<ROWS, EIGHTS, true>(tile, out, stride, add_products) }
+}
+
+/// The products of whole steps, EIGHTS times 8 columns at a time; `add_products` adds those of the four bytes of a row's
+/// step and of 8 columns to their sums.
+///
+/// # Safety
+/// As [`tile`], and it is inlined into a function that may use the instructions. EIGHTS divides 8.
+#[inline(always)]
+pub(super) unsafe fn steps<const ROWS: usize, const EIGHTS: usize, const WORDS: bool>(
+    tile: &Tile<'_>,
+    out: *mut f32,
+    stride: usize,
+    add_products: impl Fn(__m256i, __m256i, __m256i) -> __m256i,
+) {
     for first in (0..2 * LINES).step_by(EIGHTS) {
-        let mut sums = [[_mm256_setzero_si256(); EIGHTS]; ROWS];
-        // SAFETY: the panel has LINES lines, of two such vectors, for each step.
-        let mut panel: *const __m256i = unsafe { tile.panel.as_ptr().cast::<__m256i>().add(first) };
-        let mut rows = tile.rows.as_ptr();
-        for _ in 0..tile.n_steps() {
-            if first == 0 && tile.is_far {
-                fetch(panel.cast());
-            }
-            // SAFETY: a line is two aligned vectors, and each row has four bytes for each step. The pointers end past the
-            // last step, and are then not read.
-            unsafe {
+        // SAFETY: the processor has the instructions. The panel has LINES lines, of two aligned vectors, for each step, and
+        // each row four bytes; the pointers end past the last step, and are then not read. 8 sums follow in an array of
+        // 64, and 8 values in the row of `out`.
+        unsafe {
+            let mut sums = [[_mm256_setzero_si256(); EIGHTS]; ROWS];
+            let mut panel: *const __m256i = tile.panel.as_ptr().cast::<__m256i>().add(first);
+            let mut rows = tile.rows.as_ptr();
+            for _ in 0..tile.n_steps() {
+                if first == 0 && tile.is_far {
+                    fetch(panel.cast());
+                }
                 // Columns stay in registers, and a row's step goes: the other way round, sums have no room.
                 let columns: [_; EIGHTS] = std::array::from_fn(|eight| _mm256_load_si256(panel.add(eight)));
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let step = _mm256_set1_epi32(rows.add(row * tile.row_stride).cast::<i32>().read_unaligned());
                     for (sum, column) in sums.iter_mut().zip(columns) {
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(step, column));
+                        *sum = add_products(*sum, step, column);
                     }
                 }
+                panel = panel.wrapping_add(2 * LINES);
+                rows = rows.wrapping_add(STEP);
             }
-            panel = panel.wrapping_add(2 * LINES);
-            rows = rows.wrapping_add(STEP);
-        }
-        for (row, sums) in sums.iter().enumerate() {
-            for (eight, &sum) in sums.iter().enumerate() {
-                let at = 8 * (first + eight);
-                // SAFETY: 8 values follow in arrays of 64, and in the row of `out`.
-                unsafe { finish(tile, row, at, sum, out.add(row * stride + at)) }
+            for (row, sums) in sums.iter().enumerate() {
+                for (eight, &sum) in sums.iter().enumerate() {
+                    let at = 8 * (first + eight);
+                    let sum = if WORDS { sum } else { less_zeros(tile, row, at, sum) };
+                    finish(tile, row, at, sum, out.add(row * stride + at));
+                }
             }
         }
     }
+}
+
+/// The sums of 8 columns of bytes from `at` on, less what stands for zero in the row.
+///
+/// # Safety
+/// As [`finish`].
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn less_zeros(tile: &Tile<'_>, row: usize, at: usize, sum: __m256i) -> __m256i {
+    // SAFETY: 8 sums follow in an array of 64.
+    let column_sums = unsafe { _mm256_loadu_si256(tile.column_sums.as_ptr().add(at).cast()) };
+    _mm256_add_epi32(sum, _mm256_mullo_epi32(_mm256_set1_epi32(-tile.row_zeros[row]), column_sums))
 }
 
 /// Asks for the lines of the step [`AHEAD`] of `panel`, which may be past the end: of the next panel, or of nothing, for it is a
 /// hint, and reads nothing.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn fetch(panel: *const i8) {
+fn fetch(panel: *const i8) {
     for line in 0..LINES {
         let wanted = panel.wrapping_add((AHEAD * LINES + line) * size_of::<Line>());
         _mm_prefetch::<_MM_HINT_T0>(wanted);
@@ -229,7 +248,7 @@ pub(super) fn fetch(panel: *const i8) {
 /// The processor has the instructions; `at` is at most 56, and `out` has room for 8 values.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) unsafe fn finish(tile: &Tile<'_>, row: usize, at: usize, sum: __m256i, out: *mut f32) {
+unsafe fn finish(tile: &Tile<'_>, row: usize, at: usize, sum: __m256i, out: *mut f32) {
     let row_scale = _mm256_set1_ps(tile.row_scales[row]);
     // SAFETY: 8 values follow in arrays of 64, and in `out`.
     unsafe {
